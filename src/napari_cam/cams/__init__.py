@@ -1,0 +1,1 @@
+"""How the network looked: the graph cut, targets, formulas, heatmaps."""

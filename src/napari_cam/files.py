@@ -1,0 +1,84 @@
+"""Writing files whole or not at all, never over another file unless asked."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from napari_cam.errors import WriteError
+from napari_cam.provenance import to_json
+
+
+def suffixes(path: Path) -> str:
+    """Return the extension in lower case, ``.nii.gz`` and ``.ome.tif`` counted as one."""
+    name = path.name.lower()
+    for double in (".nii.gz", ".ome.tiff", ".ome.tif"):
+        if name.endswith(double):
+            return double
+    return path.suffix.lower()
+
+
+def sidecar_path(path: Path) -> Path:
+    """Return the path of the provenance sidecar beside `path`: ``map.nii.gz`` -> ``map.json``."""
+    extension = suffixes(path)
+    stem = path.name[: len(path.name) - len(extension)] if extension else path.name
+    return path.with_name(f"{stem}.json")
+
+
+def check_writable(path: Path, overwrite: bool) -> None:
+    """Raise a :class:`WriteError` where `path` cannot be, or must not be, written."""
+    if path.is_dir():
+        raise WriteError(f"{path} is a folder; give a file name inside it.")
+    if path.exists() and not overwrite:
+        raise WriteError(f"{path} exists already; choose another name or ask to overwrite it.")
+    if not path.parent.is_dir():
+        raise WriteError(f"The folder {path.parent} does not exist; create it first.")
+
+
+@contextmanager
+def writing(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary path to write to; it becomes `path` when the block ends well.
+
+    On any error the temporary file is removed and what stood at `path` stays as it was.
+
+    Raises
+    ------
+    WriteError
+        Where `path` exists (and `overwrite` is False) or its folder cannot be written.
+    """
+    path = Path(path)
+    check_writable(path, overwrite)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=suffixes(path))
+        os.close(handle)
+    except OSError as error:
+        raise WriteError(
+            f"Nothing can be written in {path.parent} ({error.strerror}); choose another folder."
+        ) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files private; a result is as readable as any other new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise WriteError(
+            f"{path} could not be written ({error.strerror or error}); "
+            "free some space or choose another folder."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_sidecar(path: str | Path, provenance: Mapping[str, Any], overwrite: bool = False) -> Path:
+    """Write the provenance of `path` as JSON beside it and return where."""
+    target = sidecar_path(Path(path))
+    with writing(target, overwrite) as temporary:
+        temporary.write_text(to_json(provenance), encoding="utf-8")
+    return target

@@ -1,0 +1,138 @@
+"""The Heatmap: where a network looked, on the volume's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cam.errors import LookupFailed
+from napari_cam.grid import Grid
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Maps(Mapping[K, V], Generic[K, V]):
+    """Results by key; a plain string finds one wherever it is unambiguous.
+
+    ``maps["gradcam"]`` works while there is one Grad-CAM map; with two layers say
+    ``maps["gradcam / layer4"]``. A key offers its `parts` (method, layer, target) to be found by.
+    """
+
+    def __init__(self, items: Mapping[K, V]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: K | str) -> V:
+        """Return the result under `key`, or the only one whose parts a plain string names."""
+        if not isinstance(key, str) or key in self._items:
+            return self._items[key]  # type: ignore[index]
+        wanted = {part.strip() for part in key.split("/")}
+        found = [known for known in self._items if wanted <= set(parts_of(known))]
+        if len(found) == 1:
+            return self._items[found[0]]
+        known = ", ".join(f"'{label_of(item)}'" for item in self._items)
+        problem = "names no map" if not found else f"names {len(found)} maps"
+        raise LookupFailed(f"'{key}' {problem}; there are {known}.")
+
+    def __contains__(self, key: object) -> bool:
+        """Whether ``maps[key]`` gives a result."""
+        try:
+            self[key]  # type: ignore[index]
+        except KeyError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        names = ", ".join(label_of(key) for key in self._items)
+        return f"{type(self).__name__}({names})"
+
+
+def parts_of(key: Any) -> tuple[str, ...]:
+    """Return the words that a plain string may find `key` by."""
+    return tuple(getattr(key, "parts", (str(key),)))
+
+
+def label_of(key: Any) -> str:
+    """Return `key` as people read it: "gradcam / layer4 / damaged"."""
+    return " / ".join(parts_of(key))
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """A class activation map resampled to the volume's grid.
+
+    A *unit* is one explained image: a slice for a 2D network (u = number of slices along
+    `unit_axis`), the whole volume for a 3D one (`unit_axis` None, u = 1).
+
+    Attributes
+    ----------
+    values
+        (z, y, x) float32. Zero where there is no evidence or where the network did not see.
+    kind
+        "unit" [0, 1]; "raw" non-negative in the CAM's own scale; "signed" in its own scale.
+    raw_min, raw_max
+        (u,) float32: the numbers that became 0 and 1 in each unit, so that normalisation can be
+        redone (``values * (raw_max - raw_min) + raw_min``); the extremes of the unit if not "unit".
+    valid
+        (u,) bool, False where a unit holds no evidence: a flat, all-negative or NaN map.
+    class_index, predicted_index
+        (u,) int64, the explained class (-1 where the target is not one class) and the network's
+        own choice.
+    score
+        (u,) float32, the explained score.
+    inside
+        (z, y, x) bool, what the network saw (a centre crop's outside is undefined, not zero).
+    unit_axis
+        Array axis along which the units lie, None for a 3D network.
+    grid
+        Where the voxels lie.
+    provenance
+        What made it, as plain JSON.
+    """
+
+    values: NDArray[np.float32]
+    kind: Literal["unit", "raw", "signed"]
+    raw_min: NDArray[np.float32]
+    raw_max: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    class_index: NDArray[np.int64]
+    predicted_index: NDArray[np.int64]
+    score: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+    unit_axis: int | None
+    grid: Grid
+    provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def per_unit(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Reshape (u,) `values` so that they broadcast against ``self.values``."""
+        if self.unit_axis is None:
+            return values.reshape(1, 1, 1)
+        shape = [1, 1, 1]
+        shape[self.unit_axis] = -1
+        return values.reshape(shape)
+
+    @property
+    def note(self) -> str | None:
+        """One sentence on units without evidence, None where every unit has some."""
+        missing = int((~self.valid).sum())
+        if missing == 0:
+            return None
+        if self.unit_axis is None:
+            return (
+                "The volume holds no evidence for this class: its map is flat, "
+                "all negative or not a number."
+            )
+        return (
+            f"{missing} of {len(self.valid)} slices hold no evidence for this class: their map "
+            "is flat, all negative or not a number, and left at zero."
+        )

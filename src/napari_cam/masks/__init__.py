@@ -1,0 +1,1 @@
+"""What a heatmap claims: threshold rules, the one comparison, the one count."""

@@ -1,0 +1,1 @@
+"""Who looks: architectures, loaded networks and their cards, safe files, target layers."""

@@ -1,0 +1,51 @@
+"""What made a result: versions, time and settings, as plain JSON without patient identity."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+_PACKAGES = ("napari-cam", "torch", "torchvision", "timm", "numpy", "scikit-image", "nibabel")
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def stamp(**facts: Any) -> dict[str, Any]:
+    """Return `facts` with the versions that were in use and the time in UTC, as plain JSON."""
+    versions = {package: _installed(package) for package in _PACKAGES}
+    versions["python"] = platform.python_version()
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    return plain({"versions": versions, "time": made, **facts})
+
+
+def plain(value: Any) -> Any:
+    """Return `value` in JSON's own types: arrays become lists, NaN and infinity None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+def to_json(facts: Mapping[str, Any]) -> str:
+    """Return `facts` as indented JSON text that ends in a newline."""
+    return json.dumps(plain(facts), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

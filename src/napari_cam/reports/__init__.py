@@ -1,0 +1,1 @@
+"""Whether to believe it: localisation scores and figures."""

@@ -1,0 +1,1 @@
+"""A phantom and a tiny trained network with a known answer."""
