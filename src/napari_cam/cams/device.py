@@ -1,0 +1,121 @@
+"""Where and how precisely the network runs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from napari_cam.errors import DeviceError
+
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
+
+def choose_device(device: str | torch.device = "auto") -> torch.device:
+    """Return the device to run on: "auto" takes CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    DeviceError
+        Where a named device does not exist here.
+    """
+    if str(device) == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(
+            f"There is no device '{device}'; say auto, cpu, cuda, cuda:0 or mps."
+        ) from error
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (chosen.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available.get(chosen.type, False):
+        raise DeviceError(f"The device '{device}' is not available here; use device='cpu'.")
+    return chosen
+
+
+def choose_precision(precision: str, device: torch.device) -> torch.dtype | None:
+    """Return the dtype to autocast to, None for float32 ("auto" is float32 everywhere).
+
+    Raises
+    ------
+    DeviceError
+        Where the precision is unknown, or the device cannot compute in it.
+    """
+    if precision not in PRECISIONS:
+        raise DeviceError(f"The precision is one of {', '.join(PRECISIONS)}, not '{precision}'.")
+    if precision in ("auto", "float32"):
+        return None
+    if precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise DeviceError("This GPU does not compute in bfloat16; use float16 or float32.")
+    return torch.bfloat16 if precision == "bfloat16" else torch.float16
+
+
+@contextmanager
+def exact_float32(device: torch.device) -> Iterator[None]:
+    """Compute float32 as float32: TensorFloat-32 would cost the agreement of CPU and GPU."""
+    if device.type != "cuda":
+        yield
+        return
+    matmul = torch.get_float32_matmul_precision()
+    convolutions = torch.backends.cudnn.allow_tf32
+    try:
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = convolutions
+
+
+Fingerprint = tuple[tuple[int, int], ...]
+_COPIES: WeakKeyDictionary[nn.Module, dict[torch.device, tuple[Fingerprint, nn.Module]]] = (
+    WeakKeyDictionary()
+)
+
+
+def on_device(module: nn.Module, device: torch.device) -> nn.Module:
+    """Return `module` where it already lives on `device`, else a private copy that does.
+
+    The user's module never moves. The copy is kept and made anew once any weight has changed.
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    if all(_same_device(tensor.device, device) for tensor in tensors):
+        return module
+    fingerprint = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
+    copies = _COPIES.setdefault(module, {})
+    if device not in copies or copies[device][0] != fingerprint:
+        copies.pop(device, None)
+        copies[device] = (fingerprint, copy.deepcopy(module).to(device))
+    return copies[device][1]
+
+
+def _same_device(one: torch.device, other: torch.device) -> bool:
+    return one.type == other.type and (one.index or 0) == (other.index or 0)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on any device."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    )
+
+
+def release_memory(device: torch.device) -> None:
+    """Give cached memory back to the device after it ran out."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

@@ -1,0 +1,71 @@
+"""What a CAM method is: a formula on activations and gradients, with its own parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from napari_cam.errors import MethodError
+
+ReLU = Literal["sum", "none", "per_channel"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a formula works on, n images at a time.
+
+    Attributes
+    ----------
+    activations
+        A (n, k, *f), float32 or float64.
+    gradients
+        G = d score / dA (n, k, *f), for methods that need gradients.
+    class_weights
+        (n, k) weights of the linear layer after global average pooling, for the class explained.
+    """
+
+    activations: Tensor
+    gradients: Tensor | None = None
+    class_weights: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class CamMethod:
+    """A formula that turns evidence into a CAM (n, *f).
+
+    Attributes
+    ----------
+    relu
+        "sum" rectifies the finished map when a heatmap is made of it, "none" keeps its sign.
+        "per_channel", where a method offers it, rectifies each channel before the sum.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    reference: ClassVar[str]
+    summary: ClassVar[str]
+    needs: ClassVar[frozenset[str]] = frozenset({"activations", "gradients"})
+    relu_choices: ClassVar[tuple[ReLU, ...]] = ("sum", "none")
+
+    relu: ReLU = "sum"
+
+    def __post_init__(self) -> None:
+        if self.relu not in self.relu_choices:
+            choices = ", ".join(f"'{choice}'" for choice in self.relu_choices)
+            raise MethodError(f"{self.title}: relu is one of {choices}, not '{self.relu}'.")
+
+    @property
+    def label(self) -> str:
+        """Return the name with every parameter that is not the default: "gradcam(relu=none)"."""
+        changed = [
+            f"{item.name}={getattr(self, item.name)}"
+            for item in fields(self)
+            if getattr(self, item.name) != item.default
+        ]
+        return f"{self.name}({', '.join(changed)})" if changed else self.name
+
+    def raw(self, evidence: Evidence) -> Tensor:
+        """Return the signed map (n, *f), before the final ReLU, resize and normalisation."""
+        raise MethodError(f"{type(self).__name__} has no formula.")

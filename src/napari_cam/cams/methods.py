@@ -1,0 +1,61 @@
+"""The table of methods by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from napari_cam.cams.gradient import (
+    CAM,
+    EigenCAM,
+    EigenGradCAM,
+    GradCAM,
+    GradCAMPlusPlus,
+    HiResCAM,
+    LayerCAM,
+    XGradCAM,
+)
+from napari_cam.cams.method import CamMethod
+from napari_cam.errors import MethodError
+
+METHODS: Mapping[str, CamMethod] = MappingProxyType(
+    {
+        method.name: method
+        for method in (
+            CAM(),
+            GradCAM(),
+            GradCAMPlusPlus(),
+            XGradCAM(),
+            HiResCAM(),
+            LayerCAM(),
+            EigenCAM(),
+            EigenGradCAM(),
+        )
+    }
+)
+"""Every method by the name that Python, the command line and the docks know it by."""
+
+
+def as_methods(methods: str | CamMethod | Sequence[str | CamMethod]) -> list[CamMethod]:
+    """Return methods as a list, each name looked up in :data:`METHODS`.
+
+    Raises
+    ------
+    MethodError
+        Where a name is unknown, or none is given.
+    """
+    wanted = [methods] if isinstance(methods, (str, CamMethod)) else list(methods)
+    if not wanted:
+        raise MethodError(f"No method is given; choose among {', '.join(METHODS)}.")
+    return list(dict.fromkeys(_as_method(item) for item in wanted))
+
+
+def _as_method(item: str | CamMethod) -> CamMethod:
+    if isinstance(item, CamMethod):
+        return item
+    if item in METHODS:
+        return METHODS[item]
+    close = difflib.get_close_matches(str(item).lower(), METHODS, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(METHODS)}."
+    raise MethodError(f"There is no method '{item}'; {hint}")

@@ -1,0 +1,200 @@
+"""Raw CAMs of one batch: several methods, layers and classes out of one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from napari_cam.cams.head import weights_of_classes
+from napari_cam.cams.keys import Fused, Layer, MapKey
+from napari_cam.cams.method import CamMethod, Evidence
+from napari_cam.cams.methods import as_methods
+from napari_cam.cams.tap import Tapped, tap, widen
+from napari_cam.cams.targets import Scored, Target, as_targets
+from napari_cam.errors import LayerError
+from napari_cam.heatmap import Maps
+from napari_cam.models.hooks import LayerRef
+from napari_cam.models.layers import find_pooling
+from napari_cam.models.loaded import LoadedModel
+
+
+@dataclass(frozen=True, eq=False)
+class BatchCams:
+    """Everything one forward pass gave.
+
+    Attributes
+    ----------
+    maps
+        Key -> raw map (n, *f), signed.
+    scored
+        Target -> the explained scores and classes.
+    output
+        (n, classes) the network's scores.
+    """
+
+    maps: Maps[MapKey, Tensor]
+    scored: dict[Target, Scored]
+    output: Tensor
+
+
+def raw_cams(
+    model: LoadedModel | nn.Module,
+    batch: Tensor,
+    methods: str | CamMethod | Sequence[str | CamMethod] = "gradcam",
+    targets: Target | int | str | None | Sequence[Target | int | str | None] = None,
+    layers: str | LayerRef | Fused | None | Sequence[str | LayerRef | Fused] = None,
+) -> Maps[MapKey, Tensor]:
+    """Compute raw CAMs of a batch that is already prepared for the network.
+
+    Parameters
+    ----------
+    model
+        A loaded or wrapped network, or any module that returns (n, classes).
+    batch
+        (n, c, *s) as the network takes it; moved to the network's device.
+    methods
+        Names from :data:`napari_cam.METHODS`, or methods with parameters of their own.
+    targets
+        Class by name or index, or a target; None for each image's predicted class.
+    layers
+        Target layers; a list means separate maps, :class:`napari_cam.Fused` one map of several.
+        None for the network's default: the tensor that enters global pooling.
+
+    Returns
+    -------
+    Maps
+        Key -> map (n, *f) at the layer's resolution: signed, before the final ReLU, resize and
+        normalisation (a ReLU inside a method's definition stays). ``maps["gradcam"]`` finds one
+        wherever that is unambiguous.
+
+    Raises
+    ------
+    MethodError, TargetError, LayerError
+        Where a method, class or layer is unknown or does not fit the network.
+    """
+    loaded = model if isinstance(model, LoadedModel) else None
+    module = model.module if isinstance(model, LoadedModel) else model
+    parameter = next(module.parameters(), None)
+    if parameter is not None:
+        batch = batch.to(parameter.device)
+    return compute(
+        module,
+        batch,
+        as_methods(methods),
+        as_targets(targets, loaded),
+        as_layers(layers, loaded, module, batch),
+    ).maps
+
+
+def as_layers(
+    layers: str | LayerRef | Fused | None | Sequence[str | LayerRef | Fused],
+    model: LoadedModel | None,
+    module: nn.Module,
+    batch: Tensor,
+) -> list[Layer]:
+    """Return layers as a list; None is the card's default, else what enters global pooling."""
+    if layers is None:
+        default = model.card.default_layer if model is not None else None
+        return [LayerRef.parse(default or find_pooling(module, batch).name)]
+    several = isinstance(layers, Sequence) and not isinstance(layers, str)
+    wanted = layers if several else [layers]
+    parsed: list[Layer] = [
+        item if isinstance(item, Fused) else LayerRef.parse(cast("str | LayerRef", item))
+        for item in cast("Sequence[str | LayerRef | Fused]", wanted)
+    ]
+    if not parsed:
+        raise LayerError("No layer is given; name one, or None for the network's default.")
+    return list(dict.fromkeys(parsed))
+
+
+def compute(
+    module: nn.Module,
+    batch: Tensor,
+    methods: Sequence[CamMethod],
+    targets: Sequence[Target],
+    layers: Sequence[Layer],
+    autocast: torch.dtype | None = None,
+) -> BatchCams:
+    """Run one forward pass and every formula on it; see :func:`raw_cams`."""
+    tapped = tap(module, batch, _single_layers(layers), autocast)
+    maps: dict[MapKey, Tensor] = {}
+    scored: dict[Target, Scored] = {}
+    shared: dict[tuple[CamMethod, LayerRef], Tensor] = {}
+    for target in targets:
+        read = target.read(tapped.output)
+        gradients = _gradients(tapped, read, methods)
+        scored[target] = Scored(read.scores.detach(), read.class_index)
+        for method in methods:
+            single: dict[LayerRef, Tensor] = {}
+            for layer, activations in tapped.activations.items():
+                # A map that reads activations alone is the same for every class.
+                if method.needs == {"activations"} and (method, layer) in shared:
+                    single[layer] = shared[method, layer]
+                    continue
+                evidence = Evidence(
+                    widen(activations.detach()),
+                    gradients.get(layer),
+                    weights_of_classes(module, tapped, layer, read.class_index)
+                    if "class weights" in method.needs
+                    else None,
+                )
+                single[layer] = shared[method, layer] = method.raw(evidence)
+            for layer in layers:
+                maps[MapKey(method, layer, target)] = (
+                    fuse(single, layer) if isinstance(layer, Fused) else single[layer]
+                )
+    return BatchCams(Maps(maps), scored, tapped.output.detach())
+
+
+def _single_layers(layers: Sequence[Layer]) -> list[LayerRef]:
+    singles: list[LayerRef] = []
+    for layer in layers:
+        singles += layer.layers if isinstance(layer, Fused) else (layer,)
+    return list(dict.fromkeys(singles))
+
+
+def _gradients(
+    tapped: Tapped, read: Scored, methods: Sequence[CamMethod]
+) -> dict[LayerRef, Tensor]:
+    if any("gradients" in method.needs for method in methods):
+        return tapped.gradients(read.scores)
+    return {}
+
+
+def fuse(maps: dict[LayerRef, Tensor], fused: Fused) -> Tensor:
+    """Fuse maps of several layers into one at the finest resolution (Jiang et al. 2021, III-C).
+
+    Parameters
+    ----------
+    maps
+        Layer -> raw map (n, *f), each layer with its own f.
+    fused
+        Which layers, how they are scaled and reduced.
+
+    Returns
+    -------
+    Tensor
+        (n, *f) in [0, 1], f of the layer with most places.
+    """
+    finest = max((maps[layer].shape[1:] for layer in fused.layers), key=lambda f: f.numel())
+    scaled = []
+    for layer in fused.layers:
+        positive = maps[layer].clamp(min=0)
+        peak = positive.flatten(1).amax(1).reshape(-1, *(1,) * len(finest))
+        share = positive / torch.where(peak > 0, peak, 1.0)
+        if layer not in fused.unscaled:
+            share = torch.tanh(fused.gamma * share)
+        scaled.append(enlarge(share, finest))
+    stack = torch.stack(scaled)
+    return stack.amax(0) if fused.reduce == "maximum" else stack.mean(0)
+
+
+def enlarge(maps: Tensor, shape: torch.Size) -> Tensor:
+    """Resize maps (n, *f) to `shape`, linear with half-pixel centres like every resize here."""
+    mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(shape)]
+    return F.interpolate(maps[:, None], size=tuple(shape), mode=mode, align_corners=False)[:, 0]

@@ -1,0 +1,240 @@
+"""The graph cut: activations of chosen layers, and gradients from a graph that starts at them.
+
+The output of a target layer becomes a leaf. With every parameter frozen, autograd records nothing
+before it meets that leaf, so nothing below the layer is differentiated or stored, and every
+consumer of the layer (skip connections too) sees the leaf. A layer that already lies downstream of
+another chosen layer stays in the graph, so each layer gets its own full gradient.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from napari_cam.errors import LayerError
+from napari_cam.models.hooks import (
+    POOLING_INPUT,
+    FunctionCall,
+    LayerRef,
+    as_evaluated,
+    is_spatial,
+    meet_functions,
+    meet_modules,
+    plain_module,
+    tensors_in,
+)
+from napari_cam.models.layers import find_pooling, logits_of
+
+# Below this a half-precision gradient is flushed to zero; scaling the score lifts it out.
+_HALF_SCALE = 1024.0
+
+# Hooks and eval flags live on the module: two runs on one module take turns.
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_LOCKS_GUARD = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Tapped:
+    """One forward pass with its target layers laid open.
+
+    Attributes
+    ----------
+    output
+        The network's scores, in the graph.
+    activations
+        Layer -> A (n, k, *f), in the graph.
+    """
+
+    output: Tensor
+    activations: dict[LayerRef, Tensor]
+
+    def gradients(self, scores: Tensor) -> dict[LayerRef, Tensor]:
+        """Return layer -> G (n, k, *f), the derivative of each image's own score.
+
+        Parameters
+        ----------
+        scores
+            (n,), computed from ``self.output``.
+
+        Raises
+        ------
+        LayerError
+            Where the scores do not depend on a layer.
+        """
+        layers = list(self.activations)
+        tensors = [self.activations[layer] for layer in layers]
+        half = any(tensor.dtype == torch.float16 for tensor in tensors)
+        scale = _HALF_SCALE if half else 1.0
+        if not scores.requires_grad:
+            raise LayerError(
+                f"The score does not depend on layer '{layers[0]}'; "
+                "choose a layer upstream of the network's output."
+            )
+        # Images do not mix in eval mode, so the sum's gradient holds every image's own.
+        found = torch.autograd.grad(
+            scores.sum() * scale, tensors, retain_graph=True, allow_unused=True
+        )
+        gradients: dict[LayerRef, Tensor] = {}
+        for layer, gradient in zip(layers, found, strict=True):
+            if gradient is None:
+                raise LayerError(
+                    f"The score does not depend on layer '{layer}'; "
+                    "choose a layer upstream of the network's output."
+                )
+            gradients[layer] = widen(gradient) / scale if half else widen(gradient)
+        return gradients
+
+
+def widen(tensor: Tensor) -> Tensor:
+    """Return half precision as float32; formulas are never evaluated in less."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def tap(
+    module: nn.Module,
+    batch: Tensor,
+    layers: Sequence[LayerRef],
+    autocast: torch.dtype | None = None,
+) -> Tapped:
+    """Run `module` once on `batch` and lay open `layers`.
+
+    Parameters
+    ----------
+    module
+        The network; its training flags, parameters, hooks and random state are as before
+        when this returns or raises.
+    batch
+        (n, c, *s) on the module's device.
+    layers
+        Tensors to lay open; `POOLING_INPUT` for the one that enters global pooling.
+    autocast
+        bfloat16 or float16 to run in mixed precision; None for the module's own.
+
+    Raises
+    ------
+    LayerError
+        Where a layer does not exist, is not run, is run several times and no call is stated, or
+        holds no maps.
+    """
+    module = plain_module(module)
+    cuts = _Cuts(layers, batch.ndim - 2)
+    with (
+        _lock_of(module),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        as_evaluated(module),
+        _same_random_state(batch.device),
+        torch.autocast(batch.device.type, dtype=autocast, enabled=autocast is not None),
+        meet_modules(module, cuts.modules, cuts.on_output),
+        _pooling_met(module, batch, cuts),
+    ):
+        output = logits_of(module(batch.detach()))
+    return Tapped(widen(output), cuts.found())
+
+
+class _Cuts:
+    """The layers to lay open, and what was met of them so far."""
+
+    def __init__(self, layers: Sequence[LayerRef], spatial_ndim: int) -> None:
+        self._layers = tuple(dict.fromkeys(layers))
+        self._spatial_ndim = spatial_ndim
+        self._met: dict[LayerRef, Tensor] = {}
+        self._calls: dict[str, int] = {}
+        self.pooling: FunctionCall | None = None
+
+    @property
+    def modules(self) -> list[str]:
+        return [layer.module for layer in self._layers if layer.module != POOLING_INPUT]
+
+    @property
+    def wants_pooling(self) -> bool:
+        return any(layer.module == POOLING_INPUT for layer in self._layers)
+
+    def on_output(self, name: str, call: int, output: Any) -> Any:
+        self._calls[name] = call
+        for layer in self._layers:
+            if layer.module == name and layer.call in (None, call):
+                output = self._replace(layer, output)
+        return output
+
+    def before_function(self, call: FunctionCall, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if call != self.pooling:
+            return args
+        place = next(i for i, arg in enumerate(args) if is_spatial(arg, self._spatial_ndim))
+        opened = self._open(LayerRef(POOLING_INPUT), args[place])
+        return (*args[:place], opened, *args[place + 1 :])
+
+    def _replace(self, layer: LayerRef, output: Any) -> Any:
+        tensors = tensors_in(output)
+        maps = [key for key, item in tensors.items() if is_spatial(item, self._spatial_ndim)]
+        entry = layer.output if layer.output is not None else (maps[0] if maps else None)
+        if entry not in tensors or len(maps) > 1 and layer.output is None:
+            choices = ", ".join(f"'{layer.module}[{key}]'" for key in tensors)
+            raise LayerError(f"Layer '{layer}' returns several tensors; choose one of {choices}.")
+        opened = self._open(layer, tensors[entry])
+        if isinstance(output, Tensor):
+            return opened
+        if isinstance(output, dict):
+            return type(output)({**output, entry: opened})
+        items = [opened if str(i) == entry else item for i, item in enumerate(output)]
+        return type(output)(*items) if hasattr(output, "_fields") else type(output)(items)
+
+    def _open(self, layer: LayerRef, tensor: Tensor) -> Tensor:
+        if not is_spatial(tensor, self._spatial_ndim):
+            raise LayerError(
+                f"Layer '{layer}' gives a tensor of shape {tuple(tensor.shape)}, which holds no "
+                "map to explain; choose one before the global pooling."
+            )
+        # A tensor that requires gradients here lies downstream of another chosen layer.
+        self._met[layer] = tensor if tensor.requires_grad else tensor.detach().requires_grad_()
+        # The network gets a copy: an in-place ReLU after the layer must not change what was met.
+        with torch.enable_grad():
+            return self._met[layer].clone()
+
+    def found(self) -> dict[LayerRef, Tensor]:
+        for layer in self._layers:
+            calls = self._calls.get(layer.module, 0)
+            if layer.call is None and calls > 1:
+                raise LayerError(
+                    f"Layer '{layer}' runs {calls} times in one forward pass; say which call, "
+                    f"'{layer.module}#1' to '{layer.module}#{calls}'."
+                )
+            if layer not in self._met:
+                times = f"runs {calls} times" if calls else "is not run"
+                raise LayerError(
+                    f"Layer '{layer}' was not met: '{layer.module}' {times} in a forward pass; "
+                    "list the layers with candidate_layers."
+                )
+        return {layer: self._met[layer] for layer in self._layers}
+
+
+@contextmanager
+def _pooling_met(module: nn.Module, batch: Tensor, cuts: _Cuts) -> Iterator[None]:
+    if not cuts.wants_pooling:
+        yield
+        return
+    cuts.pooling = find_pooling(module, batch).call
+    with meet_functions(before=cuts.before_function):
+        yield
+
+
+@contextmanager
+def _lock_of(module: nn.Module) -> Iterator[None]:
+    with _LOCKS_GUARD:
+        lock = _LOCKS.setdefault(module, threading.RLock())
+    with lock:
+        yield
+
+
+def _same_random_state(device: torch.device) -> Any:
+    """Keep the random state as it is; a network may draw numbers even in eval mode."""
+    if device.type not in ("cpu", "cuda"):
+        return nullcontext()
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])

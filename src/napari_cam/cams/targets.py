@@ -1,0 +1,185 @@
+"""Which scalar of a network's output is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from napari_cam.errors import TargetError
+from napari_cam.models.loaded import LoadedModel
+
+Score = Literal["logit", "probability", "log_odds"]
+_SCORES = ("logit", "probability", "log_odds")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a target read from a network's output.
+
+    Attributes
+    ----------
+    scores
+        (n,), in the graph of the output.
+    class_index
+        (n,) int64, the explained class of each image.
+    """
+
+    scores: Tensor
+    class_index: Tensor
+
+
+class Target(Protocol):
+    """Network output -> one scalar per image."""
+
+    @property
+    def label(self) -> str:
+        """Return the word that names this target in keys and file names."""
+        ...
+
+    def resolved(self, model: LoadedModel | None) -> Target:
+        """Return this target with names turned into indices, checked against the network."""
+        ...
+
+    def read(self, output: Tensor) -> Scored:
+        """Return the explained score of every image of `output`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """The score of one class.
+
+    Attributes
+    ----------
+    class_id
+        Class by name or output index; None for the class the network itself predicts, image by
+        image.
+    score
+        "logit" y_c; "probability" softmax(y)_c (sigmoid where the network has one output);
+        "log_odds" log p_c / (1 - p_c) = y_c - logsumexp of the other logits.
+    name
+        How the class is called; filled in from the network's card.
+
+    Notes
+    -----
+    A network with a single output z is binary: class 1 scores z and class 0 scores -z.
+    """
+
+    class_id: int | str | None = None
+    score: Score = "logit"
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.score not in _SCORES:
+            raise TargetError(f"The score is one of {', '.join(_SCORES)}, not '{self.score}'.")
+        if isinstance(self.class_id, bool) or not isinstance(self.class_id, (int, str, type(None))):
+            raise TargetError(f"A class is given by name or index, not {self.class_id!r}.")
+
+    @property
+    def label(self) -> str:
+        """Return the class's name, else "class 3"; "predicted" for the network's own choice."""
+        if self.class_id is None:
+            word = "predicted"
+        else:
+            word = self.name or (
+                self.class_id if isinstance(self.class_id, str) else f"class {self.class_id}"
+            )
+        return word if self.score == "logit" else f"{word} ({self.score})"
+
+    def resolved(self, model: LoadedModel | None) -> ClassScore:
+        """Return this target with the class as an index.
+
+        Raises
+        ------
+        TargetError
+            Where the network has no such class.
+        """
+        if self.class_id is None:
+            return self
+        names = model.card.class_names if model is not None else ()
+        if model is not None and names:
+            index = model.class_index(self.class_id)
+            return ClassScore(index, self.score, names[index])
+        try:
+            return ClassScore(int(self.class_id), self.score, self.name)
+        except ValueError as error:
+            raise TargetError(
+                f"The network's classes have no names, so '{self.class_id}' is unknown; "
+                "give its index, or class_names when the network is loaded."
+            ) from error
+
+    def read(self, output: Tensor) -> Scored:
+        """Return the explained score of every image.
+
+        Parameters
+        ----------
+        output
+            (n, classes) logits, or (n, 1).
+
+        Raises
+        ------
+        TargetError
+            Where the output is no row of class scores, or has no such class.
+        """
+        logits = class_logits(output)
+        n, classes = logits.shape
+        if self.class_id is None:
+            index = logits.detach().argmax(dim=1)
+        else:
+            number = int(self.class_id)
+            if not 0 <= number < classes:
+                raise TargetError(
+                    f"The network has no class {number}; its {classes} classes are 0 to "
+                    f"{classes - 1}."
+                )
+            index = torch.full((n,), number, device=logits.device)
+        return Scored(self._score(logits, index, binary=output.shape[1] == 1), index)
+
+    def _score(self, logits: Tensor, index: Tensor, binary: bool) -> Tensor:
+        own = logits.gather(1, index[:, None])[:, 0]
+        if self.score == "logit" or (binary and self.score == "log_odds"):
+            return own
+        if self.score == "probability":
+            return own.sigmoid() if binary else logits.softmax(dim=1).gather(1, index[:, None])[:, 0]
+        others = logits.scatter(1, index[:, None], -torch.inf)
+        return own - others.logsumexp(dim=1)
+
+
+def class_logits(output: Tensor) -> Tensor:
+    """Return (n, classes) logits; a single output z becomes the two classes (-z, z).
+
+    Raises
+    ------
+    TargetError
+        Where the output is not (n, classes).
+    """
+    if output.ndim != 2 or output.shape[1] == 0:
+        raise TargetError(
+            f"A class score needs an output of shape (n, classes), and this network returns "
+            f"{tuple(output.shape)}; is it a classifier?"
+        )
+    return torch.cat([-output, output], dim=1) if output.shape[1] == 1 else output
+
+
+def as_targets(
+    targets: Target | int | str | None | Sequence[Target | int | str | None],
+    model: LoadedModel | None,
+) -> list[Target]:
+    """Return targets as a list, checked: None is the predicted class, a name or index that class."""
+    several = isinstance(targets, Sequence) and not isinstance(targets, str)
+    wanted = list(targets) if several else [targets]  # type: ignore[arg-type, list-item]
+    if not wanted:
+        raise TargetError("No target is given; name a class, or None for the predicted one.")
+    return [_as_target(item, model).resolved(model) for item in wanted]
+
+
+def _as_target(item: Target | int | str | None, model: LoadedModel | None) -> Target:
+    if item is None or isinstance(item, (int, str)):
+        names = model.card.class_names if model is not None else ()
+        predicted = item == "predicted" and "predicted" not in names
+        return ClassScore(None if predicted else item)
+    return item

@@ -1,0 +1,213 @@
+"""The only code that hooks into a network: naming a tensor in it, and meeting that tensor.
+
+Both the table of candidate layers and the graph cut stand on :func:`meet`. A tensor is named by
+the module that returns it, or as `POOLING_INPUT`: what enters global pooling need not be any
+module's output (DenseNet applies a functional ReLU in between), so it is met at the function call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from napari_cam.errors import LayerError, ModelError
+
+POOLING_INPUT = "pooling-input"
+
+_REFERENCE = re.compile(r"^(?P<module>[^#\[\]]*)(#(?P<call>\d+))?(\[(?P<output>[^\]]+)\])?$")
+
+
+@dataclass(frozen=True)
+class LayerRef:
+    """The name of a tensor inside a network, written ``module#call[output]``.
+
+    Attributes
+    ----------
+    module
+        Dotted module name ("layer4.1"), or `POOLING_INPUT`.
+    call
+        Which call of a module that runs several times in one forward pass, counted from 1.
+    output
+        Which entry of a tuple (index) or mapping (key) that the module returns.
+    """
+
+    module: str
+    call: int | None = None
+    output: str | None = None
+
+    @classmethod
+    def parse(cls, text: str | LayerRef) -> LayerRef:
+        """Read ``layer4``, ``relu#2``, ``encoder[1]`` or ``encoder#1[features]``."""
+        if isinstance(text, LayerRef):
+            return text
+        match = _REFERENCE.match(text.strip())
+        if match is None or not match["module"]:
+            raise LayerError(
+                f"'{text}' does not name a layer; write its module name, "
+                "with #2 for its second call and [1] for an entry of its output."
+            )
+        call = int(match["call"]) if match["call"] else None
+        return cls(match["module"], call, match["output"])
+
+    def __str__(self) -> str:
+        call = f"#{self.call}" if self.call is not None else ""
+        output = f"[{self.output}]" if self.output is not None else ""
+        return f"{self.module}{call}{output}"
+
+
+@dataclass(frozen=True)
+class FunctionCall:
+    """The `count`-th call (from 1) of a torch function during one forward pass."""
+
+    function: str
+    count: int
+
+
+def plain_module(module: nn.Module) -> nn.Module:
+    """Return the module inside torch.compile and DataParallel wrappers.
+
+    Raises
+    ------
+    ModelError
+        For TorchScript, whose inner tensors cannot be met.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ModelError(
+            "A TorchScript network does not show its inner layers; load its weights into the "
+            "Python module it was made from."
+        )
+    if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        return plain_module(module.module)
+    original = getattr(module, "_orig_mod", None)  # torch.compile's wrapper
+    return plain_module(original) if isinstance(original, nn.Module) else module
+
+
+def submodule(module: nn.Module, name: str) -> nn.Module:
+    """Return the submodule called `name`, or say which names come close."""
+    import difflib
+
+    modules = dict(module.named_modules())
+    if name in modules and name:
+        return modules[name]
+    close = difflib.get_close_matches(name, [key for key in modules if key], n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(close)}" if close else "list them with candidate_layers"
+    raise LayerError(f"The network has no layer '{name}'; {hint}?")
+
+
+class _FunctionCalls(TorchFunctionMode):
+    """Shows every torch function call to `before`, which may replace its arguments."""
+
+    def __init__(
+        self,
+        before: Callable[[FunctionCall, tuple[Any, ...]], tuple[Any, ...]] | None,
+        after: Callable[[FunctionCall, tuple[Any, ...], Any], None] | None,
+    ) -> None:
+        super().__init__()
+        self._before = before
+        self._after = after
+        self._counts: Counter[str] = Counter()
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        name = getattr(func, "__name__", str(func))
+        self._counts[name] += 1
+        call = FunctionCall(name, self._counts[name])
+        if self._before is not None:
+            args = self._before(call, args)
+        result = func(*args, **(kwargs or {}))
+        if self._after is not None:
+            self._after(call, args, result)
+        return result
+
+
+@contextmanager
+def meet_functions(
+    before: Callable[[FunctionCall, tuple[Any, ...]], tuple[Any, ...]] | None = None,
+    after: Callable[[FunctionCall, tuple[Any, ...], Any], None] | None = None,
+) -> Iterator[None]:
+    """Show every torch function call made in this block to `before` and `after`."""
+    with _FunctionCalls(before, after):
+        yield
+
+
+@contextmanager
+def meet_modules(
+    module: nn.Module, names: Sequence[str], on_output: Callable[[str, int, Any], Any]
+) -> Iterator[None]:
+    """Call ``on_output(name, call, output)`` after each call of the named submodules.
+
+    What it returns takes the place of the output. All hooks are gone when the block ends,
+    however it ends.
+    """
+    counts: Counter[str] = Counter()
+
+    def listen(name: str) -> Callable[..., Any]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+            counts[name] += 1
+            return on_output(name, counts[name], output)
+
+        return hook
+
+    with ExitStack() as handles:
+        for name in dict.fromkeys(names):
+            handle = submodule(module, name).register_forward_hook(listen(name))
+            handles.callback(handle.remove)
+        yield
+
+
+def tensors_in(output: Any) -> dict[str | None, Tensor]:
+    """Return the tensors of a module's output by entry: None for a bare tensor."""
+    if isinstance(output, Tensor):
+        return {None: output}
+    if isinstance(output, dict):
+        entries = output.items()
+    elif isinstance(output, (tuple, list)):
+        entries = enumerate(output)
+    else:
+        return {}
+    return {str(key): value for key, value in entries if isinstance(value, Tensor)}
+
+
+def is_spatial(tensor: Any, spatial_ndim: int) -> bool:
+    """Whether a tensor is a stack of maps (n, k, *f) with more than one place."""
+    return (
+        isinstance(tensor, Tensor)
+        and tensor.is_floating_point()
+        and tensor.ndim == spatial_ndim + 2
+        and tensor.shape[2:].numel() > 1
+    )
+
+
+@contextmanager
+def as_evaluated(module: nn.Module) -> Iterator[None]:
+    """Put every submodule in eval mode and freeze every parameter; undo both at the end.
+
+    With all parameters frozen autograd records nothing until a tensor is told to require gradients,
+    so no graph exists below such a tensor, whatever grad mode the network's own code switches on.
+    """
+    training = [part for part in module.modules() if part.training]
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        for part in training:
+            part.training = False
+        for parameter in trainable:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+        for part in training:
+            part.training = True

@@ -1,0 +1,347 @@
+"""Which tensors of a network can be explained, and which one should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from napari_cam.errors import LayerError, ModelError, NapariCamError
+from napari_cam.models.hooks import (
+    POOLING_INPUT,
+    FunctionCall,
+    as_evaluated,
+    is_spatial,
+    meet_functions,
+    meet_modules,
+    plain_module,
+    tensors_in,
+)
+from napari_cam.models.loaded import LoadedModel
+
+# Functions that carry a map on without adding anything learned: the tensor worth explaining is
+# what went into them (VGG's 7x7 adaptive pooling in front of its flattening).
+_PASS_ON = ("adaptive_avg_pool", "adaptive_max_pool", "dropout", "feature_dropout")
+_LEARNED = ("linear", "conv", "matmul", "addmm", "bmm", "einsum", "__matmul__", "__rmatmul__")
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One row of the table of candidate layers.
+
+    Attributes
+    ----------
+    name
+        How to ask for it: ``module``, ``module#call`` or ``module[entry]``.
+    kind
+        Class of the module, or the function that pools.
+    channels, shape
+        k and *f of its activations (n, k, *f).
+    stride
+        Input pixels per map pixel along each axis.
+    default
+        Whether it is explained where no layer is named.
+    note
+        Why it is the default, or why it should not be chosen.
+    """
+
+    name: str
+    kind: str
+    channels: int
+    shape: tuple[int, ...]
+    stride: tuple[float, ...]
+    default: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Where the default target is met: the function call whose first argument it is."""
+
+    call: FunctionCall
+    name: str
+    note: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """One function call of a traced forward pass."""
+
+    call: FunctionCall
+    taken: tuple[Tensor, ...]
+    versions: tuple[int, ...]
+    given: tuple[Tensor, ...]
+
+    def matches(self, names: Sequence[str]) -> bool:
+        return any(name in self.call.function for name in names)
+
+
+@dataclass(frozen=True, eq=False)
+class _Trace:
+    """A forward pass as it happened: function calls, module outputs, the network's output."""
+
+    spatial_ndim: int
+    calls: list[_Call]
+    modules: list[tuple[str, int, str | None, Tensor, int]]
+    output: Tensor
+
+    def producer(self, tensor: Tensor, before: int) -> int | None:
+        """Return the index of the last call before `before` that gave `tensor`."""
+        for index in range(before - 1, -1, -1):
+            if any(given is tensor for given in self.calls[index].given):
+                return index
+        return None
+
+    def spatial_input(self, index: int) -> Tensor | None:
+        taken = self.calls[index].taken
+        return next((item for item in taken if is_spatial(item, self.spatial_ndim)), None)
+
+    def collapse(self) -> int | None:
+        """Return the last call that takes maps and gives none: global pooling, or flattening."""
+        if self.output.ndim != 2:
+            return None
+        for index in range(len(self.calls) - 1, -1, -1):
+            given = self.calls[index].given
+            if self.spatial_input(index) is not None and not any(
+                is_spatial(item, self.spatial_ndim) for item in given
+            ):
+                return index
+        return None
+
+    def past(self, index: int, names: Sequence[str]) -> int:
+        """Walk back from call `index` over calls named in `names` that made its input."""
+        while True:
+            maps = self.spatial_input(index)
+            maker = self.producer(maps, index) if maps is not None else None
+            if maker is None or not self.calls[maker].matches(names):
+                return index
+            if self.spatial_input(maker) is None:
+                return index
+            index = maker
+
+
+def _trace(module: nn.Module, batch: Tensor) -> _Trace:
+    """Run `module` once and keep every tensor it made (so that no identity is reused)."""
+    calls: list[_Call] = []
+    modules: list[tuple[str, int, str | None, Tensor, int]] = []
+
+    def after(call: FunctionCall, args: tuple[Any, ...], result: Any) -> None:
+        given = tuple(tensors_in(result).values())
+        if given:
+            taken = tuple(tensor for arg in args for tensor in tensors_in(arg).values())
+            calls.append(_Call(call, taken, tuple(item._version for item in taken), given))
+
+    def on_output(name: str, call: int, output: Any) -> Any:
+        for entry, tensor in tensors_in(output).items():
+            modules.append((name, call, entry, tensor, tensor._version))
+        return output
+
+    names = [name for name, _ in module.named_modules() if name]
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        as_evaluated(module),
+        meet_modules(module, names, on_output),
+        meet_functions(after=after),
+    ):
+        output = module(batch)
+    return _Trace(batch.ndim - 2, calls, modules, logits_of(output))
+
+
+def logits_of(output: Any) -> Tensor:
+    """Return the scores among a network's outputs: the tensor itself, "out", "logits" or the first.
+
+    Raises
+    ------
+    ModelError
+        Where the output holds no tensor.
+    """
+    tensors = tensors_in(output)
+    for entry in (None, "out", "logits"):
+        if entry in tensors:
+            return tensors[entry]
+    if tensors:
+        return next(iter(tensors.values()))
+    raise ModelError(
+        f"The network returns {type(output).__name__}, which holds no tensor of scores; wrap it "
+        "in a module that returns (n, classes)."
+    )
+
+
+def _find_pooling(trace: _Trace) -> Pooling:
+    collapse = trace.collapse()
+    if collapse is None or any(item.ndim == 3 for item in trace.calls[collapse].given):
+        raise LayerError(
+            "No maps enter a global pooling in this network (it may work on tokens, or its output "
+            "is a map); name the layer to explain."
+        )
+    note = "enters global pooling"
+    index = trace.past(collapse, _PASS_ON)
+    maps = trace.spatial_input(index)
+    learned_after = any(call.matches(_LEARNED) for call in trace.calls[collapse + 1 :])
+    if maps is not None and not learned_after and maps.shape[1] == trace.output.shape[1]:
+        # The pooled maps are the class scores themselves (SqueezeNet): there all gradient methods
+        # coincide. What the scoring convolution reads is the layer to compare methods on.
+        scoring = index
+        while not trace.calls[scoring].matches(_LEARNED):
+            source = trace.spatial_input(scoring)
+            maker = trace.producer(source, scoring) if source is not None else None
+            if maker is None:
+                break
+            scoring = maker
+        else:
+            index = trace.past(scoring, _PASS_ON)
+            note = "enters the convolution that scores the classes"
+    return Pooling(trace.calls[index].call, _module_name(trace, index), note)
+
+
+def _module_name(trace: _Trace, index: int) -> str:
+    """Return the shortest module name whose untouched output enters call `index`."""
+    call = trace.calls[index]
+    position = next(i for i, t in enumerate(call.taken) if is_spatial(t, trace.spatial_ndim))
+    maps, version = call.taken[position], call.versions[position]
+    repeated = _repeated(trace)
+    names = [
+        _reference(name, number, entry, name in repeated)
+        for name, number, entry, tensor, then in trace.modules
+        if tensor is maps and then == version
+    ]
+    return min(names, key=lambda name: (name.count("."), len(name)), default=POOLING_INPUT)
+
+
+def _repeated(trace: _Trace) -> set[str]:
+    return {name for name, number, *_ in trace.modules if number > 1}
+
+
+def _reference(name: str, number: int, entry: str | None, repeated: bool) -> str:
+    call = f"#{number}" if repeated else ""
+    return f"{name}{call}" + (f"[{entry}]" if entry is not None else "")
+
+
+_POOLING: WeakKeyDictionary[nn.Module, Pooling] = WeakKeyDictionary()
+
+
+def find_pooling(module: nn.Module, batch: Tensor) -> Pooling:
+    """Return where the default target of `module` is met; found once per module, then remembered.
+
+    Parameters
+    ----------
+    batch
+        (n, c, *s), any input of the network; one image of it is run.
+
+    Raises
+    ------
+    LayerError
+        Where no maps enter a global pooling.
+    """
+    module = plain_module(module)
+    if module not in _POOLING:
+        _POOLING[module] = _find_pooling(_trace(module, batch[:1]))
+    return _POOLING[module]
+
+
+def candidate_layers(
+    model: LoadedModel | nn.Module, input_shape: Sequence[int] | None = None
+) -> list[LayerInfo]:
+    """List the tensors of a network that can be explained, in the order in which they arise.
+
+    Parameters
+    ----------
+    model
+        The network.
+    input_shape
+        (c, *s) of one input; None for the size its preparation fixes, else 224 (2D) or 64 (3D)
+        pixels along each axis.
+
+    Returns
+    -------
+    list of LayerInfo
+        One row per distinct tensor with maps; exactly one is the default where the network has a
+        global pooling.
+
+    Raises
+    ------
+    NapariCamError
+        Where the network cannot run on such an input.
+    """
+    module = plain_module(model.module if isinstance(model, LoadedModel) else model)
+    shape = tuple(input_shape) if input_shape else _input_shape(model)
+    parameter = next(module.parameters(), None)
+    like = parameter if parameter is not None else torch.zeros(0)
+    batch = torch.zeros((1, *shape), device=like.device, dtype=like.dtype)
+    try:
+        trace = _trace(module, batch)
+    except NapariCamError:
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"The network does not run on an input of shape {shape} ({reason}); "
+            "give the (c, height, width) it takes as input_shape."
+        ) from error
+    try:
+        pooling = _find_pooling(trace)
+    except LayerError:
+        pooling = None
+    card_default = model.card.default_layer if isinstance(model, LoadedModel) else None
+    default = card_default or (pooling.name if pooling else None)
+    kinds = {name: type(part).__name__ for name, part in module.named_modules()}
+    rows = list(_rows(trace, kinds, shape[1:], default, pooling))
+    if pooling is not None and pooling.name == POOLING_INPUT:
+        rows.append(_pooling_row(trace, pooling, shape[1:], default == POOLING_INPUT))
+    return rows
+
+
+def _input_shape(model: LoadedModel | nn.Module) -> tuple[int, ...]:
+    if not isinstance(model, LoadedModel):
+        return (3, 224, 224)
+    card = model.card
+    fixed = card.preparation.fixed_size(card.spatial_ndim)
+    size = 224 if card.spatial_ndim == 2 else 64
+    return (card.in_channels, *(fixed or (size,) * card.spatial_ndim))
+
+
+def _rows(
+    trace: _Trace,
+    kinds: dict[str, str],
+    input_size: tuple[int, ...],
+    default: str | None,
+    pooling: Pooling | None,
+) -> Iterator[LayerInfo]:
+    repeated = _repeated(trace)
+    distinct: dict[tuple[int, int], tuple[str, str, Tensor]] = {}
+    for name, number, entry, tensor, version in trace.modules:
+        if not is_spatial(tensor, trace.spatial_ndim):
+            continue
+        reference = _reference(name, number, entry, name in repeated)
+        known = distinct.get((id(tensor), version))
+        # The same tensor leaves a block and its last layer: the block's shorter name stands,
+        # unless the longer one was chosen as the default by the card.
+        if known is None or (known[0] != default and len(reference) <= len(known[0])):
+            distinct[id(tensor), version] = (reference, kinds[name], tensor)
+    for reference, kind, tensor in distinct.values():
+        is_default = reference == default
+        note = pooling.note if pooling is not None and reference == pooling.name else ""
+        yield _row(reference, kind, tensor, input_size, is_default, note)
+
+
+def _pooling_row(
+    trace: _Trace, pooling: Pooling, input_size: tuple[int, ...], default: bool
+) -> LayerInfo:
+    index = next(i for i, call in enumerate(trace.calls) if call.call == pooling.call)
+    maps = trace.spatial_input(index)
+    if maps is None:
+        raise LayerError("The tensor that enters global pooling holds no maps; name a layer.")
+    return _row(POOLING_INPUT, pooling.call.function, maps, input_size, default, pooling.note)
+
+
+def _row(
+    name: str, kind: str, maps: Tensor, input_size: tuple[int, ...], default: bool, note: str
+) -> LayerInfo:
+    shape = tuple(maps.shape[2:])
+    stride = tuple(n / f for n, f in zip(input_size, shape, strict=True))
+    return LayerInfo(name, kind, maps.shape[1], shape, stride, default, note)

@@ -1,0 +1,201 @@
+"""The Volume: stored voxels with their geometry."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_cam.errors import VolumeError
+from napari_cam.grid import Grid
+
+
+@dataclass(frozen=True)
+class Source:
+    """Enough of a stored file to write results back on its own grid.
+
+    Attributes
+    ----------
+    format
+        "nifti", "tiff", "raster" (PNG, JPEG) or "array".
+    path
+        Where it was read; it may hold a patient's name, so it is never printed or written.
+    stored_axes
+        For each array axis (z, y, x) the axis of the stored file it came from.
+    header
+        The stored header without free text that could identify a patient; None where none exists.
+    """
+
+    format: Literal["nifti", "tiff", "raster", "array"]
+    path: str | None = field(default=None, repr=False)
+    stored_axes: tuple[int, int, int] = (0, 1, 2)
+    header: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whom the images are of. Never written to logs, file names, layer names or sidecars."""
+
+    subject: str | None = field(default=None, repr=False)
+    series: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Stored voxels, their axes at most transposed: never resampled, never flipped.
+
+    Attributes
+    ----------
+    values
+        (z, y, x), or (c, z, y, x) with channels; NumPy, or any array that slices like it (Dask).
+        In a patient z lies closest to the inferior-superior axis, y to anterior-posterior and x to
+        left-right, whichever way each index grows.
+    grid
+        Where the voxels lie.
+    stack_axis
+        The array axis along which slices were acquired (0, 1 or 2).
+    channel_names
+        One name per channel; empty where `values` has no channel axis.
+    source
+        The stored grid, to write results back on.
+    identity
+        Whom the images are of.
+    notes
+        Sentences on what reading had to decide (conflicting orientations, NaN voxels, ...).
+    """
+
+    values: Any
+    grid: Grid
+    stack_axis: int = 0
+    channel_names: tuple[str, ...] = ()
+    source: Source = Source("array")
+    identity: Identity = Identity()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.values.ndim not in (3, 4):
+            raise VolumeError(
+                f"A volume has axes (z, y, x) or (c, z, y, x), not {self.values.ndim} axes; "
+                "reshape the array first."
+            )
+        if tuple(self.values.shape[-3:]) != self.grid.shape:
+            raise VolumeError(
+                f"The array has shape {tuple(self.values.shape[-3:])} but its grid "
+                f"{self.grid.shape}; give both for the same voxels."
+            )
+        if 0 in self.values.shape:
+            raise VolumeError(f"The image is empty (shape {tuple(self.values.shape)}).")
+        if not self.channel_names and self.values.ndim == 4:
+            names = tuple(f"channel {index + 1}" for index in range(self.values.shape[0]))
+            object.__setattr__(self, "channel_names", names)
+        if len(self.channel_names) != (self.values.shape[0] if self.values.ndim == 4 else 0):
+            raise VolumeError(
+                f"{len(self.channel_names)} channel names for an array of shape "
+                f"{tuple(self.values.shape)}; give one name per channel."
+            )
+        if self.stack_axis not in (0, 1, 2):
+            raise VolumeError(f"stack_axis is 0, 1 or 2 (z, y, x), not {self.stack_axis}.")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of voxels along (z, y, x)."""
+        return self.grid.shape
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size along (z, y, x)."""
+        return self.grid.spacing
+
+    @property
+    def affine(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """(4, 4) index (z, y, x, 1) -> world millimetres."""
+        return self.grid.affine
+
+    @property
+    def orientation(self) -> str | None:
+        """Direction in which each array index grows, e.g. "SPL"."""
+        return self.grid.orientation
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels, 1 where `values` has no channel axis."""
+        return int(self.values.shape[0]) if self.values.ndim == 4 else 1
+
+    def channels_first(self) -> Any:
+        """Return `values` as (c, z, y, x), without copying."""
+        return self.values if self.values.ndim == 4 else self.values[None]
+
+    def sha256(self) -> str:
+        """Return a digest of the voxels, which names the image without naming the patient."""
+        values = np.ascontiguousarray(self.values)
+        header = f"{values.dtype.str}{values.shape}".encode()
+        return hashlib.sha256(header + values.tobytes()).hexdigest()
+
+    @classmethod
+    def from_array(
+        cls,
+        array: Any,
+        spacing: tuple[float, ...] | None = None,
+        channel_axis: int | None = None,
+        channel_names: tuple[str, ...] = (),
+    ) -> Volume:
+        """Wrap an array (y, x) or (z, y, x), with a channel axis where `channel_axis` says so.
+
+        Parameters
+        ----------
+        array
+            Numbers, NumPy or Dask. RGB pictures need ``channel_axis=-1``: nothing is guessed
+            from an axis of length 3.
+        spacing
+            Voxel size in mm along the spatial axes; without it the unit is "pixel" and the size 1.
+        channel_axis
+            Which axis holds channels, None for none.
+        channel_names
+            One name per channel.
+
+        Raises
+        ------
+        VolumeError
+            Where the shape or type of the array is no image.
+        """
+        if not hasattr(array, "ndim"):
+            array = np.asarray(array)
+        check_numeric(array.dtype)
+        if channel_axis is not None:
+            if not -array.ndim <= channel_axis < array.ndim:
+                raise VolumeError(
+                    f"channel_axis {channel_axis} does not exist in an array of shape "
+                    f"{tuple(array.shape)}."
+                )
+            order = [channel_axis % array.ndim]
+            order += [axis for axis in range(array.ndim) if axis not in order]
+            array = array.transpose(order)
+        spatial = array.ndim - (channel_axis is not None)
+        if spatial not in (2, 3):
+            raise VolumeError(
+                f"An array of shape {tuple(array.shape)} has {spatial} spatial axes; give (y, x) "
+                "or (z, y, x), and channel_axis where one axis holds channels."
+            )
+        if spatial == 2:
+            array = array[:, None] if channel_axis is not None else array[None]
+        shape = tuple(int(n) for n in array.shape[-3:])
+        if spacing is None:
+            grid = Grid.plain(shape)
+        else:
+            if len(spacing) != spatial:
+                raise VolumeError(f"spacing needs {spatial} numbers (mm), not {len(spacing)}.")
+            size = tuple(float(mm) for mm in spacing)
+            grid = Grid.plain(shape, size if spatial == 3 else (1.0, *size), "mm")
+        return cls(array, grid, channel_names=channel_names)
+
+
+def check_numeric(dtype: Any) -> None:
+    """Raise where an array does not hold real numbers."""
+    kind = np.dtype(dtype).kind
+    if kind not in "buif":
+        raise VolumeError(
+            f"The image holds values of type {np.dtype(dtype)}, not real numbers; "
+            "convert it to integers or floats."
+        )
