@@ -240,8 +240,20 @@ def find_pooling(module: nn.Module, batch: Tensor) -> Pooling:
     """
     module = plain_module(module)
     if module not in _POOLING:
-        _POOLING[module] = _find_pooling(_trace(module, batch[:1]))
+        _POOLING[module] = _find_pooling(_small_trace(module, batch[:1]))
     return _POOLING[module]
+
+
+def _small_trace(module: nn.Module, image: Tensor) -> _Trace:
+    """Trace on a corner of a large image where the network takes that: a trace keeps every map."""
+    most = 224 if image.ndim == 4 else 64
+    corner = image[(..., *(slice(0, most),) * (image.ndim - 2))]
+    if corner.shape != image.shape:
+        try:
+            return _trace(module, corner)
+        except (RuntimeError, ValueError):
+            pass  # the network wants its own input size
+    return _trace(module, image)
 
 
 def candidate_layers(

@@ -1,0 +1,99 @@
+"""From raw maps to heatmap values: what counts as evidence, and what becomes 0 and 1."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cam.errors import MaskError, MethodError
+
+Normalize = Literal["unit", "volume", "foreground", "none"]
+Scale = Literal["minmax", "max"]
+NORMALIZE: tuple[Normalize, ...] = ("unit", "volume", "foreground", "none")
+SCALE: tuple[Scale, ...] = ("minmax", "max")
+
+# A map whose range is this share of its magnitude is flat: what varies is rounding.
+_FLAT = 1e-5
+
+
+def check_choices(normalize: str, scale: str) -> None:
+    """Raise where a normalisation is unknown."""
+    if normalize not in NORMALIZE:
+        raise MethodError(f"normalize is one of {', '.join(NORMALIZE)}, not '{normalize}'.")
+    if scale not in SCALE:
+        raise MethodError(f"scale is one of {', '.join(SCALE)}, not '{scale}'.")
+
+
+def has_evidence(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return for each map (n, *f) whether it says anything: not flat, not all negative, no NaN."""
+    flat = maps.reshape(len(maps), -1)
+    low, high = flat.min(axis=1), flat.max(axis=1)
+    with np.errstate(invalid="ignore"):
+        magnitude = np.maximum(np.abs(low), np.abs(high))
+        varies = (high - low) > _FLAT * magnitude
+        return np.asarray(np.isfinite(flat).all(axis=1) & varies & (high > 0))
+
+
+def extremes(
+    values: NDArray[np.float32], counted: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return minimum and maximum (n,) of values (n, *s) where `counted` (n, *s) holds; 0 if nowhere."""
+    axes = tuple(range(1, values.ndim))
+    low = np.min(values, axis=axes, where=counted, initial=np.inf)
+    high = np.max(values, axis=axes, where=counted, initial=-np.inf)
+    anywhere = counted.any(axis=axes)
+    return (
+        np.where(anywhere, low, 0).astype(np.float32),
+        np.where(anywhere, high, 0).astype(np.float32),
+    )
+
+
+def bounds(
+    low: NDArray[np.float32],
+    high: NDArray[np.float32],
+    valid: NDArray[np.bool_],
+    normalize: Normalize,
+    scale: Scale,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the numbers (n,) that become 0 and 1 in each unit.
+
+    Parameters
+    ----------
+    low, high
+        (n,) extremes of each unit.
+    valid
+        (n,) units with evidence; the others do not count for a volume's extremes.
+    normalize
+        "unit" or "foreground": each unit's own extremes; "volume": those of all valid units;
+        "none" leaves them as they are, for the record.
+    scale
+        "minmax", or "max", where zero stays zero.
+    """
+    if normalize == "volume" and valid.any():
+        low = np.full_like(low, low[valid].min())
+        high = np.full_like(high, high[valid].max())
+    if scale == "max" and normalize != "none":
+        low = np.zeros_like(low)
+    return low, high
+
+
+def to_unit(
+    values: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return values (n, *s) with each unit's `low` at 0 and `high` at 1, clipped to [0, 1]."""
+    shape = (-1, *(1,) * (values.ndim - 1))
+    span = (high - low).reshape(shape)
+    shifted = (values - low.reshape(shape)) / np.where(span > 0, span, 1)
+    return np.clip(shifted, 0, 1).astype(np.float32)
+
+
+def check_foreground(foreground: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return a foreground as a boolean array of the volume's shape."""
+    mask = np.asarray(foreground)
+    if mask.shape != shape:
+        raise MaskError(
+            f"The foreground has shape {mask.shape} and the volume {shape}; give one on its grid."
+        )
+    return np.asarray(mask != 0)

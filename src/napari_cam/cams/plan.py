@@ -1,0 +1,234 @@
+"""One explanation, planned once and run unit by unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_cam.cams.device import (
+    choose_device,
+    choose_precision,
+    exact_float32,
+    is_out_of_memory,
+    on_device,
+    release_memory,
+)
+from napari_cam.cams.keys import Fused, Layer, MapKey
+from napari_cam.cams.method import CamMethod
+from napari_cam.cams.methods import as_methods
+from napari_cam.cams.raw import BatchCams, as_layers, compute
+from napari_cam.cams.targets import Target, as_targets, class_logits
+from napari_cam.errors import DeviceError, PreparationError
+from napari_cam.heatmap import Maps
+from napari_cam.models.hooks import LayerRef
+from napari_cam.models.loaded import LoadedModel
+from napari_cam.models.preparation import PreparedVolume
+from napari_cam.volumes.volume import Volume
+
+# Units per forward pass where the user leaves it open; halved when memory runs out.
+_AUTO_BATCH = {("cpu", 2): 8, ("cpu", 3): 1, ("cuda", 2): 32, ("cuda", 3): 1}
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedUnits:
+    """What one batch of units gave.
+
+    Attributes
+    ----------
+    units
+        (n,) which units: slice numbers along the unit axis, or (0,) for a 3D network.
+    maps
+        Key -> raw map (n, *f), signed.
+    class_index, score
+        Target -> (n,) explained class and score.
+    logits
+        (n, classes) the network's class scores.
+    batch_size
+        Units per forward pass from here on; smaller than asked for once memory has run out.
+    """
+
+    units: tuple[int, ...]
+    maps: Maps[MapKey, NDArray[np.float32]]
+    class_index: dict[Target, NDArray[np.int64]]
+    score: dict[Target, NDArray[np.float32]]
+    logits: NDArray[np.float32]
+    batch_size: int
+
+    @property
+    def predicted_index(self) -> NDArray[np.int64]:
+        """(n,) the network's own choice."""
+        return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything an explanation needs, checked and resolved before the first forward pass.
+
+    Attributes
+    ----------
+    model, volume, prepared
+        Who looks, at what, and how the volume becomes the network's input.
+    methods, targets, layers
+        What to compute, as objects.
+    units
+        Which units, in the order in which they come.
+    device, precision, batch_size
+        Where and how it runs.
+    """
+
+    model: LoadedModel
+    volume: Volume
+    prepared: PreparedVolume
+    methods: tuple[CamMethod, ...]
+    targets: tuple[Target, ...]
+    layers: tuple[Layer, ...]
+    units: tuple[int, ...]
+    device: torch.device
+    precision: str
+    batch_size: int
+    autocast: torch.dtype | None = field(default=None, repr=False)
+
+    @property
+    def keys(self) -> list[MapKey]:
+        """Return the key of every map that will come."""
+        return [
+            MapKey(method, layer, target)
+            for target in self.targets
+            for method in self.methods
+            for layer in self.layers
+        ]
+
+    def run(self) -> Iterator[ExplainedUnits]:
+        """Yield batch after batch; closing the generator cancels, what was yielded stays good.
+
+        The batch size halves whenever memory runs out, and the same units are tried again.
+
+        Raises
+        ------
+        DeviceError
+            Where not even one unit fits into memory.
+        """
+        waiting = list(self.units)
+        size = self.batch_size
+        while waiting:
+            # The first unit is the one asked for: it comes alone, as soon as it can.
+            count = 1 if len(waiting) == len(self.units) else size
+            units = tuple(waiting[:count])
+            cams = self._try(units)
+            if cams is None:
+                size = max(1, len(units) // 2)
+                release_memory(self.device)
+                if len(units) == 1:
+                    raise DeviceError(
+                        f"One unit of shape {self.prepared.input_shape} does not fit into the "
+                        f"memory of {self.device}; use device='cpu', bfloat16, or smaller input."
+                    )
+                continue
+            waiting = waiting[count:]
+            yield self._on_host(units, cams, size)
+
+    def _try(self, units: tuple[int, ...]) -> BatchCams | None:
+        """Return the maps of `units`, None where memory ran out."""
+        try:
+            batch = torch.from_numpy(self.prepared.batch(units)).to(self.device)
+            with exact_float32(self.device):
+                return compute(
+                    on_device(self.model.module, self.device),
+                    batch,
+                    self.methods,
+                    self.targets,
+                    self.layers,
+                    self.autocast,
+                )
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                return None
+            raise
+
+    def _on_host(self, units: tuple[int, ...], cams: BatchCams, size: int) -> ExplainedUnits:
+        return ExplainedUnits(
+            units,
+            Maps({key: value.float().cpu().numpy() for key, value in cams.maps.items()}),
+            {target: read.class_index.cpu().numpy() for target, read in cams.scored.items()},
+            {target: read.scores.float().cpu().numpy() for target, read in cams.scored.items()},
+            class_logits(cams.output).float().cpu().numpy(),
+            size,
+        )
+
+
+def plan_explanation(
+    model: LoadedModel,
+    volume_or_array: Any,
+    methods: str | CamMethod | Sequence[str | CamMethod] = "gradcam",
+    targets: Target | int | str | None | Sequence[Target | int | str | None] = None,
+    layers: str | LayerRef | Fused | None | Sequence[str | LayerRef | Fused] = None,
+    units: Sequence[int] | None = None,
+    first: int | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int | str = "auto",
+) -> Plan:
+    """Check and resolve everything; see :func:`napari_cam.explain` for the parameters."""
+    volume = as_volume(volume_or_array)
+    chosen_methods = as_methods(methods)
+    chosen_targets = as_targets(targets, model)
+    place = choose_device(device)
+    autocast = choose_precision(precision, place)
+    prepared = model.card.preparation.bind(volume)
+    wanted = _order(units, first, prepared.n_units)
+    if layers is None and model.card.default_layer is None:
+        example = torch.from_numpy(prepared.batch(wanted[:1]))
+        home = next(model.module.parameters(), torch.zeros(0)).device
+        chosen_layers = as_layers(None, model, model.module, example.to(home))
+    else:
+        chosen_layers = as_layers(layers, model, model.module, torch.zeros(0))
+    return Plan(
+        model=model,
+        volume=volume,
+        prepared=prepared,
+        methods=tuple(chosen_methods),
+        targets=tuple(chosen_targets),
+        layers=tuple(chosen_layers),
+        units=wanted,
+        device=place,
+        precision="float32" if precision == "auto" else precision,
+        batch_size=_batch_size(batch_size, place, model.card.spatial_ndim),
+        autocast=autocast,
+    )
+
+
+def as_volume(volume_or_array: Any) -> Volume:
+    """Return a volume as it is, an array or tensor (y, x) or (z, y, x) wrapped as one."""
+    if isinstance(volume_or_array, Volume):
+        return volume_or_array
+    if isinstance(volume_or_array, torch.Tensor):
+        volume_or_array = volume_or_array.detach().cpu().numpy()
+    return Volume.from_array(volume_or_array)
+
+
+def _order(units: Sequence[int] | None, first: int | None, n_units: int) -> tuple[int, ...]:
+    """Return the units to explain, the asked-for one in front."""
+    wanted = list(range(n_units)) if units is None else [int(unit) for unit in units]
+    for unit in [*wanted, *([] if first is None else [first])]:
+        if not 0 <= unit < n_units:
+            raise PreparationError(
+                f"There is no slice {unit}; the volume has {n_units}, 0 to {n_units - 1}."
+            )
+    if not wanted:
+        raise PreparationError("No slices are asked for; name at least one.")
+    if first is not None:
+        wanted = [first, *(unit for unit in wanted if unit != first)]
+    return tuple(dict.fromkeys(wanted))
+
+
+def _batch_size(batch_size: int | str, device: torch.device, spatial_ndim: int) -> int:
+    if batch_size == "auto":
+        return _AUTO_BATCH.get((device.type, spatial_ndim), 1 if spatial_ndim == 3 else 8)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise DeviceError(f"batch_size is 'auto' or a positive integer, not {batch_size!r}.")
+    return batch_size
