@@ -53,7 +53,8 @@ def test_units_are_counted_apart(axis: Any, lengths: tuple[int, ...]) -> None:
     assert np.shape(found.tp) == lengths
     assert np.array_equal(found.tp + found.fp, a.sum(axis=axis))
     assert np.array_equal(found.tp + found.fn, b.sum(axis=axis))
-    assert (found.tp + found.fp + found.fn + found.tn == a.size // np.prod(lengths)).all()
+    total = np.asarray(found.tp + found.fp + found.fn + found.tn)
+    assert (total == a.size // np.prod(lengths)).all()
 
 
 def test_iou_of_each_slice_with_an_empty_one() -> None:
