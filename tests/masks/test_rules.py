@@ -85,11 +85,11 @@ def test_values_that_cannot_be_told_apart_give_no_cut(
         (lambda: Fixed(1.01), "Fixed takes a number from 0 to 1, not 1.01"),
         (lambda: Fixed(-0.1), "from 0 to 1"),
         (lambda: Fixed(np.nan), "from 0 to 1, not nan"),
-        (lambda: Fixed("0.5"), "not '0.5'"),
+        (lambda: Fixed("0.5"), "not '0.5'"),  # type: ignore[arg-type]
         (lambda: OutOf255(256), "from 0 to 255, not 256"),
         (lambda: Quantile(90), "from 0 to 1, not 90"),
-        (lambda: Quantile(0.9, "slice"), "'unit' or 'volume', not 'slice'"),
-        (lambda: Otsu("local"), "'unit' or 'volume', not 'local'"),
+        (lambda: Quantile(0.9, "slice"), "'unit' or 'volume', not 'slice'"),  # type: ignore[arg-type]
+        (lambda: Otsu("local"), "'unit' or 'volume', not 'local'"),  # type: ignore[arg-type]
     ],
 )
 def test_a_rule_out_of_range_is_refused(make: Any, said: str) -> None:
