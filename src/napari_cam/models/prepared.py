@@ -1,0 +1,167 @@
+"""A preparation worked out for one volume: units out to the network, maps back to the voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cam.errors import PreparationError
+from napari_cam.models.steps import Foreground
+from napari_cam.models.steps.base import Array, Mask
+from napari_cam.models.unit_layout import Layout
+from napari_cam.models.unit_steps import UnitSteps
+from napari_cam.models.volume_steps import VolumeSteps
+from napari_cam.volumes.resample import carry_back
+from napari_cam.volumes.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedVolume:
+    """A volume as a network sees it, unit by unit, and the way back.
+
+    A unit is a slice of a 2D network, by its stored index along `unit_axis`, or the whole volume
+    of a 3D network (index 0). Nothing but the asked-for units is read, converted or kept.
+
+    Attributes
+    ----------
+    volume
+        What was prepared.
+    notes
+        Sentences on what had to be decided (non-finite voxels, channels, a missing patient frame).
+    """
+
+    volume: Volume
+    layout: Layout = field(repr=False)
+    volume_steps: VolumeSteps = field(repr=False)
+    unit_steps: UnitSteps = field(repr=False)
+    notes: tuple[str, ...]
+
+    @property
+    def unit_axis(self) -> int | None:
+        """Array axis of the volume across which the units lie, None for a 3D network."""
+        return self.layout.unit_axis
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return 1 if self.unit_axis is None else self.volume.shape[self.unit_axis]
+
+    @property
+    def unit_shape(self) -> tuple[int, ...]:
+        """Pixels of one unit on the volume's own grid, axes in stored order."""
+        return tuple(n for axis, n in enumerate(self.volume.shape) if axis != self.unit_axis)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape (c, *s) of what the network gets for one unit."""
+        return (self.unit_steps.channels, *self.unit_steps.frame.shape)
+
+    @cached_property
+    def inside(self) -> Mask:
+        """Which pixels of a unit the network sees, bool (*unit_shape): False where cropped."""
+        seen = np.ones((), dtype=bool)
+        for axis in self.unit_steps.frame.axes:
+            seen = seen[..., None] & axis.seen()
+        return self.layout.restore(seen)
+
+    @cached_property
+    def foreground(self) -> Mask | None:
+        """Where the preparation found tissue, bool (z, y, x); None where it does not look."""
+        if self.volume_steps.foreground is not None:
+            whole = Layout(self.layout.axes, self.layout.flips, None)
+            return whole.restore(self.volume_steps.foreground)
+        before = self.unit_steps.up_to_foreground
+        if before is None:
+            return None
+        step = next(s for s, _, _ in self.unit_steps.stages if isinstance(s, Foreground))
+        mask = np.zeros(self.volume.shape, dtype=bool)
+        for index in range(self.n_units):
+            found = step.find(before.run(*self._unit(index)), before.frame.spacing)
+            unit = carry_back(found[None], before.frame.axes) >= 0.5
+            self.place(self.layout.restore(unit) & self.inside, [index], mask)
+        return mask
+
+    def batch(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        """Return units as the network gets them.
+
+        Parameters
+        ----------
+        indices
+            Stored slice indices along `unit_axis`, in any order; (0,) for a 3D network.
+
+        Returns
+        -------
+        NDArray
+            (n, c, *s) float32, C-contiguous. A unit's numbers do not depend on its neighbours.
+
+        Raises
+        ------
+        PreparationError
+            Where an index does not exist.
+        """
+        chosen = self._check(indices)
+        result = np.empty((len(chosen), *self.input_shape), dtype=np.float32)
+        for place, index in enumerate(chosen):
+            result[place] = self.unit_steps.run(*self._unit(index))
+        return result
+
+    def mask_batch(self, mask: Mask, indices: Sequence[int]) -> Mask:
+        """Return a mask of the volume, bool (z, y, x), as it lies in the units' inputs (n, *s)."""
+        chosen = self._check(indices)
+        if mask.shape != self.volume.shape:
+            raise PreparationError(
+                f"The mask has shape {mask.shape} but the image {self.volume.shape}; "
+                "give a mask on the image's own grid."
+            )
+        units = self.layout.take(self.layout.turn(mask[None]), chosen)[:, 0]
+        return np.stack([self.unit_steps.run_mask(np.asarray(unit)) for unit in units])
+
+    def on_volume_grid(self, maps: NDArray[Any]) -> NDArray[np.float32]:
+        """Return maps stretched over the network's input at the pixels of the units.
+
+        Parameters
+        ----------
+        maps
+            (n, *f), of any resolution.
+
+        Returns
+        -------
+        NDArray
+            (n, *unit_shape) float32, linear with half-pixel centres, axes in stored order and
+            direction. Where the network saw nothing (`inside` False) the border's value stands.
+        """
+        return np.ascontiguousarray(
+            self.layout.restore(carry_back(maps, self.unit_steps.frame.axes))
+        )
+
+    def place(self, values: NDArray[Any], indices: Sequence[int], out: NDArray[Any]) -> None:
+        """Write units (n, *unit_shape) to their places in a volume array `out` (z, y, x)."""
+        for unit, index in zip(values, self._check(indices), strict=True):
+            if self.unit_axis is None:
+                out[...] = unit
+            else:
+                np.moveaxis(out, self.unit_axis, 0)[index] = unit
+
+    def _check(self, indices: Sequence[int]) -> list[int]:
+        chosen = [int(index) for index in indices]
+        for index in chosen:
+            if not 0 <= index < self.n_units:
+                kind = "slice" if self.unit_axis is not None else "unit"
+                raise PreparationError(
+                    f"There is no {kind} {index}; the image has {self.n_units}, counted from 0."
+                )
+        return chosen
+
+    def _unit(self, index: int) -> tuple[Array, Mask | None]:
+        """Return unit `index` (c, *s) after the steps that see the volume, and its foreground."""
+        turned = self.layout.turn(self.volume.channels_first())
+        values = np.asarray(self.layout.take(turned, [index])[0])
+        foreground = self.volume_steps.foreground
+        if foreground is not None:
+            foreground = self.layout.take(foreground[None], [index])[0, 0]
+        return self.volume_steps.apply(values, foreground), foreground
