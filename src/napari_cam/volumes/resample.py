@@ -35,7 +35,7 @@ class AxisMap:
 
     def centres(self) -> NDArray[np.float64]:
         """Return for each pixel of the image the place of its centre in the input (n_from,)."""
-        return (np.arange(self.n_from) + 0.5) * self.scale + self.offset
+        return (np.arange(self.n_from, dtype=np.float64) + 0.5) * self.scale + self.offset
 
     def seen(self) -> NDArray[np.bool_]:
         """Return for each pixel of the image whether its centre lies in the input (n_from,)."""
@@ -63,12 +63,13 @@ def resize_weights(n_in: int, n_out: int, antialias: bool = False) -> NDArray[np
     each side (as Pillow and torchvision do), so that no input pixel is skipped.
     """
     step = n_in / n_out
-    centres = (np.arange(n_out) + 0.5) * step
+    centres = (np.arange(n_out, dtype=np.float64) + 0.5) * step
     if not antialias or n_out >= n_in:
         return linear_weights(centres, n_in)
     distance = np.abs((np.arange(n_in) + 0.5)[None] - centres[:, None]) / step
     triangle = np.clip(1 - distance, 0, None)
-    return (triangle / triangle.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights = triangle / triangle.sum(axis=1, keepdims=True)
+    return np.asarray(weights, dtype=np.float32)
 
 
 def apply_weights(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -130,8 +133,9 @@ class Volume:
     def sha256(self) -> str:
         """Return a digest of the voxels, which names the image without naming the patient."""
         values = np.ascontiguousarray(self.values)
-        header = f"{values.dtype.str}{values.shape}".encode()
-        return hashlib.sha256(header + values.tobytes()).hexdigest()
+        digest = hashlib.sha256(f"{values.dtype.str}{values.shape}".encode())
+        digest.update(values.reshape(-1).view(np.uint8).data)
+        return digest.hexdigest()
 
     @classmethod
     def from_array(
@@ -180,15 +184,50 @@ class Volume:
             )
         if spatial == 2:
             array = array[:, None] if channel_axis is not None else array[None]
-        shape = tuple(int(n) for n in array.shape[-3:])
+        if isinstance(array, np.ndarray) and not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))  # torch takes no other byte order
+        z, y, x = (int(n) for n in array.shape[-3:])
+        shape = (z, y, x)
         if spacing is None:
             grid = Grid.plain(shape)
         else:
             if len(spacing) != spatial:
                 raise VolumeError(f"spacing needs {spatial} numbers (mm), not {len(spacing)}.")
-            size = tuple(float(mm) for mm in spacing)
-            grid = Grid.plain(shape, size if spatial == 3 else (1.0, *size), "mm")
+            grid = Grid.plain(shape, zyx_spacing(spacing, shape), "mm")
         return cls(array, grid, channel_names=channel_names)
+
+
+def zyx_spacing(
+    spacing: Sequence[float], shape: tuple[int, int, int]
+) -> tuple[float, float, float]:
+    """Return a user's voxel size (z, y, x), or (y, x) for a single slice, as three numbers (mm).
+
+    Raises
+    ------
+    VolumeError
+        Where there are too few or too many numbers, or one is not a positive length.
+    """
+    try:
+        sizes = tuple(float(mm) for mm in spacing)
+    except (TypeError, ValueError) as error:
+        raise VolumeError(f"spacing is {spacing!r}; give numbers in mm as (z, y, x).") from error
+    if len(sizes) == 2 and shape[0] == 1:
+        sizes = (1.0, *sizes)
+    if len(sizes) != 3:
+        raise VolumeError(
+            f"spacing has {len(sizes)} numbers for an image of shape {shape}; "
+            "give (z, y, x) in mm, or (y, x) for a single slice."
+        )
+    if not all(0 < size < math.inf for size in sizes):
+        raise VolumeError(f"spacing is {sizes}; every voxel size is a positive number of mm.")
+    return sizes[0], sizes[1], sizes[2]
+
+
+def check_time(path: Path, time: int, n_times: int) -> None:
+    """Raise where the time point asked for does not exist in the file."""
+    if not 0 <= time < n_times:
+        points = f"{n_times} time points (0 to {n_times - 1})" if n_times > 1 else "no time axis"
+        raise VolumeError(f"{path} has {points}, so time={time} cannot be read.")
 
 
 def check_numeric(dtype: Any) -> None:

@@ -1,0 +1,352 @@
+"""NIfTI-1 and NIfTI-2: ``.nii``, ``.nii.gz`` and ``.hdr`` with ``.img``.
+
+nibabel interprets the header. The bytes are read here, because results are written back with the
+header's own bytes (nibabel mends a header as it loads it) and because the promised size must be
+checked against the file before memory is asked for.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import logging
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import nibabel
+import numpy as np
+from nibabel import nifti1, nifti2
+from numpy.typing import NDArray
+
+from napari_cam.errors import VolumeError
+from napari_cam.grid import Grid
+from napari_cam.volumes.decoding import decoding
+from napari_cam.volumes.volume import Source, Volume, check_time
+
+HEADER_BYTES = 540
+"""Enough to hold the header of either version (348 or 540 bytes)."""
+
+_FREE_TEXT = ("data_type", "db_name", "descrip", "aux_file", "intent_name", "unused_str")
+_MM = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
+_COLOURS = {"R": "red", "G": "green", "B": "blue"}
+# Deflate cannot shrink further than this, so a larger promise is a damaged header.
+_MOST_DEFLATE = 1032
+
+ByteOrder = Literal["<", ">"]
+
+_log = logging.getLogger(__name__)
+_log.addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True)
+class Block:
+    """Which part of a file holds the wanted voxels: `shape` as stored, first axis fastest."""
+
+    path: Path
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+
+
+def read_nifti(
+    path: Path, axis4: Literal["channels", "time"] | None = None, time: int = 0
+) -> Volume:
+    """Read a NIfTI file.
+
+    Parameters
+    ----------
+    path
+        The ``.nii``, ``.nii.gz`` or ``.hdr`` file.
+    axis4
+        What the fourth axis means, where there is one longer than 1.
+    time
+        Which time point to read with ``axis4="time"``.
+
+    Returns
+    -------
+    Volume
+        (z, y, x) or (c, z, y, x). Integers keep their stored type, scaled values (slope,
+        intercept) are float32. Uncompressed files are mapped, not loaded.
+
+    Raises
+    ------
+    VolumeError
+        Where the file is damaged, its geometry unusable or its axes need a choice.
+    """
+    with decoding(path, "NIfTI"):
+        with open_maybe_gzip(path) as file:
+            raw = file.read(HEADER_BYTES)
+        header, notes = parse_header(path, raw)
+        grid, stored_axes = stored_grid(path, header)
+        block, has_channels = _choose_axes(path, header, axis4, time)
+        stored = _scaled(_read_block(block), header)
+        names: tuple[str, ...] = ()
+        if stored.dtype.names:
+            names = tuple(_COLOURS[field] for field in stored.dtype.names if field in _COLOURS)
+            if len(stored.dtype.names) > len(names):
+                notes.append("The alpha channel is left out.")
+            stored = np.stack([stored[field] for field in "RGB"], axis=-1)
+        notes += _geometry_notes(header, grid, stored_axes) + _finite_notes(stored)
+        order = (3, *stored_axes) if has_channels else stored_axes
+        slice_axis = header.get_dim_info()[2]
+        return Volume(
+            values=stored.transpose(order),
+            grid=grid,
+            stack_axis=stored_axes.index(2 if slice_axis is None else slice_axis),
+            channel_names=names,
+            source=Source("nifti", str(path), stored_axes, without_text(raw)),
+            notes=tuple(notes),
+        )
+
+
+def open_maybe_gzip(path: Path) -> gzip.GzipFile | io.BufferedReader:
+    """Open `path` for reading, through gzip where its first bytes say so (names may lie)."""
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if compressed else path.open("rb")
+
+
+def header_class(raw: bytes) -> tuple[type[nifti1.Nifti1Header], ByteOrder] | None:
+    """Return nibabel's header class and the byte order of a header, None where it is none."""
+    if len(raw) < 4:
+        return None
+    orders: tuple[ByteOrder, ...] = ("<", ">")
+    for order in orders:
+        size = struct.unpack(f"{order}i", raw[:4])[0]
+        if size == 348 and raw[344:348] in (b"n+1\0", b"ni1\0"):
+            return nifti1.Nifti1Header, order
+        if size == 540 and raw[4:7] in (b"n+2", b"ni2"):
+            return nifti2.Nifti2Header, order
+    return None
+
+
+def header_fields(raw: bytes) -> NDArray[Any]:
+    """Return a header as a writable record (no axes), every byte as stored.
+
+    Fields have the file's byte order. Bytes after the header are ignored.
+    """
+    known = header_class(raw)
+    if known is None:
+        raise VolumeError("These bytes are no NIfTI header.")
+    kind, order = known
+    dtype = kind.template_dtype.newbyteorder(order)
+    return np.frombuffer(raw[: dtype.itemsize], dtype).reshape(()).copy()
+
+
+def without_text(raw: bytes) -> bytes:
+    """Return a header without its free text, which may name the patient, and extensions."""
+    fields = header_fields(raw)
+    for name in _FREE_TEXT:
+        if name in (fields.dtype.names or ()):
+            fields[name] = b""
+    return fields.tobytes()
+
+
+def parse_header(path: Path, raw: bytes) -> tuple[Any, list[str]]:
+    """Return nibabel's header, mended as nibabel mends it, and a note on what was mended."""
+    known = header_class(raw)
+    if known is None:
+        raise VolumeError(
+            f"{path} has no NIfTI header (Analyze 7.5 does not tell left from right); "
+            "convert it to NIfTI first."
+        )
+    kind, order = known
+    raw = raw[: kind.template_dtype.itemsize]
+    complaints = kind.diagnose_binaryblock(raw, order)
+    header = kind(raw, order, check=False)
+    header.check_fix(logger=_log, error_level=40)
+    notes = []
+    if complaints:
+        notes.append(
+            f"The header departs from the standard: {'; '.join(complaints.split(chr(10)))}."
+        )
+    return header, notes
+
+
+def stored_shape(path: Path, header: Any) -> tuple[int, ...]:
+    """Return the lengths of all stored axes, at least three."""
+    n_axes = int(header["dim"][0])
+    shape = tuple(int(n) for n in header["dim"][1 : n_axes + 1])
+    if not 1 <= n_axes <= 7 or min(shape) < 1:
+        raise VolumeError(
+            f"{path} states axes of length {shape}, so it holds no voxels; export it again."
+        )
+    return shape + (1,) * (3 - len(shape))
+
+
+def stored_grid(path: Path, header: Any) -> tuple[Grid, tuple[int, int, int]]:
+    """Return the grid in (z, y, x) and, for each of its axes, the stored axis it comes from."""
+    affine = _in_mm(header.get_best_affine(), header)
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
+        problem = "singular" if np.isfinite(affine).all() else "not finite"
+        raise VolumeError(
+            f"{path} has an affine that is {problem}, so its voxels lie nowhere; "
+            "repair the sform, qform or pixdim of its header."
+        )
+    world_axes = nibabel.io_orientation(affine)[:, 0].tolist()
+    z, y, x = (world_axes.index(world) for world in (2, 1, 0))
+    letters = nibabel.aff2axcodes(affine)
+    shape = stored_shape(path, header)
+    grid = Grid(
+        shape=(shape[z], shape[y], shape[x]),
+        affine=affine[:, [z, y, x, 3]],
+        orientation=letters[z] + letters[y] + letters[x],
+    )
+    return grid, (z, y, x)
+
+
+def _in_mm(affine: NDArray[np.float64], header: Any) -> NDArray[np.float64]:
+    scale = _MM.get(_length_unit(header), 1.0)
+    return np.diag([scale, scale, scale, 1.0]) @ affine
+
+
+def _length_unit(header: Any) -> str:
+    code = int(header["xyzt_units"]) % 8
+    return str(nifti1.unit_codes.label[code]) if code in nifti1.unit_codes.code else "invalid"
+
+
+def _choose_axes(
+    path: Path, header: Any, axis4: Literal["channels", "time"] | None, time: int
+) -> tuple[Block, bool]:
+    """Return the block of voxels to read and whether a channel axis follows the spatial ones."""
+    shape, dtype = stored_shape(path, header), header.get_data_dtype()
+    if dtype.kind == "c":
+        raise VolumeError(
+            f"{path} holds complex numbers; save their magnitude or phase as a file of its own."
+        )
+    spatial = shape[:3]
+    extra = [(number, n) for number, n in enumerate(shape[3:], start=4) if n > 1]
+    if len(extra) > 1:
+        raise VolumeError(
+            f"{path} has axes of length {shape}, more than one beyond space; "
+            "split it into files of at most four axes."
+        )
+    file, offset = _voxel_file(path, header)
+    n_times = 1
+    if extra:
+        number, n = extra[0]
+        if axis4 is None:
+            raise VolumeError(
+                f"{path} has a {number}th axis of length {n}; say what it is with "
+                f'axis4="channels" or axis4="time" (and time=0 to {n - 1}).'
+            )
+        if axis4 == "channels":
+            if dtype.names:
+                raise VolumeError(f'{path} holds RGB voxels over time; use axis4="time".')
+            return Block(file, dtype, (*spatial, n), offset), True
+        n_times = n
+    check_time(path, time, n_times)
+    # The first axis runs fastest, so that one time point is one block of its own.
+    offset += time * math.prod(spatial) * dtype.itemsize
+    return Block(file, dtype, spatial, offset), bool(dtype.names)
+
+
+def _voxel_file(path: Path, header: Any) -> tuple[Path, int]:
+    """Return the file with the voxels and where they start in it."""
+    offset = int(header["vox_offset"])
+    if header["magic"].item()[:2] == b"n+":
+        return path, max(offset, header.single_vox_offset)
+    name = path.name.lower()
+    if name.endswith((".hdr", ".hdr.gz")):
+        stem = path.name[: name.rindex(".hdr")]
+        for extension in (".img", ".img.gz", ".IMG"):
+            image = path.with_name(stem + extension)
+            if image.is_file():
+                return image, max(offset, 0)
+    raise VolumeError(
+        f"{path} is the header of a pair of files, but no image (.img) stands beside it; "
+        "put both into one folder and open the .hdr file."
+    )
+
+
+def _read_block(block: Block) -> NDArray[Any]:
+    n_bytes = math.prod(block.shape) * block.dtype.itemsize
+    on_disk = block.path.stat().st_size
+    with open_maybe_gzip(block.path) as file:
+        if block.offset + n_bytes > on_disk * (
+            _MOST_DEFLATE if isinstance(file, gzip.GzipFile) else 1
+        ):
+            raise VolumeError(
+                f"{block.path} is cut short: its header promises {n_bytes} bytes of voxels, "
+                f"more than the file of {on_disk} bytes can hold; copy or export it again."
+            )
+        if not isinstance(file, gzip.GzipFile):
+            return np.memmap(
+                block.path, block.dtype, "c", block.offset, shape=block.shape, order="F"
+            )
+        values = np.empty(block.shape, block.dtype, order="F")
+        file.seek(block.offset)
+        _fill(file, values.T.reshape(-1).view(np.uint8).data)
+        file.read(1)  # at the end of the stream gzip compares its checksum
+    return values
+
+
+def _fill(file: gzip.GzipFile, target: memoryview) -> None:
+    done = 0
+    while done < len(target):
+        n = file.readinto(target[done : done + (1 << 24)])
+        if n == 0:
+            raise EOFError(f"the voxels end after {done} of {len(target)} bytes")
+        done += n
+
+
+def _scaled(stored: NDArray[Any], header: Any) -> NDArray[Any]:
+    """Apply slope and intercept (float32) and bring other types to the machine's byte order."""
+    dtype = stored.dtype
+    if dtype.names:
+        return stored
+    slope, inter = header.get_slope_inter()
+    if slope is not None and (slope, inter) != (1.0, 0.0):
+        result = np.empty(stored.shape, np.float32, order="F")
+        for index in range(stored.shape[-1]):  # slab by slab: double precision, little memory
+            result[..., index] = stored[..., index] * np.float64(slope) + inter
+        return result
+    if dtype.kind == "f" and dtype.itemsize > 8:
+        return stored.astype(np.float64)
+    return stored if dtype.isnative else stored.astype(dtype.newbyteorder("="))
+
+
+def _geometry_notes(header: Any, grid: Grid, stored_axes: Sequence[int]) -> list[str]:
+    notes = []
+    if _length_unit(header) == "invalid":
+        notes.append("The header's unit of length is unknown; millimetres are taken.")
+    sform, qform = int(header["sform_code"]), int(header["qform_code"])
+    if not sform and not qform:
+        notes.append(
+            "The file states no orientation (sform and qform codes are 0): sizes come from "
+            "pixdim, and the axes are taken to run to the patient's left, front and head."
+        )
+    if sform and qform:
+        distance = _disagreement(header, grid, stored_axes)
+        # Headers are rounded to float32 and quaternions to unit length: that is no conflict.
+        if not distance <= 1e-2 * min(grid.spacing):
+            notes.append(f"sform and qform differ by up to {distance:.3g} mm; the sform is used.")
+    return notes
+
+
+def _disagreement(header: Any, grid: Grid, stored_axes: Sequence[int]) -> float:
+    """Return how far apart sform and qform put the outermost voxels (mm)."""
+    try:
+        qform = _in_mm(header.get_qform(), header)[:, [*stored_axes, 3]]
+    except (ValueError, nibabel.spatialimages.HeaderDataError):
+        return math.inf  # a quaternion longer than 1 is no rotation
+    corners = np.array([(*corner, 1) for corner in product(*[(0, n - 1) for n in grid.shape])])
+    return float(np.linalg.norm(corners @ (qform - grid.affine).T, axis=1).max())
+
+
+def _finite_notes(stored: NDArray[Any]) -> list[str]:
+    if stored.dtype.kind != "f":
+        return []
+    n_nan = n_inf = 0
+    for index in range(stored.shape[-1]):
+        slab = stored[..., index]
+        n_nan += int(np.isnan(slab).sum())
+        n_inf += int(np.isinf(slab).sum())
+    if not n_nan and not n_inf:
+        return []
+    return [f"{n_nan} voxels are not a number and {n_inf} are infinite; they are kept as stored."]

@@ -1,0 +1,144 @@
+"""Reading an image file of any supported family as a Volume."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from napari_cam.errors import VolumeError
+from napari_cam.volumes.decoding import decoding
+from napari_cam.volumes.nifti import HEADER_BYTES, header_class, open_maybe_gzip, read_nifti
+from napari_cam.volumes.raster import read_npy, read_picture
+from napari_cam.volumes.tiff import read_tiff
+from napari_cam.volumes.volume import Volume, check_time
+
+READABLE = "NIfTI (.nii, .nii.gz, .hdr with .img), TIFF (.tif, .tiff), PNG, JPEG or NumPy (.npy)"
+"""The families of files, for messages."""
+
+_EXTENSIONS = {
+    ".nii": "NIfTI", ".nii.gz": "NIfTI", ".hdr": "NIfTI", ".hdr.gz": "NIfTI", ".img": "NIfTI",
+    ".img.gz": "NIfTI", ".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".jpg": "JPEG",
+    ".jpeg": "JPEG", ".npy": "NumPy",
+}  # fmt: skip
+_SIGNATURES = {
+    b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
+    b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"\x93NUMPY": "NumPy",
+}  # fmt: skip
+
+
+def read_volume(
+    path: str | os.PathLike[str],
+    axis4: Literal["channels", "time"] | None = None,
+    time: int = 0,
+    spacing: Sequence[float] | None = None,
+    channel_names: Sequence[str] | None = None,
+) -> Volume:
+    """Read an image file: NIfTI, TIFF, PNG, JPEG or NumPy, told apart by content.
+
+    Parameters
+    ----------
+    path
+        The file. Arrays in memory go through :meth:`Volume.from_array`.
+    axis4
+        What an axis beyond space means: "channels", or "time" of which one point is read. Files
+        with such an axis longer than 1 need the choice; nothing is guessed.
+    time
+        Which time point to read, counted from 0.
+    spacing
+        Voxel size (z, y, x) in mm, or (y, x) for a single slice, for TIFF, pictures and NumPy
+        files; it takes the place of a stated one. NIfTI files always state theirs.
+    channel_names
+        One name per channel, in place of "channel 1", "channel 2", ...
+
+    Returns
+    -------
+    Volume
+        Stored voxels with axes (z, y, x) or (c, z, y, x), transposed where needed, never flipped
+        or resampled; `notes` says what reading had to decide.
+
+    Raises
+    ------
+    VolumeError
+        Where the file is missing, of an unknown kind or damaged, or its axes need a choice.
+    """
+    path = Path(path)
+    if axis4 not in (None, "channels", "time"):
+        raise VolumeError(f'axis4 is "channels" or "time", not {axis4!r}.')
+    path, family = _family(path)
+    if family == "NIfTI":
+        if spacing is not None:
+            raise VolumeError(
+                f"{path} is a NIfTI file and states its voxel size itself; leave out spacing=."
+            )
+        volume = read_nifti(path, axis4, time)
+    elif family == "TIFF":
+        volume = read_tiff(path, axis4, time, spacing)
+    else:
+        check_time(path, time, n_times=1)
+        volume = (read_npy if family == "NumPy" else read_picture)(path, spacing)
+    return replace(volume, channel_names=tuple(channel_names)) if channel_names else volume
+
+
+def _family(path: Path) -> tuple[Path, str]:
+    """Return the file to open and which reader takes it, judged by content."""
+    _check_file(path)
+    extension = _extension(path)
+    if extension.startswith(".img"):
+        path = _header_of(path, extension)
+    with decoding(path, "an image"), open_maybe_gzip(path) as file:
+        head = file.read(HEADER_BYTES)
+    if header_class(head) is not None:
+        return path, "NIfTI"
+    for signature, family in _SIGNATURES.items():
+        if head.startswith(signature):
+            return path, family
+    if extension.startswith(".hdr") and head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):
+        raise VolumeError(
+            f"{path} is an Analyze 7.5 header, which does not tell left from right; "
+            "convert the image to NIfTI first."
+        )
+    expected = _EXTENSIONS.get(extension)
+    if expected is None:
+        raise VolumeError(f"{path} is no image of a known kind; give {READABLE}.")
+    raise VolumeError(
+        f"{path} is named like a {expected} file, but its content is none; copy or export it again."
+    )
+
+
+def _check_file(path: Path) -> None:
+    try:
+        size = path.stat().st_size
+        folder = path.is_dir()
+    except FileNotFoundError as error:
+        raise VolumeError(f"{path} does not exist; check the name and the folder.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise VolumeError(f"{path} cannot be opened ({reason}); check name and rights.") from error
+    if folder:
+        raise VolumeError(f"{path} is a folder; give a file in it: {READABLE}.")
+    if size == 0:
+        raise VolumeError(f"{path} is empty (0 bytes); copy or export it again.")
+
+
+def _extension(path: Path) -> str:
+    name = path.name.lower()
+    for double in (".nii.gz", ".hdr.gz", ".img.gz"):
+        if name.endswith(double):
+            return double
+    return path.suffix.lower()
+
+
+def _header_of(path: Path, extension: str) -> Path:
+    """Return the header that belongs to the image of a pair."""
+    stem = path.name[: -len(extension)]
+    for candidate in (".hdr", ".hdr.gz", ".HDR"):
+        header = path.with_name(stem + candidate)
+        if header.is_file():
+            return header
+    raise VolumeError(
+        f"{path} is the image of a pair of files, but no header (.hdr) stands beside it; "
+        "put both into one folder."
+    )
