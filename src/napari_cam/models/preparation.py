@@ -78,7 +78,7 @@ class Preparation:
             whole_only = isinstance(step, Contrast) and not step.pointwise
             if isinstance(step, GeometricStep) or whole_only:
                 raise PreparationError(
-                    f"The preparation step '{step}' works on one slice at a time; "
+                    f"The preparation step '{step.name}' works on one slice at a time here; "
                     "put it after the step 'slices'."
                 )
 
@@ -231,6 +231,7 @@ class Preparation:
         PreparationError
             Where a step does not fit, or a pixel is not finite.
         """
+        images = np.asarray(images)
         check_numeric(images.dtype)
         if images.ndim != 2 + self.spatial_ndim or 0 in images.shape:
             axes = "(n, c, h, w)" if self.spatial_ndim == 2 else "(n, c, d, h, w)"
@@ -238,7 +239,7 @@ class Preparation:
                 f"The preparation of a {self.spatial_ndim}D network takes units {axes}, "
                 f"not an array of shape {images.shape}."
             )
-        if replacement_of(np.asarray(images)) is not None:
+        if replacement_of(images) is not None:
             raise PreparationError(
                 "The images hold NaN or infinite pixels; replace them before training."
             )

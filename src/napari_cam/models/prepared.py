@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -64,10 +64,7 @@ class PreparedVolume:
     @cached_property
     def inside(self) -> Mask:
         """Which pixels of a unit the network sees, bool (*unit_shape): False where cropped."""
-        seen = np.ones((), dtype=bool)
-        for axis in self.unit_steps.frame.axes:
-            seen = seen[..., None] & axis.seen()
-        return self.layout.restore(seen)
+        return self.layout.restore(self.unit_steps.seen())
 
     @cached_property
     def foreground(self) -> Mask | None:
@@ -81,9 +78,10 @@ class PreparedVolume:
         step = next(s for s, _, _ in self.unit_steps.stages if isinstance(s, Foreground))
         mask = np.zeros(self.volume.shape, dtype=bool)
         for index in range(self.n_units):
-            found = step.find(before.run(*self._unit(index)), before.frame.spacing)
-            unit = carry_back(found[None], before.frame.axes) >= 0.5
-            self.place(self.layout.restore(unit) & self.inside, [index], mask)
+            (unit,) = self._units([index])
+            found = step.find(before.run(*unit), before.frame.spacing)
+            back = (carry_back(found[None], before.frame.axes) >= 0.5) & before.seen()
+            self.place(self.layout.restore(back), [index], mask)
         return mask
 
     def batch(self, indices: Sequence[int]) -> NDArray[np.float32]:
@@ -106,8 +104,8 @@ class PreparedVolume:
         """
         chosen = self._check(indices)
         result = np.empty((len(chosen), *self.input_shape), dtype=np.float32)
-        for place, index in enumerate(chosen):
-            result[place] = self.unit_steps.run(*self._unit(index))
+        for place, unit in enumerate(self._units(chosen)):
+            result[place] = self.unit_steps.run(*unit)
         return result
 
     def mask_batch(self, mask: Mask, indices: Sequence[int]) -> Mask:
@@ -118,8 +116,10 @@ class PreparedVolume:
                 f"The mask has shape {mask.shape} but the image {self.volume.shape}; "
                 "give a mask on the image's own grid."
             )
-        units = self.layout.take(self.layout.turn(mask[None]), chosen)[:, 0]
-        return np.stack([self.unit_steps.run_mask(np.asarray(unit)) for unit in units])
+        result = np.empty((len(chosen), *self.input_shape[1:]), dtype=bool)
+        for place, unit in enumerate(self._take(self.layout.turn(mask[None]), chosen)):
+            result[place] = self.unit_steps.run_mask(unit[0])
+        return result
 
     def on_volume_grid(self, maps: NDArray[Any]) -> NDArray[np.float32]:
         """Return maps stretched over the network's input at the pixels of the units.
@@ -157,11 +157,16 @@ class PreparedVolume:
                 )
         return chosen
 
-    def _unit(self, index: int) -> tuple[Array, Mask | None]:
-        """Return unit `index` (c, *s) after the steps that see the volume, and its foreground."""
-        turned = self.layout.turn(self.volume.channels_first())
-        values = np.asarray(self.layout.take(turned, [index])[0])
-        foreground = self.volume_steps.foreground
-        if foreground is not None:
-            foreground = self.layout.take(foreground[None], [index])[0, 0]
-        return self.volume_steps.apply(values, foreground), foreground
+    def _take(self, turned: Any, indices: list[int]) -> Array:
+        """Read units (n, c, *s) of a turned array (c, ., ., .) at once."""
+        block = np.asarray(self.layout.take(turned, indices))
+        return np.broadcast_to(block, (len(indices), *block.shape[1:]))
+
+    def _units(self, indices: list[int]) -> Iterator[tuple[Array, Mask | None]]:
+        """Yield units (c, *s) after the steps that see the volume, each with its foreground."""
+        block = self._take(self.layout.turn(self.volume.channels_first()), indices)
+        found = self.volume_steps.foreground
+        masks = None if found is None else self._take(found[None], indices)
+        for place, unit in enumerate(block):
+            mask = None if masks is None else masks[place, 0]
+            yield self.volume_steps.apply(unit, mask), mask

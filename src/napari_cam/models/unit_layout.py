@@ -55,12 +55,16 @@ class Layout:
         return turned[(..., *steps)]
 
     def take(self, turned: Any, indices: Sequence[int]) -> Any:
-        """Return units (n, c, *s) of a turned array (c, ., ., .), by stored index."""
+        """Return units (n, c, *s) of a turned array (c, ., ., .), by stored index.
+
+        A volume that is one unit comes once, whatever the indices.
+        """
         if self.unit_axis is None:
             return turned[None]
         place = self.axes.index(self.unit_axis)
         last = turned.shape[1 + place] - 1
-        wanted = [last - index if self.flips[place] else index for index in indices]
+        stored = np.array(indices, dtype=np.intp)
+        wanted = last - stored if self.flips[place] else stored
         taken = turned[(slice(None),) * (1 + place) + (wanted,)]
         order = [1 + place, *(axis for axis in range(4) if axis != 1 + place)]
         return taken.transpose(*order)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from napari_cam.models.steps import Foreground, GeometricStep, IntensityStep, Step
 from napari_cam.models.steps.base import Array, Frame, Mask, Move
 
@@ -56,6 +58,14 @@ class UnitSteps:
         for _, move, _ in self.stages:
             mask = mask if move is None else move.mask(mask)
         return mask
+
+    def seen(self) -> Mask:
+        """Return which pixels (*s) of the unit reach the network through every step."""
+        frames = [frame for _, _, frame in self.stages] + [self.frame]
+        seen = np.ones((), dtype=bool)
+        for axes in zip(*(frame.axes for frame in frames), strict=True):
+            seen = seen[..., None] & np.all([axis.seen() for axis in axes], axis=0)
+        return seen
 
     @property
     def up_to_foreground(self) -> UnitSteps | None:

@@ -49,7 +49,7 @@ class VolumeSteps:
             whole = np.asarray(values)
         replacement = None if whole is None else replacement_of(whole)
         # Steps that need no statistics are fitted to nothing.
-        current = np.empty((len(values), 0), dtype=np.float32)
+        current = np.empty((values.shape[0], 0), dtype=np.float32)
         if statistics and whole is not None:
             current = numbers(whole, replacement)
         maps: list[tuple[Step, PointMap | None]] = []

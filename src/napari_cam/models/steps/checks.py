@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any, NoReturn
 
 from napari_cam.errors import PreparationError
@@ -37,7 +38,7 @@ def number(
     above: float = -math.inf,
 ) -> float:
     """Return `value` as a finite float in [low, high] and greater than `above`."""
-    valid = not isinstance(value, bool) and isinstance(value, (int, float))
+    valid = not isinstance(value, bool) and isinstance(value, Real)
     if valid and math.isfinite(value) and low <= value <= high and value > above:
         return float(value)
     limits = [f"at least {low:g}"] if math.isfinite(low) else []
@@ -61,9 +62,9 @@ def numbers(
 
 def count(step: str, name: str, value: Any, low: int = 1) -> int:
     """Return `value` where it is a whole number of at least `low`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
         refuse(step, f"{name} is a whole number from {low} on, not {value!r}.")
-    return value
+    return int(value)
 
 
 def counts(step: str, name: str, value: Any, low: int = 1) -> tuple[int, ...]:

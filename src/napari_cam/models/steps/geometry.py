@@ -77,7 +77,10 @@ class Crop(GeometricStep):
     def __post_init__(self) -> None:
         self._set(size=checks.size(self.name, "size", self.size))
         if self.start != "centre":
-            self._set(start=checks.counts(self.name, "start ('centre' or)", self.start, low=0))
+            start: Any = self.start
+            if isinstance(start, str):
+                checks.refuse(self.name, f"start is 'centre' or one index per axis, not {start!r}.")
+            self._set(start=checks.counts(self.name, "start", start, low=0))
 
     def check_ndim(self, ndim: int) -> None:
         """Raise where size or start has another number of axes."""

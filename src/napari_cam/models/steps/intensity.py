@@ -182,11 +182,10 @@ class Contrast(IntensityStep):
     low_percentile, high_percentile
         Of "stretch".
     bins
-        Grey levels of "equalize" (4096 in the paper) and "clahe" (256 there).
-    clip_limit
-        Of "clahe".
-    tiles
-        Tiles of "clahe" along each axis.
+        Grey levels of "equalize".
+    clip_limit, tiles, tile_bins
+        Of "clahe": share of a tile's pixels that one grey level may hold, tiles along each axis,
+        grey levels.
     """
 
     name: ClassVar[str] = "contrast"
@@ -194,9 +193,10 @@ class Contrast(IntensityStep):
     variant: Literal["stretch", "equalize", "clahe"]
     low_percentile: float = 0.1
     high_percentile: float = 99.9
-    bins: int | None = None
+    bins: int = 4096
     clip_limit: float = 0.03
     tiles: int = 8
+    tile_bins: int = 256
 
     def __post_init__(self) -> None:
         variants = ("stretch", "equalize", "clahe")
@@ -207,15 +207,13 @@ class Contrast(IntensityStep):
             checks.refuse(
                 self.name, f"high_percentile ({high:g}) must exceed low_percentile ({low:g})."
             )
-        bins = 256 if self.variant == "clahe" else 4096
-        if self.bins is not None:
-            bins = checks.count(self.name, "bins", self.bins, low=2)
         self._set(
             low_percentile=low,
             high_percentile=high,
-            bins=bins,
+            bins=checks.count(self.name, "bins", self.bins, low=2),
             clip_limit=checks.number(self.name, "clip_limit", self.clip_limit, high=1, above=0),
             tiles=checks.count(self.name, "tiles", self.tiles),
+            tile_bins=checks.count(self.name, "tile_bins", self.tile_bins, low=2),
         )
 
     @property
@@ -225,19 +223,18 @@ class Contrast(IntensityStep):
 
     def fit(self, values: Array, foreground: Mask | None) -> PointMap:
         """Return the variant's function for this image."""
-        bins = self.bins or 2
         if self.variant == "stretch":
             low, high = intensity.percentiles(
                 values, foreground, self.low_percentile, self.high_percentile
             )
             return partial(intensity.stretch, low=low, high=high, clip=True)
         if self.variant == "equalize":
-            low, high, table = intensity.equalization(values, foreground, bins)
+            low, high, table = intensity.equalization(values, foreground, self.bins)
             return partial(intensity.look_up, low=low, high=high, table=table)
         return partial(
             intensity.clahe,
             foreground=foreground,
             clip_limit=self.clip_limit,
             tiles=self.tiles,
-            bins=bins,
+            bins=self.tile_bins,
         )
