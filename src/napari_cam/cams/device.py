@@ -91,7 +91,7 @@ def on_device(module: nn.Module, device: torch.device) -> nn.Module:
     tensors = [*module.parameters(), *module.buffers()]
     if all(_same_device(tensor.device, device) for tensor in tensors):
         return module
-    fingerprint = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
+    fingerprint = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)  # noqa: SLF001
     copies = _COPIES.setdefault(module, {})
     if device not in copies or copies[device][0] != fingerprint:
         copies.pop(device, None)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.cams.keys import Fused, MapKey
-from napari_cam.cams.method import CamMethod
+from napari_cam.cams.keys import AnyLayer, Fused, MapKey
+from napari_cam.cams.methods import AnyMethod
 from napari_cam.cams.normalize import (
     Normalize,
     Scale,
@@ -22,20 +22,19 @@ from napari_cam.cams.normalize import (
     to_unit,
 )
 from napari_cam.cams.plan import ExplainedUnits, Plan, plan_explanation
-from napari_cam.cams.targets import Target
+from napari_cam.cams.targets import AnyTarget
 from napari_cam.errors import MethodError
 from napari_cam.heatmap import Heatmap, Maps
-from napari_cam.models.hooks import LayerRef
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.provenance import stamp
+from napari_cam.provenance import plain, stamp
 
 
 def explain(
     model: LoadedModel,
     volume_or_array: Any,
-    methods: str | CamMethod | Sequence[str | CamMethod] = "gradcam",
-    targets: Target | int | str | None | Sequence[Target | int | str | None] = None,
-    layers: str | LayerRef | Fused | None | Sequence[str | LayerRef | Fused] = None,
+    methods: AnyMethod | Sequence[AnyMethod] = "gradcam",
+    targets: AnyTarget | Sequence[AnyTarget] = None,
+    layers: AnyLayer | Sequence[AnyLayer] | None = None,
     *,
     normalize: Normalize = "unit",
     scale: Scale = "minmax",
@@ -45,7 +44,7 @@ def explain(
     precision: str = "auto",
     batch_size: int | str = "auto",
 ) -> Maps[MapKey, Heatmap]:
-    """Compute heatmaps of a volume: where did the network look?
+    """Compute heatmaps of a volume, which show where the network looked.
 
     One forward pass per batch serves all methods, layers and classes. A 2D network is shown slice
     after slice along the axis its preparation names, a 3D one the whole volume.
@@ -110,9 +109,9 @@ def explain(
 def explain_one(
     model: LoadedModel,
     volume_or_array: Any,
-    method: str | CamMethod = "gradcam",
-    target: Target | int | str | None = None,
-    layer: str | LayerRef | Fused | None = None,
+    method: AnyMethod = "gradcam",
+    target: AnyTarget = None,
+    layer: AnyLayer | None = None,
     **options: Any,
 ) -> Heatmap:
     """Compute one heatmap; the parameters are those of :func:`explain`."""
@@ -125,9 +124,9 @@ def explain_one(
 def explain_units(
     model: LoadedModel,
     volume_or_array: Any,
-    methods: str | CamMethod | Sequence[str | CamMethod] = "gradcam",
-    targets: Target | int | str | None | Sequence[Target | int | str | None] = None,
-    layers: str | LayerRef | Fused | None | Sequence[str | LayerRef | Fused] = None,
+    methods: AnyMethod | Sequence[AnyMethod] = "gradcam",
+    targets: AnyTarget | Sequence[AnyTarget] = None,
+    layers: AnyLayer | Sequence[AnyLayer] | None = None,
     *,
     units: Sequence[int] | None = None,
     first: int | None = None,
@@ -180,7 +179,10 @@ def build_heatmaps(
     check_choices(normalize, scale)
     counted = _foreground(plan, normalize, foreground)
     finished = list(parts)
-    return Maps({key: _heatmap(plan, finished, key, normalize, scale, counted) for key in plan.keys})
+    facts = _facts(plan, finished) | {"normalize": normalize, "scale": scale}
+    return Maps(
+        {key: _heatmap(plan, finished, key, normalize, scale, counted, facts) for key in plan.keys}
+    )
 
 
 def _foreground(plan: Plan, normalize: Normalize, foreground: Any) -> NDArray[np.bool_] | None:
@@ -203,9 +205,10 @@ def _heatmap(
     normalize: Normalize,
     scale: Scale,
     foreground: NDArray[np.bool_] | None,
+    facts: dict[str, Any],
 ) -> Heatmap:
     prepared, shape = plan.prepared, plan.volume.shape
-    units = np.array([unit for part in parts for unit in part.units], dtype=np.int64)
+    units = [unit for part in parts for unit in part.units]
     values = np.zeros(shape, np.float32)
     inside = np.zeros(shape, bool)
     low, high = (np.zeros(prepared.n_units, np.float32) for _ in range(2))
@@ -233,13 +236,13 @@ def _heatmap(
         raw_min=low,
         raw_max=high,
         valid=valid,
-        class_index=_gather(parts, units, prepared.n_units, lambda p: p.class_index[key.target]),
-        predicted_index=_gather(parts, units, prepared.n_units, lambda p: p.predicted_index),
-        score=_gather(parts, units, prepared.n_units, lambda p: p.score[key.target]),
+        class_index=_gather(plan, parts, lambda part: part.class_index[key.target], -1),
+        predicted_index=_gather(plan, parts, lambda part: part.predicted_index, -1),
+        score=_gather(plan, parts, lambda part: part.score[key.target], np.nan),
         inside=inside,
         unit_axis=prepared.unit_axis,
         grid=plan.volume.grid,
-        provenance=_provenance(plan, parts, key, normalize, scale),
+        provenance=_of_key(key) | facts,
     )
 
 
@@ -247,51 +250,54 @@ def _like(flags: NDArray[np.bool_], maps: NDArray[Any]) -> NDArray[np.bool_]:
     return flags.reshape(-1, *(1,) * (maps.ndim - 1))
 
 
-def _per_unit(
-    mask: NDArray[np.bool_], plan: Plan, units: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def _per_unit(mask: NDArray[np.bool_], plan: Plan, units: list[int]) -> NDArray[np.bool_]:
     """Return a mask (z, y, x) unit by unit (n, *s)."""
     axis = plan.prepared.unit_axis
     return mask[None] if axis is None else np.moveaxis(mask, axis, 0)[units]
 
 
 def _gather(
-    parts: Sequence[ExplainedUnits], units: NDArray[np.int64], n_units: int, read: Any
+    plan: Plan,
+    parts: Sequence[ExplainedUnits],
+    read: Callable[[ExplainedUnits], NDArray[Any]],
+    missing: float,
 ) -> NDArray[Any]:
-    """Return one number per unit of the volume: -1 or NaN for units not explained."""
-    if not parts:
-        return np.full(n_units, -1, np.int64)
-    found = np.concatenate([read(part) for part in parts])
-    result = np.full(n_units, np.nan if found.dtype.kind == "f" else -1, found.dtype)
-    result[units] = found
+    """Return one number per unit of the volume, `missing` for those not explained."""
+    dtype = np.int64 if missing == -1 else np.float32
+    result = np.full(plan.prepared.n_units, missing, dtype)
+    for part in parts:
+        result[list(part.units)] = read(part)
     return result
 
 
-def _provenance(
-    plan: Plan, parts: Sequence[ExplainedUnits], key: MapKey, normalize: str, scale: str
-) -> dict[str, Any]:
+def _of_key(key: MapKey) -> dict[str, Any]:
+    """Return what sets one map apart from the others of its explanation."""
+    return {
+        "kind": "heatmap",
+        "method": plain({"name": key.method.name, **asdict(key.method)}),
+        "reference": key.method.reference,
+        "layer": str(key.layer),
+        "target": key.target.label,
+    }
+
+
+def _facts(plan: Plan, parts: Sequence[ExplainedUnits]) -> dict[str, Any]:
+    """Return what all maps of one explanation share."""
     card = plan.model.card
+    # Reading every voxel of a lazy array only to name it would load it whole.
+    eager = isinstance(plan.volume.values, np.ndarray)
     return stamp(
-        kind="heatmap",
-        method={"name": key.method.name, **asdict(key.method), "reference": key.method.reference},
-        layer=str(key.layer),
-        target=key.target.label,
-        score=getattr(key.target, "score", None),
-        normalize=normalize,
-        scale=scale,
         interpolation="linear, half-pixel centres",
         model={"architecture": card.architecture, "sha256": plan.model.sha256},
         preparation=card.preparation.to_json(),
         notes=[*plan.volume.notes, *plan.prepared.notes],
-        image={"sha256": image_digest(plan), "shape": plan.volume.shape},
+        image={
+            "sha256": plan.volume.sha256() if eager else None,
+            "shape": plan.volume.shape,
+        },
         units_explained=sum(len(part.units) for part in parts),
         device=plan.device.type,
         precision=plan.precision,
         batch_size=parts[-1].batch_size if parts else plan.batch_size,
         seed=None,
     )
-
-
-def image_digest(plan: Plan) -> str | None:
-    """Return the digest of the voxels, None where reading them all would load a lazy array."""
-    return plan.volume.sha256() if isinstance(plan.volume.values, np.ndarray) else None

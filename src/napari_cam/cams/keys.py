@@ -63,6 +63,7 @@ class Fused:
 
 
 Layer = LayerRef | Fused
+AnyLayer = str | LayerRef | Fused
 
 
 @dataclass(frozen=True)

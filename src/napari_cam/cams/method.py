@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
@@ -32,7 +33,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class CamMethod:
+class CamMethod(ABC):
     """A formula that turns evidence into a CAM (n, *f).
 
     Attributes
@@ -66,6 +67,6 @@ class CamMethod:
         ]
         return f"{self.name}({', '.join(changed)})" if changed else self.name
 
+    @abstractmethod
     def raw(self, evidence: Evidence) -> Tensor:
         """Return the signed map (n, *f), before the final ReLU, resize and normalisation."""
-        raise MethodError(f"{type(self).__name__} has no formula.")

@@ -37,7 +37,10 @@ METHODS: Mapping[str, CamMethod] = MappingProxyType(
 """Every method by the name that Python, the command line and the docks know it by."""
 
 
-def as_methods(methods: str | CamMethod | Sequence[str | CamMethod]) -> list[CamMethod]:
+AnyMethod = str | CamMethod
+
+
+def as_methods(methods: AnyMethod | Sequence[AnyMethod]) -> list[CamMethod]:
     """Return methods as a list, each name looked up in :data:`METHODS`.
 
     Raises
@@ -51,7 +54,7 @@ def as_methods(methods: str | CamMethod | Sequence[str | CamMethod]) -> list[Cam
     return list(dict.fromkeys(_as_method(item) for item in wanted))
 
 
-def _as_method(item: str | CamMethod) -> CamMethod:
+def _as_method(item: AnyMethod) -> CamMethod:
     if isinstance(item, CamMethod):
         return item
     if item in METHODS:

@@ -39,7 +39,7 @@ def has_evidence(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
 def extremes(
     values: NDArray[np.float32], counted: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return minimum and maximum (n,) of values (n, *s) where `counted` (n, *s) holds; 0 if nowhere."""
+    """Return minimum and maximum (n,) of values (n, *s) where `counted` holds, 0 if nowhere."""
     axes = tuple(range(1, values.ndim))
     low = np.min(values, axis=axes, where=counted, initial=np.inf)
     high = np.max(values, axis=axes, where=counted, initial=-np.inf)

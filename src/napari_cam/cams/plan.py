@@ -18,16 +18,15 @@ from napari_cam.cams.device import (
     on_device,
     release_memory,
 )
-from napari_cam.cams.keys import Fused, Layer, MapKey
+from napari_cam.cams.keys import AnyLayer, Layer, MapKey
 from napari_cam.cams.method import CamMethod
-from napari_cam.cams.methods import as_methods
+from napari_cam.cams.methods import AnyMethod, as_methods
 from napari_cam.cams.raw import BatchCams, as_layers, compute
-from napari_cam.cams.targets import Target, as_targets, class_logits
+from napari_cam.cams.targets import AnyTarget, Target, as_targets, class_logits
 from napari_cam.errors import DeviceError, PreparationError
 from napari_cam.heatmap import Maps
-from napari_cam.models.hooks import LayerRef
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.models.preparation import PreparedVolume
+from napari_cam.models.prepared import PreparedVolume
 from napari_cam.volumes.volume import Volume
 
 # Units per forward pass where the user leaves it open; halved when memory runs out.
@@ -164,9 +163,9 @@ class Plan:
 def plan_explanation(
     model: LoadedModel,
     volume_or_array: Any,
-    methods: str | CamMethod | Sequence[str | CamMethod] = "gradcam",
-    targets: Target | int | str | None | Sequence[Target | int | str | None] = None,
-    layers: str | LayerRef | Fused | None | Sequence[str | LayerRef | Fused] = None,
+    methods: AnyMethod | Sequence[AnyMethod] = "gradcam",
+    targets: AnyTarget | Sequence[AnyTarget] = None,
+    layers: AnyLayer | Sequence[AnyLayer] | None = None,
     units: Sequence[int] | None = None,
     first: int | None = None,
     device: str = "auto",

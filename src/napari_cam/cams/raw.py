@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.cams.head import weights_of_classes
-from napari_cam.cams.keys import Fused, Layer, MapKey
+from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey
 from napari_cam.cams.method import CamMethod, Evidence
-from napari_cam.cams.methods import as_methods
+from napari_cam.cams.methods import AnyMethod, as_methods
 from napari_cam.cams.tap import Tapped, tap, widen
-from napari_cam.cams.targets import Scored, Target, as_targets
+from napari_cam.cams.targets import AnyTarget, Scored, Target, as_targets
 from napari_cam.errors import LayerError
 from napari_cam.heatmap import Maps
 from napari_cam.models.hooks import LayerRef
@@ -45,9 +44,9 @@ class BatchCams:
 def raw_cams(
     model: LoadedModel | nn.Module,
     batch: Tensor,
-    methods: str | CamMethod | Sequence[str | CamMethod] = "gradcam",
-    targets: Target | int | str | None | Sequence[Target | int | str | None] = None,
-    layers: str | LayerRef | Fused | None | Sequence[str | LayerRef | Fused] = None,
+    methods: AnyMethod | Sequence[AnyMethod] = "gradcam",
+    targets: AnyTarget | Sequence[AnyTarget] = None,
+    layers: AnyLayer | Sequence[AnyLayer] | None = None,
 ) -> Maps[MapKey, Tensor]:
     """Compute raw CAMs of a batch that is already prepared for the network.
 
@@ -92,7 +91,7 @@ def raw_cams(
 
 
 def as_layers(
-    layers: str | LayerRef | Fused | None | Sequence[str | LayerRef | Fused],
+    layers: AnyLayer | Sequence[AnyLayer] | None,
     model: LoadedModel | None,
     module: nn.Module,
     batch: Tensor,
@@ -101,11 +100,10 @@ def as_layers(
     if layers is None:
         default = model.card.default_layer if model is not None else None
         return [LayerRef.parse(default or find_pooling(module, batch).name)]
-    several = isinstance(layers, Sequence) and not isinstance(layers, str)
-    wanted = layers if several else [layers]
+    single = isinstance(layers, (str, LayerRef, Fused))
+    wanted: list[AnyLayer] = [layers] if single else list(layers)  # type: ignore[list-item, arg-type]
     parsed: list[Layer] = [
-        item if isinstance(item, Fused) else LayerRef.parse(cast("str | LayerRef", item))
-        for item in cast("Sequence[str | LayerRef | Fused]", wanted)
+        item if isinstance(item, Fused) else LayerRef.parse(item) for item in wanted
     ]
     if not parsed:
         raise LayerError("No layer is given; name one, or None for the network's default.")
@@ -121,7 +119,19 @@ def compute(
     autocast: torch.dtype | None = None,
 ) -> BatchCams:
     """Run one forward pass and every formula on it; see :func:`raw_cams`."""
-    tapped = tap(module, batch, _single_layers(layers), autocast)
+    # The caller may be inside no_grad or inference_mode, and gradients are needed all the same.
+    with torch.inference_mode(False), torch.enable_grad():
+        tapped = tap(module, batch, _single_layers(layers), autocast)
+        return _formulas(module, tapped, methods, targets, layers)
+
+
+def _formulas(
+    module: nn.Module,
+    tapped: Tapped,
+    methods: Sequence[CamMethod],
+    targets: Sequence[Target],
+    layers: Sequence[Layer],
+) -> BatchCams:
     maps: dict[MapKey, Tensor] = {}
     scored: dict[Target, Scored] = {}
     shared: dict[tuple[CamMethod, LayerRef], Tensor] = {}
@@ -144,17 +154,17 @@ def compute(
                     else None,
                 )
                 single[layer] = shared[method, layer] = method.raw(evidence)
-            for layer in layers:
-                maps[MapKey(method, layer, target)] = (
-                    fuse(single, layer) if isinstance(layer, Fused) else single[layer]
+            for wanted in layers:
+                maps[MapKey(method, wanted, target)] = (
+                    fuse(single, wanted) if isinstance(wanted, Fused) else single[wanted]
                 )
     return BatchCams(Maps(maps), scored, tapped.output.detach())
 
 
 def _single_layers(layers: Sequence[Layer]) -> list[LayerRef]:
     singles: list[LayerRef] = []
-    for layer in layers:
-        singles += layer.layers if isinstance(layer, Fused) else (layer,)
+    for item in layers:
+        singles += item.layers if isinstance(item, Fused) else (item,)
     return list(dict.fromkeys(singles))
 
 

@@ -18,7 +18,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from napari_cam.errors import LayerError
+from napari_cam.cams.device import is_out_of_memory
+from napari_cam.errors import LayerError, ModelError, NapariCamError
 from napari_cam.models.hooks import (
     POOLING_INPUT,
     FunctionCall,
@@ -124,7 +125,10 @@ def tap(
         holds no maps.
     """
     module = plain_module(module)
-    cuts = _Cuts(layers, batch.ndim - 2)
+    pooling = None
+    if any(layer.module == POOLING_INPUT for layer in layers):
+        pooling = find_pooling(module, batch).call
+    cuts = _Cuts(layers, batch.ndim - 2, pooling)
     with (
         _lock_of(module),
         torch.inference_mode(False),
@@ -133,29 +137,43 @@ def tap(
         _same_random_state(batch.device),
         torch.autocast(batch.device.type, dtype=autocast, enabled=autocast is not None),
         meet_modules(module, cuts.modules, cuts.on_output),
-        _pooling_met(module, batch, cuts),
+        meet_functions(before=cuts.before_function) if pooling else nullcontext(),
     ):
-        output = logits_of(module(batch.detach()))
+        output = logits_of(_forward(module, batch.detach()))
     return Tapped(widen(output), cuts.found())
+
+
+def _forward(module: nn.Module, batch: Tensor) -> Any:
+    """Run the network; what goes wrong inside it becomes a sentence, but for lack of memory."""
+    try:
+        return module(batch)
+    except NapariCamError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"The network does not run on an input of shape {tuple(batch.shape)}: {reason}; "
+            "check its preparation (size, channels)."
+        ) from error
 
 
 class _Cuts:
     """The layers to lay open, and what was met of them so far."""
 
-    def __init__(self, layers: Sequence[LayerRef], spatial_ndim: int) -> None:
+    def __init__(
+        self, layers: Sequence[LayerRef], spatial_ndim: int, pooling: FunctionCall | None
+    ) -> None:
         self._layers = tuple(dict.fromkeys(layers))
         self._spatial_ndim = spatial_ndim
+        self._pooling = pooling
         self._met: dict[LayerRef, Tensor] = {}
         self._calls: dict[str, int] = {}
-        self.pooling: FunctionCall | None = None
 
     @property
     def modules(self) -> list[str]:
         return [layer.module for layer in self._layers if layer.module != POOLING_INPUT]
-
-    @property
-    def wants_pooling(self) -> bool:
-        return any(layer.module == POOLING_INPUT for layer in self._layers)
 
     def on_output(self, name: str, call: int, output: Any) -> Any:
         self._calls[name] = call
@@ -165,7 +183,7 @@ class _Cuts:
         return output
 
     def before_function(self, call: FunctionCall, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        if call != self.pooling:
+        if call != self._pooling:
             return args
         place = next(i for i, arg in enumerate(args) if is_spatial(arg, self._spatial_ndim))
         opened = self._open(LayerRef(POOLING_INPUT), args[place])
@@ -175,7 +193,7 @@ class _Cuts:
         tensors = tensors_in(output)
         maps = [key for key, item in tensors.items() if is_spatial(item, self._spatial_ndim)]
         entry = layer.output if layer.output is not None else (maps[0] if maps else None)
-        if entry not in tensors or len(maps) > 1 and layer.output is None:
+        if entry not in tensors or (len(maps) > 1 and layer.output is None):
             choices = ", ".join(f"'{layer.module}[{key}]'" for key in tensors)
             raise LayerError(f"Layer '{layer}' returns several tensors; choose one of {choices}.")
         opened = self._open(layer, tensors[entry])
@@ -213,16 +231,6 @@ class _Cuts:
                     "list the layers with candidate_layers."
                 )
         return {layer: self._met[layer] for layer in self._layers}
-
-
-@contextmanager
-def _pooling_met(module: nn.Module, batch: Tensor, cuts: _Cuts) -> Iterator[None]:
-    if not cuts.wants_pooling:
-        yield
-        return
-    cuts.pooling = find_pooling(module, batch).call
-    with meet_functions(before=cuts.before_function):
-        yield
 
 
 @contextmanager

@@ -144,7 +144,9 @@ class ClassScore:
         if self.score == "logit" or (binary and self.score == "log_odds"):
             return own
         if self.score == "probability":
-            return own.sigmoid() if binary else logits.softmax(dim=1).gather(1, index[:, None])[:, 0]
+            return (
+                own.sigmoid() if binary else logits.softmax(dim=1).gather(1, index[:, None])[:, 0]
+            )
         others = logits.scatter(1, index[:, None], -torch.inf)
         return own - others.logsumexp(dim=1)
 
@@ -165,19 +167,28 @@ def class_logits(output: Tensor) -> Tensor:
     return torch.cat([-output, output], dim=1) if output.shape[1] == 1 else output
 
 
-def as_targets(
-    targets: Target | int | str | None | Sequence[Target | int | str | None],
-    model: LoadedModel | None,
-) -> list[Target]:
-    """Return targets as a list, checked: None is the predicted class, a name or index that class."""
-    several = isinstance(targets, Sequence) and not isinstance(targets, str)
-    wanted = list(targets) if several else [targets]  # type: ignore[arg-type, list-item]
+AnyTarget = Target | int | str | None
+
+
+def as_targets(targets: AnyTarget | Sequence[AnyTarget], model: LoadedModel | None) -> list[Target]:
+    """Return targets as a list, checked: None is the predicted class, a name or index that class.
+
+    Raises
+    ------
+    TargetError
+        Where none is given, or the network has no such class.
+    """
+    wanted: list[AnyTarget] = (
+        list(targets)
+        if isinstance(targets, Sequence) and not isinstance(targets, str)
+        else [targets]
+    )
     if not wanted:
         raise TargetError("No target is given; name a class, or None for the predicted one.")
     return [_as_target(item, model).resolved(model) for item in wanted]
 
 
-def _as_target(item: Target | int | str | None, model: LoadedModel | None) -> Target:
+def _as_target(item: AnyTarget, model: LoadedModel | None) -> Target:
     if item is None or isinstance(item, (int, str)):
         names = model.card.class_names if model is not None else ()
         predicted = item == "predicted" and "predicted" not in names

@@ -7,6 +7,7 @@ module's output (DenseNet applies a functional ReLU in between), so it is met at
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -84,17 +85,14 @@ def plain_module(module: nn.Module) -> nn.Module:
             "A TorchScript network does not show its inner layers; load its weights into the "
             "Python module it was made from."
         )
-    if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-        return plain_module(module.module)
-    original = getattr(module, "_orig_mod", None)  # torch.compile's wrapper
-    return plain_module(original) if isinstance(original, nn.Module) else module
+    parallel = isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+    wrapped: object = getattr(module, "module" if parallel else "_orig_mod", None)
+    return plain_module(wrapped) if isinstance(wrapped, nn.Module) else module
 
 
 def submodule(module: nn.Module, name: str) -> nn.Module:
     """Return the submodule called `name`, or say which names come close."""
-    import difflib
-
-    modules = dict(module.named_modules())
+    modules: dict[str, nn.Module] = dict(module.named_modules())
     if name in modules and name:
         return modules[name]
     close = difflib.get_close_matches(name, [key for key in modules if key], n=3, cutoff=0.4)
@@ -172,13 +170,11 @@ def tensors_in(output: Any) -> dict[str | None, Tensor]:
     """Return the tensors of a module's output by entry: None for a bare tensor."""
     if isinstance(output, Tensor):
         return {None: output}
-    if isinstance(output, dict):
-        entries = output.items()
-    elif isinstance(output, (tuple, list)):
-        entries = enumerate(output)
-    else:
+    if isinstance(output, (tuple, list)):
+        output = dict(enumerate(output))
+    if not isinstance(output, dict):
         return {}
-    return {str(key): value for key, value in entries if isinstance(value, Tensor)}
+    return {str(key): value for key, value in output.items() if isinstance(value, Tensor)}
 
 
 def is_spatial(tensor: Any, spatial_ndim: int) -> bool:

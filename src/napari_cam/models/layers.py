@@ -22,6 +22,7 @@ from napari_cam.models.hooks import (
     tensors_in,
 )
 from napari_cam.models.loaded import LoadedModel
+from napari_cam.models.steps import Crop, Resize
 
 # Functions that carry a map on without adding anything learned: the tensor worth explaining is
 # what went into them (VGG's 7x7 adaptive pooling in front of its flattening).
@@ -133,11 +134,11 @@ def _trace(module: nn.Module, batch: Tensor) -> _Trace:
         given = tuple(tensors_in(result).values())
         if given:
             taken = tuple(tensor for arg in args for tensor in tensors_in(arg).values())
-            calls.append(_Call(call, taken, tuple(item._version for item in taken), given))
+            calls.append(_Call(call, taken, tuple(item._version for item in taken), given))  # noqa: SLF001
 
     def on_output(name: str, call: int, output: Any) -> Any:
         for entry, tensor in tensors_in(output).items():
-            modules.append((name, call, entry, tensor, tensor._version))
+            modules.append((name, call, entry, tensor, tensor._version))  # noqa: SLF001
         return output
 
     names = [name for name, _ in module.named_modules() if name]
@@ -247,7 +248,9 @@ def find_pooling(module: nn.Module, batch: Tensor) -> Pooling:
 def _small_trace(module: nn.Module, image: Tensor) -> _Trace:
     """Trace on a corner of a large image where the network takes that: a trace keeps every map."""
     most = 224 if image.ndim == 4 else 64
-    corner = image[(..., *(slice(0, most),) * (image.ndim - 2))]
+    corner = image
+    for axis in range(2, image.ndim):
+        corner = corner.narrow(axis, 0, min(most, image.shape[axis]))
     if corner.shape != image.shape:
         try:
             return _trace(module, corner)
@@ -312,9 +315,12 @@ def _input_shape(model: LoadedModel | nn.Module) -> tuple[int, ...]:
     if not isinstance(model, LoadedModel):
         return (3, 224, 224)
     card = model.card
-    fixed = card.preparation.fixed_size(card.spatial_ndim)
-    size = 224 if card.spatial_ndim == 2 else 64
-    return (card.in_channels, *(fixed or (size,) * card.spatial_ndim))
+    size: tuple[int, ...] | int = 224 if card.spatial_ndim == 2 else 64
+    for step in card.preparation.steps:
+        if isinstance(step, Crop) or (isinstance(step, Resize) and step.mode == "exact"):
+            size = step.size
+    spatial = (size,) * card.spatial_ndim if isinstance(size, int) else size
+    return (card.in_channels, *spatial)
 
 
 def _rows(
