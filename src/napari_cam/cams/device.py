@@ -11,36 +11,9 @@ import torch
 from torch import nn
 
 from napari_cam.errors import DeviceError
+from napari_cam.models.device import choose_device as choose_device
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-
-
-def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """Return the device to run on: "auto" takes CUDA, then MPS, then the CPU.
-
-    Raises
-    ------
-    DeviceError
-        Where a named device does not exist here.
-    """
-    if str(device) == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise DeviceError(
-            f"There is no device '{device}'; say auto, cpu, cuda, cuda:0 or mps."
-        ) from error
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (chosen.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not available.get(chosen.type, False):
-        raise DeviceError(f"The device '{device}' is not available here; use device='cpu'.")
-    return chosen
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype | None:
