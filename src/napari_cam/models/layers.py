@@ -106,12 +106,17 @@ class _Trace:
         if self.output.ndim != 2:
             return None
         for index in range(len(self.calls) - 1, -1, -1):
-            given = self.calls[index].given
-            if self.spatial_input(index) is not None and not any(
-                is_spatial(item, self.spatial_ndim) for item in given
+            maps = self.spatial_input(index)
+            if maps is not None and all(
+                self._loses_places(maps, g) for g in self.calls[index].given
             ):
                 return index
         return None
+
+    def _loses_places(self, maps: Tensor, given: Tensor) -> bool:
+        # Moving axes about (as a channels-last norm after pooling does) loses nothing.
+        moved = given.ndim == maps.ndim and given.numel() == maps.numel()
+        return not moved and not is_spatial(given, self.spatial_ndim)
 
     def past(self, index: int, names: Sequence[str]) -> int:
         """Walk back from call `index` over calls named in `names` that made its input."""
