@@ -78,6 +78,19 @@ def test_global_pooling_by_a_kernel_as_large_as_the_map():
     assert find_pooling(Cifar(), torch.zeros(1, 3, 9, 11)).name == POOLING_INPUT
 
 
+def test_pooling_spelled_as_a_mean_over_flattened_places():
+    class Flat(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(2, 5, 3)
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.head(self.conv(x).flatten(2).mean(2))
+
+    assert find_pooling(Flat(), torch.zeros(1, 2, 9, 11)).name == "conv"
+
+
 def test_table_of_a_small_network():
     rows = {row.name: row for row in candidate_layers(GapNet(inplace=True), (2, 20, 24))}
     assert list(rows) == ["first", "relu1", "second", "relu2"]

@@ -118,6 +118,16 @@ class _Trace:
         moved = given.ndim == maps.ndim and given.numel() == maps.numel()
         return not moved and not is_spatial(given, self.spatial_ndim)
 
+    def makes_tokens(self, index: int) -> bool:
+        """Whether call `index` turns places into tokens (n, ., .) that are not pooled next."""
+        given = self.calls[index].given
+        pooled = any(
+            any(taken is item for taken in call.taken for item in given)
+            and all(result.ndim == 2 for result in call.given)
+            for call in self.calls[index + 1 :]
+        )
+        return any(item.ndim == 3 for item in given) and not pooled
+
     def past(self, index: int, names: Sequence[str]) -> int:
         """Walk back from call `index` over calls named in `names` that made its input."""
         while True:
@@ -180,7 +190,7 @@ def logits_of(output: Any) -> Tensor:
 
 def _find_pooling(trace: _Trace) -> Pooling:
     collapse = trace.collapse()
-    if collapse is None or any(item.ndim == 3 for item in trace.calls[collapse].given):
+    if collapse is None or trace.makes_tokens(collapse):
         raise LayerError(
             "No maps enter a global pooling in this network (it may work on tokens, or its output "
             "is a map); name the layer to explain."
