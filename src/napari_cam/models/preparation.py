@@ -28,7 +28,7 @@ from napari_cam.models.steps import (
 from napari_cam.models.steps.base import Frame
 from napari_cam.models.unit_layout import Layout
 from napari_cam.models.unit_steps import UnitSteps
-from napari_cam.models.volume_steps import VolumeSteps, numbers, replacement_of
+from napari_cam.models.volume_steps import VolumeSteps, all_numbers, numbers
 from napari_cam.volumes.volume import Volume, check_numeric
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -239,7 +239,7 @@ class Preparation:
                 f"The preparation of a {self.spatial_ndim}D network takes units {axes}, "
                 f"not an array of shape {images.shape}."
             )
-        if replacement_of(images) is not None:
+        if not all_numbers(images):
             raise PreparationError(
                 "The images hold NaN or infinite pixels; replace them before training."
             )

@@ -99,11 +99,7 @@ def replacement_of(values: Array) -> NDArray[np.float64] | None:
     PreparationError
         Where a channel holds no number at all.
     """
-    if values.dtype.kind != "f":
-        return None
-    with np.errstate(invalid="ignore"):
-        extremes = np.array([values.min(), values.max()])
-    if _is_number(extremes).all():
+    if all_numbers(values):
         return None
     smallest = np.empty(len(values))
     for channel, image in enumerate(values):
@@ -117,6 +113,16 @@ def replacement_of(values: Array) -> NDArray[np.float64] | None:
     return smallest
 
 
-def _is_number(values: Array) -> Mask:
+def all_numbers(values: Array) -> bool:
+    """Return whether every value is finite and small enough to compute with."""
+    if values.dtype.kind != "f":
+        return True
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.abs(values) <= _LARGEST)
+        extremes = np.array([values.min(), values.max()])
+    return bool(_is_number(extremes).all())
+
+
+def _is_number(values: Array) -> Mask:
+    largest = min(_LARGEST, float(np.finfo(values.dtype).max))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.abs(values) <= largest)
