@@ -22,7 +22,7 @@ DEFAULTS = {
     "densenet121": POOLING_INPUT,  # a functional ReLU follows features.norm5
     "vgg16": "features",
     "alexnet": "features",
-    "squeezenet1_0": "features",  # what enters pooling are the class scores themselves
+    "squeezenet1_0": "classifier.2",  # the class scores themselves are pooled
     "googlenet": "inception5b",
     "inception_v3": "Mixed_7c",
     "mobilenet_v3_small": "features",  # squeeze-and-excitation pools many times before
@@ -118,6 +118,13 @@ def test_tensor_before_pooling_has_a_row_of_its_own():
     rows = candidate_layers(SkipNet(), (2, 10, 12))
     (default,) = [row for row in rows if row.default]
     assert (default.name, default.channels, default.shape) == (POOLING_INPUT, 8, (10, 12))
+
+
+def test_pooled_class_scores_are_said_to_be_that():
+    net = torchvision.models.squeezenet1_0(weights=None)
+    (default,) = [row for row in candidate_layers(net) if row.default]
+    assert (default.name, default.channels) == ("classifier.2", 1000)
+    assert default.note.endswith("one map per class, so all gradient methods coincide here")
 
 
 def test_a_block_and_its_last_layer_are_one_row():

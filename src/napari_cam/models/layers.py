@@ -200,18 +200,7 @@ def _find_pooling(trace: _Trace) -> Pooling:
     maps = trace.spatial_input(index)
     learned_after = any(call.matches(_LEARNED) for call in trace.calls[collapse + 1 :])
     if maps is not None and not learned_after and maps.shape[1] == trace.output.shape[1]:
-        # The pooled maps are the class scores themselves (SqueezeNet): there all gradient methods
-        # coincide. What the scoring convolution reads is the layer to compare methods on.
-        scoring = index
-        while not trace.calls[scoring].matches(_LEARNED):
-            source = trace.spatial_input(scoring)
-            maker = trace.producer(source, scoring) if source is not None else None
-            if maker is None:
-                break
-            scoring = maker
-        else:
-            index = trace.past(scoring, _PASS_ON)
-            note = "enters the convolution that scores the classes"
+        note += "; one map per class, so all gradient methods coincide here"
     return Pooling(trace.calls[index].call, _module_name(trace, index), note)
 
 
