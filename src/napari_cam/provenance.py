@@ -26,7 +26,8 @@ def stamp(**facts: Any) -> dict[str, Any]:
     versions = {package: _installed(package) for package in _PACKAGES}
     versions["python"] = platform.python_version()
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    return plain({"versions": versions, "time": made, **facts})
+    stamped: dict[str, Any] = plain({"versions": versions, "time": made, **facts})
+    return stamped
 
 
 def plain(value: Any) -> Any:
