@@ -1,0 +1,79 @@
+"""Small changes that leave an image's class as it is, drawn anew whenever the image is shown."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_cam.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Changes to training images, each image drawing its own.
+
+    Attributes
+    ----------
+    flips
+        Spatial axes that are mirrored half of the time, counted from the last (-1 is x).
+    shift
+        Largest displacement along each spatial axis as a share of its length, in whole pixels;
+        the edge pixels are repeated.
+    jitter
+        Largest relative change of intensity, such as 0.1 for a factor of 0.9 to 1.1.
+
+    Raises
+    ------
+    TrainingError
+        Where an axis is no spatial axis counted from the last, or a share is out of range.
+    """
+
+    flips: tuple[int, ...] = ()
+    shift: float = 0.0
+    jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flips", tuple(self.flips))
+        if any(axis not in (-1, -2, -3) for axis in self.flips):
+            raise TrainingError(
+                f"Flips are spatial axes counted from the last (-1, -2, -3), not {self.flips}."
+            )
+        if not (0 <= self.shift < 0.5 and 0 <= self.jitter < 1):
+            raise TrainingError(
+                f"A shift lies in [0, 0.5) and a jitter in [0, 1), not {self.shift} "
+                f"and {self.jitter}."
+            )
+
+    def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return changed copies of images (n, c, *s), drawn from `generator` (on the CPU)."""
+        spatial = images.ndim - 2
+        if any(axis < -spatial for axis in self.flips):
+            raise TrainingError(f"Images with {spatial} spatial axes have no axis -3 to flip.")
+        result = images.clone()
+        for axis in self.flips:
+            chosen = torch.rand(len(images), generator=generator) < 0.5
+            result[chosen] = result[chosen].flip(axis)
+        if self.shift:
+            for axis in range(-spatial, 0):
+                result = self._shifted(result, axis, generator)
+        if self.jitter:
+            draw = torch.rand(len(images), generator=generator) * 2 - 1
+            factor = 1 + self.jitter * draw
+            result *= factor.to(result).reshape(-1, *[1] * (images.ndim - 1))
+        return result
+
+    def _shifted(self, images: Tensor, axis: int, generator: torch.Generator) -> Tensor:
+        n = images.shape[axis]
+        most = int(self.shift * n)
+        steps = torch.randint(-most, most + 1, (len(images), 1), generator=generator)
+        places = (torch.arange(n) + steps).clamp(0, n - 1)
+        shape = [len(images)] + [1] * (images.ndim - 1)
+        shape[axis] = n
+        return images.gather(axis, places.reshape(shape).to(images.device).expand_as(images))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the parameters as plain JSON."""
+        return asdict(self)
