@@ -24,8 +24,10 @@ def decoding(path: Path, family: str) -> Iterator[None]:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             yield
-    except NapariCamError:
-        raise
+    except NapariCamError as error:
+        if str(path) in str(error):
+            raise
+        raise VolumeError(f"{path}: {error}") from error
     except MemoryError as error:
         raise VolumeError(
             f"{path} does not fit into memory; crop it or give this computer more."

@@ -345,8 +345,9 @@ def _finite_notes(stored: NDArray[Any]) -> list[str]:
     n_nan = n_inf = 0
     for index in range(stored.shape[-1]):
         slab = stored[..., index]
-        n_nan += int(np.isnan(slab).sum())
-        n_inf += int(np.isinf(slab).sum())
+        odd = slab[~np.isfinite(slab)]
+        n_nan += int(np.isnan(odd).sum())
+        n_inf += int(np.isinf(odd).sum())
     if not n_nan and not n_inf:
         return []
     return [f"{n_nan} voxels are not a number and {n_inf} are infinite; they are kept as stored."]

@@ -1,0 +1,100 @@
+"""Whatever happens to a file, it opens as a volume or is refused by a named error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_cam.errors import NapariCamError
+from napari_cam.volumes.reading import read_volume
+from napari_cam.volumes.volume import Volume
+
+ARRAY = np.random.default_rng(1).integers(0, 255, (3, 6, 5)).astype(np.uint8)
+
+
+def nifti(path: Path) -> None:
+    nib.save(nib.Nifti1Image(ARRAY, np.diag([2.0, -3, 4, 1])), path)
+
+
+def nifti2(path: Path) -> None:
+    nib.save(nib.Nifti2Image(ARRAY.astype(">f4"), np.diag([2.0, -3, 4, 1])), path)
+
+
+def ome(path: Path) -> None:
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2}
+    tifffile.imwrite(path, ARRAY, ome=True, compression="zlib", metadata={"axes": "ZYX", **sizes})
+
+
+def imagej(path: Path) -> None:
+    tifffile.imwrite(
+        path, ARRAY, imagej=True, resolution=(2, 2), metadata={"axes": "ZYX", "unit": "um"}
+    )
+
+
+def picture(path: Path) -> None:
+    Image.fromarray(ARRAY.transpose(1, 2, 0).copy()).save(path)
+
+
+def numpy_file(path: Path) -> None:
+    np.save(path, ARRAY)
+
+
+FILES: dict[str, Callable[[Path], None]] = {
+    "a.nii": nifti,
+    "a.nii.gz": nifti,
+    "b.nii": nifti2,
+    "a.ome.tif": ome,
+    "a.tif": imagej,
+    "a.png": picture,
+    "a.jpg": picture,
+    "a.npy": numpy_file,
+}
+
+
+def damaged(content: bytes, rng: np.random.Generator, n: int) -> Iterator[bytes]:
+    """Yield `n` copies with a few bytes changed, mostly in the header, or with the end cut off."""
+    for index in range(n):
+        if index % 4 == 3:
+            yield content[: rng.integers(1, len(content))]
+            continue
+        copy = bytearray(content)
+        reach = len(copy) if index % 4 == 2 else min(400, len(copy))
+        for place in rng.integers(0, reach, rng.integers(1, 5)):
+            copy[place] = rng.choice([0, 1, 127, 128, 255, rng.integers(256)])
+        yield bytes(copy)
+
+
+def opened_or_refused(path: Path) -> Volume | str:
+    try:
+        return read_volume(path, axis4="time")
+    except NapariCamError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("name", list(FILES))
+def test_damaged_copies_open_or_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    FILES[name](tmp_path / name)
+    content = (tmp_path / name).read_bytes()
+    rng = np.random.default_rng(list(FILES).index(name))
+    path = tmp_path / f"damaged.{name.split('.', 1)[1]}"
+    opened = refused = 0
+    for copy in damaged(content, rng, n=120):
+        path.write_bytes(copy)
+        result = opened_or_refused(path)
+        if isinstance(result, Volume):
+            np.asarray(result.values).tobytes()  # every byte can be read
+            assert np.isfinite(result.affine).all()
+            opened += 1
+        else:
+            assert str(path) in result
+            assert "\n" not in result
+            refused += 1
+        path.unlink()
+    assert opened > 0
+    assert refused > 25
