@@ -9,10 +9,13 @@ from typing import Literal
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from napari_cam.errors import ModelError, TargetError
 from napari_cam.models.card import ModelCard
+from napari_cam.models.hooks import plain_module
 from napari_cam.models.preparation import Preparation
+from napari_cam.models.stems import infer_input
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,29 +51,48 @@ class LoadedModel:
             index = int(name)
         except ValueError:
             index = -1
-        if 0 <= index < len(names):
+        if 0 <= index < len(names) or (index >= 0 and not names):
             return index
+        if not names:
+            raise TargetError(
+                f"The network's classes have no names, so '{name}' is unknown; give its index, or "
+                "class_names when the network is loaded."
+            )
         shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
         raise TargetError(f"The network has no class '{name}'; it has {len(names)}: {shown}.")
 
 
 def weights_sha256(module: nn.Module) -> str:
-    """Return a digest of a module's names, shapes and numbers."""
+    """Return a digest of a module's names, shapes and numbers.
+
+    Wrappers (torch.compile, DataParallel) do not change it, nor does the count of training batches
+    that batch norm keeps, as no output depends on it.
+
+    Raises
+    ------
+    ModelError
+        Where the module's parameters hold no numbers yet.
+    """
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        if not isinstance(tensor, torch.Tensor):
+    for name, tensor in sorted(plain_module(module).state_dict().items()):
+        if not isinstance(tensor, torch.Tensor) or name.endswith("num_batches_tracked"):
             continue
+        if is_lazy(tensor) or tensor.is_meta:
+            raise ModelError(
+                f"The network's '{name}' holds no numbers yet; run it on one batch or load its "
+                "weights first."
+            )
         array = tensor.detach().cpu().contiguous()
         digest.update(f"{name}{array.dtype}{tuple(array.shape)}".encode())
-        digest.update(array.flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(array.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
 def wrap_model(
     module: nn.Module,
     class_names: Sequence[str] | None = None,
-    in_channels: int = 3,
-    spatial_ndim: Literal[2, 3] = 2,
+    in_channels: int | None = None,
+    spatial_ndim: Literal[2, 3] | None = None,
     task: Literal["classification", "segmentation"] = "classification",
     default_layer: str | None = None,
     preparation: Preparation | None = None,
@@ -83,12 +105,13 @@ def wrap_model(
     module
         Any network whose input is (n, c, *spatial). It is neither copied nor changed.
     class_names
-        One name per output; None leaves the outputs unnamed ("0", "1", ...), found out at the
-        first forward pass.
+        One name per output (two for a network with one output, whose sign decides); None leaves
+        the classes unnamed, to be called by index.
     in_channels
-        Channels the network takes.
+        Channels the network takes; None reads them from its first convolution.
     spatial_ndim
-        2 for a network of slices or pictures, 3 for a network of whole volumes.
+        2 for a network of slices or pictures, 3 for a network of whole volumes; None reads it from
+        its first convolution.
     task
         What its output is.
     default_layer
@@ -102,15 +125,19 @@ def wrap_model(
     Raises
     ------
     ModelError
-        Where `module` is not a torch module.
+        Where `module` is not a torch module, or TorchScript, or holds no numbers yet.
     """
     if not isinstance(module, nn.Module):
         raise ModelError(
             f"wrap_model takes a torch.nn.Module, not {type(module).__name__}; "
             "read files with load_model."
         )
+    inferred = infer_input(module) or (3, 2)
+    in_channels = inferred[0] if in_channels is None else in_channels
+    if spatial_ndim is None:
+        spatial_ndim = inferred[1]
     card = ModelCard(
-        architecture=architecture or type(module).__name__,
+        architecture=architecture or type(plain_module(module)).__name__,
         task=task,
         spatial_ndim=spatial_ndim,
         class_names=tuple(class_names or ()),
