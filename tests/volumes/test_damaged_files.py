@@ -11,7 +11,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_cam.errors import NapariCamError
+from napari_cam.errors import NapariCamError, VolumeError
+from napari_cam.volumes.decoding import decoding
 from napari_cam.volumes.reading import read_volume
 from napari_cam.volumes.volume import Volume
 
@@ -98,3 +99,24 @@ def test_damaged_copies_open_or_are_refused_by_name(tmp_path: Path, name: str) -
         path.unlink()
     assert opened > 0
     assert refused > 25
+
+
+@pytest.mark.parametrize(
+    ("raised", "what"),
+    [
+        (MemoryError(), "does not fit into memory"),
+        (PermissionError(13, "Permission denied"), "may not be opened"),
+        (KeyError("b\n  c"), r"\('b\\n c'\); it may be damaged"),
+        (AssertionError(), r"\(AssertionError\)"),
+        (VolumeError("The image is empty."), r"a\.tif: The image is empty"),
+    ],
+)
+def test_whatever_a_decoder_raises_becomes_one_sentence(raised: Exception, what: str) -> None:
+    with pytest.raises(VolumeError, match=what) as caught, decoding(Path("a.tif"), "TIFF"):
+        raise raised
+    assert caught.value.__cause__ is raised
+
+
+def test_an_interruption_passes() -> None:
+    with pytest.raises(KeyboardInterrupt), decoding(Path("a.tif"), "TIFF"):
+        raise KeyboardInterrupt

@@ -28,6 +28,8 @@ def decoding(path: Path, family: str) -> Iterator[None]:
         if str(path) in str(error):
             raise
         raise VolumeError(f"{path}: {error}") from error
+    except PermissionError as error:
+        raise VolumeError(f"{path} may not be opened; ask for the right to read it.") from error
     except MemoryError as error:
         raise VolumeError(
             f"{path} does not fit into memory; crop it or give this computer more."
