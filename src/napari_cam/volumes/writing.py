@@ -25,6 +25,7 @@ from napari_cam.files import check_writable, sidecar_path, suffixes, write_sidec
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.provenance import stamp
+from napari_cam.volumes.heatmap_files import map_facts
 from napari_cam.volumes.nifti import header_fields, parse_header, stored_grid
 from napari_cam.volumes.volume import Volume
 
@@ -72,7 +73,8 @@ def write_volume(
         The volume the values belong to. Only a Heatmap written as TIFF can do without.
     provenance
         What made the values, as plain JSON without patient identity; None for the heatmap's own,
-        or for versions and time alone.
+        or for versions and time alone. A heatmap's sidecar also says what its voxels do not, for
+        :func:`~napari_cam.volumes.heatmap_files.read_heatmap`.
     overwrite
         Whether existing files may be replaced. The image that `like` was read from never is.
 
@@ -126,6 +128,7 @@ def _result(
         if like is not None and not values.grid.same_as(like.grid):
             raise WriteError("The heatmap lies on another grid than like; give its own volume.")
         facts = provenance or values.provenance or stamp(kind="heatmap")
+        facts = {**facts, "map": map_facts(values)}
         array = np.asarray(values.values, dtype=np.float32)
         shown = (0.0, 1.0) if values.kind == "unit" else (float(array.min()), float(array.max()))
         return _Result(array, values.grid, shown, facts)
