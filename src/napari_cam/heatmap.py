@@ -28,9 +28,9 @@ class Maps(Mapping[K, V], Generic[K, V]):
 
     def __getitem__(self, key: K | str) -> V:
         """Return the result under `key`, or the only one whose parts a plain string names."""
-        if not isinstance(key, str) or key in self._items:
+        if key in self._items:
             return self._items[key]
-        wanted = {part.strip() for part in key.split("/")}
+        wanted = {part.strip() for part in key.split("/")} if isinstance(key, str) else {key}
         found = [known for known in self._items if wanted <= set(parts_of(known))]
         if len(found) == 1:
             return self._items[found[0]]

@@ -259,3 +259,5 @@ def test_lookup_by_string():
     with pytest.raises(LookupFailed, match="'scorecam' names no map; there are 'gradcam / relu1"):
         maps["scorecam"]
     assert "scorecam" not in maps
+    with pytest.raises(LookupFailed, match="'7' names no map"):
+        maps[7]

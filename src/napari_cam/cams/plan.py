@@ -178,7 +178,7 @@ def plan_explanation(
     chosen_targets = as_targets(targets, model)
     place = choose_device(device)
     autocast = choose_precision(precision, place)
-    prepared = model.card.preparation.bind(volume)
+    prepared = model.card.bind(volume)
     wanted = _order(units, first, prepared.n_units)
     if layers is None and model.card.default_layer is None:
         example = torch.from_numpy(prepared.batch(wanted[:1]))
