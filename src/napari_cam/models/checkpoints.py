@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,7 +62,9 @@ def read_checkpoint(path: Path) -> Weights:
     """
     _refuse_torchscript(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on pickle protocols; what matters is said below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _unpickling_error(path, error) from error
     except (
@@ -74,8 +77,9 @@ def read_checkpoint(path: Path) -> Weights:
         ) from error
     weights = _find_weights(content)
     if weights is None:
-        keys = ", ".join(map(str, list(content)[:6])) if isinstance(content, Mapping) else ""
-        found = f"a mapping with {keys or 'nothing'}" if keys else f"a {type(content).__name__}"
+        found = f"a {type(content).__name__}"
+        if isinstance(content, Mapping):
+            found += f" with {', '.join(map(str, list(content)[:6])) or 'nothing in it'}"
         raise ModelError(f"{path} holds {found} but no weights; {_WAY_OUT}.")
     return weights
 
@@ -99,7 +103,7 @@ def _refuse_torchscript(path: Path) -> None:
 
 def _unpickling_error(path: Path, error: pickle.UnpicklingError) -> ModelError:
     text = str(error)
-    named = re.search(r"GLOBAL ([\w.]+)", text)
+    named = re.search(r"GLOBAL (\w+(?:\.\w+)+)", text)
     if named or "Unsupported class" in text or "Trying to" in text:
         what = f" ({named[1]})" if named else ""
         return ModelError(

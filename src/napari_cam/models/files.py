@@ -18,7 +18,15 @@ from napari_cam.models.architectures import Architecture, architecture, build, o
 from napari_cam.models.card import ModelCard
 from napari_cam.models.checkpoints import Weights, read_checkpoint, read_safetensors
 from napari_cam.models.exported import is_exported, read_exported
-from napari_cam.models.fitting import Fit, Sizes, find_sizes, fit_names, guess_architecture, pour
+from napari_cam.models.fitting import (
+    Fit,
+    Sizes,
+    check_numbers,
+    find_sizes,
+    fit_names,
+    guess_architecture,
+    pour,
+)
 from napari_cam.models.hooks import plain_module
 from napari_cam.models.loaded import LoadedModel, weights_sha256, wrap_model
 from napari_cam.models.preparation import Preparation
@@ -198,6 +206,7 @@ def _load_imagenet(name: str, stated: Stated) -> LoadedModel:
 
 def _load_exported(path: Path, stated: Stated) -> LoadedModel:
     network = read_exported(path)
+    check_numbers(network.module.state_dict(), path)
     for key in ("in_channels", "spatial_ndim"):
         if getattr(stated, key) not in (None, getattr(network, key)):
             raise ModelError(

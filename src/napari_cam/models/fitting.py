@@ -119,7 +119,7 @@ def pour(module: nn.Module, weights: Weights, path: object, target: str) -> None
             f"The weights in {path} do not fit {target}: {'; '.join(problems)}; name the "
             "architecture, with its options and channels, that they were trained in."
         )
-    _check_numbers(weights, path)
+    check_numbers(weights, path)
     state: OrderedDict[str, Tensor] = OrderedDict(
         (name, tensor.to(expected[name].dtype)) for name, tensor in weights.items()
     )
@@ -155,7 +155,8 @@ def _shape(tensor: Tensor) -> tuple[int, ...]:
     return tuple(tensor.shape)
 
 
-def _check_numbers(weights: Weights, path: object) -> None:
+def check_numbers(weights: Mapping[str, Tensor], path: object) -> None:
+    """Raise a :class:`ModelError` where weights are quantised, NaN or infinite."""
     quantised = [name for name, tensor in weights.items() if tensor.is_quantized]
     if quantised:
         raise ModelError(

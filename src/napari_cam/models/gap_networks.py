@@ -134,7 +134,7 @@ def _block(channels: int, width: int, pool: tuple[int, ...], convs: int) -> nn.S
 
 
 def alexnet_gap(n_classes: int, in_channels: int = 3, modified: bool = False) -> GapNetwork:
-    """AlexNet's convolutions with GAP (Kang et al. 2021, section 2.2).
+    """AlexNet's convolutions with GAP (Kang et al. 2021, section 3.2.1).
 
     `modified` puts two 3x3 convolutions of 1024 units where the last max-pool was, as AlexNet*-GAP
     of Zhou et al. 2016: the map is 13x13 at an input of 224, without it 6x6. Layer names up to
@@ -153,7 +153,7 @@ def alexnet_gap(n_classes: int, in_channels: int = 3, modified: bool = False) ->
 
 
 def vgg_gap(name: str, n_classes: int, in_channels: int = 3, modified: bool = False) -> GapNetwork:
-    """VGG-16's or VGG-19's convolutions with GAP (Kang et al. 2021, section 2.2).
+    """VGG-16's or VGG-19's convolutions with GAP (Kang et al. 2021, section 3.2.1).
 
     `modified` puts one 3x3 convolution of 1024 units where the last max-pool was, as VGGnet-GAP of
     Zhou et al. 2016: the map is 14x14 at an input of 224, without it 7x7. Layer names up to there

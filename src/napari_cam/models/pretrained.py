@@ -68,7 +68,7 @@ def pretrained(
         in_channels=in_channels,
         preparation=_preparation(row, module, in_channels),
         architecture_options=_options(row, module),
-        training={"weights": f"ImageNet, {row.source}"},
+        training={"weights": f"ImageNet, {'timm' if row.source == 'timm' else 'torchvision'}"},
     )
     return LoadedModel(module.eval(), card, weights_sha256(module))
 
