@@ -1,4 +1,4 @@
-"""Threshold rules: hand-worked numbers, scikit-image, papers B and their validation."""
+"""Threshold rules: hand-worked numbers, scikit-image, percentiles of Kang et al. 2021."""
 
 from __future__ import annotations
 

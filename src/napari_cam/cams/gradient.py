@@ -42,7 +42,7 @@ def gradients_of(evidence: Evidence) -> Tensor:
 class CAM(CamMethod):
     """Class activation map: sum_k w_k A_k with the weights of the linear layer after pooling.
 
-    Zhou et al. 2016, eq. 2; Kang et al. 2021 (paper B), section 2.3. No ReLU, the bias ignored.
+    Zhou et al. 2016, eq. 2; Kang et al. 2021, section 2.2. No ReLU, the bias ignored.
     """
 
     name: ClassVar[str] = "cam"
@@ -64,7 +64,7 @@ class CAM(CamMethod):
 class GradCAM(CamMethod):
     """Grad-CAM: w_k = (1/Z) sum G_k; map = ReLU(sum_k w_k A_k).
 
-    Selvaraju et al. 2017, eq. 1 and 2; papers A, C (Seg-Grad-CAM) and D.
+    Selvaraju et al. 2017, eq. 1 and 2; Rheude et al. 2024, eq. 2 and 3.
     """
 
     name: ClassVar[str] = "gradcam"
@@ -138,8 +138,8 @@ class XGradCAM(CamMethod):
 class HiResCAM(CamMethod):
     """HiResCAM: sum_k G_k * A_k, element by element.
 
-    Draelos and Carin 2020, eq. 4, which keeps the sign; Rheude et al. 2024 (paper C,
-    Seg-HiRes-Grad CAM) rectifies the sum, and so do heatmaps here unless told otherwise.
+    Draelos and Carin 2020, eq. 4, which keeps the sign; Rheude et al. 2024
+    (Seg-HiRes-Grad CAM) rectifies the sum, and so do heatmaps here unless told otherwise.
 
     Attributes
     ----------

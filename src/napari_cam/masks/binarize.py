@@ -124,7 +124,7 @@ def binarize(
         How to choose the cut, or its text ("otsu", "quantile:0.9"). With several rules each mask's
         key is the pair (map's key, rule).
     strict
-        True for > (papers B and D), False for >= (paper A).
+        True for > (Kang et al. 2021, eq. 3), False for >= (Syed et al. 2023).
     foreground
         (z, y, x) bool, where masks may lie and statistics are taken; None for everywhere.
 

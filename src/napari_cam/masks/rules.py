@@ -84,7 +84,7 @@ class Fixed(ThresholdRule):
 class OutOf255(ThresholdRule):
     """A cut given on the 0..255 scale of 8-bit heatmaps, without rounding the heatmap to it.
 
-    ``OutOf255(200)`` is the cut 200/255 of the brain tumour study (papers B, 2.4).
+    ``OutOf255(200)`` is the cut 200/255 of the brain tumour study (Kang et al. 2021, section 3.3).
 
     Raises
     ------
@@ -118,8 +118,8 @@ class Quantile(ThresholdRule):
 
     Between two neighbouring values it interpolates linearly: the cut of n sorted values lies at
     position (n - 1) q, counted from 0. ``Quantile(0.9)`` and ``Quantile(0.95)`` are the 90th and
-    95th percentile of the brain tumour study (papers B, 2.4). Constant values have no upper part,
-    so they give NaN, as do values that are all NaN.
+    95th percentile of the brain tumour study (Kang et al. 2021, section 3.3). Constant values
+    have no upper part, so they give NaN, as do values that are all NaN.
 
     Raises
     ------
