@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 IMPORT = "import time; t = time.perf_counter(); import napari_cam; print(time.perf_counter() - t)"
 HELP = "from napari_cam.cli.main import main; main()"
@@ -36,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
     repeats = parser.parse_args().repeats
-    jobs = {
+    jobs: dict[str, Callable[[], float]] = {
         "python -c pass": lambda: process_seconds("-c", "pass"),
         "import napari_cam": import_seconds,
         "napari-cam --help": lambda: process_seconds("-c", HELP, "--help"),
