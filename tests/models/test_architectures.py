@@ -11,7 +11,7 @@ import torchvision
 from torch import nn
 
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures import ARCHITECTURES, architecture, build, outline
+from napari_cam.models.architectures import ARCHITECTURES, architecture, build, outline, timm_names
 from napari_cam.models.stems import first_convolution, set_input_channels
 
 TIMM = ("inception_v4", "inception_resnet_v2", "xception")
@@ -83,6 +83,7 @@ def test_names_are_those_of_what_is_built() -> None:
 
 
 def test_timms_networks_are_found_by_name() -> None:
+    assert "timm:resnet50" in timm_names("resnet50")
     assert architecture("resnet50").source == "torchvision"
     assert architecture("timm:resnet50").name == "timm:resnet50"
     assert architecture("efficientnet_lite0").name == "timm:efficientnet_lite0"
@@ -116,6 +117,9 @@ def test_a_name_like_no_other_is_answered_with_the_command_that_lists_them() -> 
         (("gap-cnn", 2), {"depth": 3}),
         (("vgg16-gap", 2), {"widths": 3}),
         (("inception_v4", 2), {"colour": 3}),
+        (("inception_v4", 2), {"checkpoint_path": "evil.pth"}),
+        (("inception_v4", 2), {"pretrained": True}),
+        (("resnet18", 2), {"weights": "DEFAULT"}),
     ],
 )
 def test_numbers_and_options_that_do_not_fit_are_refused(

@@ -60,6 +60,20 @@ def test_weights_are_found_however_they_are_nested(
         assert torch.equal(weights[name], tensor)
 
 
+@pytest.mark.parametrize("legacy", [False, True])
+def test_weights_saved_on_a_gpu_come_to_the_cpu(
+    tmp_path: Path, legacy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "net.pth"
+    with monkeypatch.context() as patched:
+        patched.setattr("torch.serialization.location_tag", lambda _: "cuda:3")
+        torch.save(_state(), path, _use_new_zipfile_serialization=not legacy)
+    assert b"cuda:3" in path.read_bytes()
+    weights = read_checkpoint(path)
+    assert torch.equal(weights["a.weight"], _state()["a.weight"])
+    assert weights["a.weight"].device.type == "cpu"
+
+
 def test_a_crafted_file_runs_nothing(tmp_path: Path) -> None:
     for number, content in enumerate(
         (

@@ -138,6 +138,23 @@ def test_saving_never_harms_what_is_there(tmp_path: Path) -> None:
     assert sorted(item.name for item in tmp_path.iterdir()) == ["net.safetensors"]
 
 
+def test_the_cards_classes_are_renamed_one_by_one(tmp_path: Path) -> None:
+    path = save_model(_trained(2), tmp_path / "net.safetensors")
+    for module in (None, build("gap-cnn", 3, 2, widths=[5, 7], pools=[2, 1])):
+        with pytest.raises(ModelError, match="has 3 classes but class_names holds 2"):
+            load_model(path, class_names=["a", "b"], module=module)
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(WriteError, match="No space left"):
+        save_model(_trained(2), tmp_path / "net.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_arguments_win_over_the_card(tmp_path: Path) -> None:
     path = save_model(_trained(2), tmp_path / "net.safetensors")
     preparation = Preparation((*Preparation.default(2, 2).steps, Resize(64)))
@@ -312,6 +329,7 @@ def test_what_is_no_model_file_is_named(tmp_path: Path) -> None:
         "net.pt2": "torch.export.save",
         "folder.pth": "is a folder",
         "": "is a folder",
+        "long" * 90 + ".pth": "cannot be read",
     }.items():
         with pytest.raises(ModelError, match=word):
             load_model(tmp_path / name)

@@ -233,6 +233,13 @@ def architecture(name: str) -> Architecture:
     raise ModelError(f"There is no architecture '{name}'; {hint}")
 
 
+def timm_names(word: str = "") -> list[str]:
+    """Return timm's architectures that hold `word`, under the names that find them here."""
+    import timm
+
+    return [f"timm:{name}" for name in timm.list_models(f"*{word}*")]
+
+
 def _timm_architecture(name: str) -> Architecture:
     import timm
 
@@ -244,6 +251,13 @@ def _timm_architecture(name: str) -> Architecture:
         built_as=name,
         fixed_size=fixed,
     )
+
+
+# Options come out of model files too, which must not make timm read another file or the internet.
+_LOADING_OPTIONS = (
+    *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"),
+    *("weights", "weights_backbone"),
+)
 
 
 def build(
@@ -286,6 +300,12 @@ def build(
         raise ModelError(
             f"{row.name} needs at least one class and one channel, not {n_classes} classes and "
             f"{in_channels} channels."
+        )
+    loading = [key for key in options if key in _LOADING_OPTIONS]
+    if loading:
+        raise ModelError(
+            f"{row.name} is built without weights, so it takes no option '{loading[0]}'; load a "
+            "model file, or 'imagenet:' and the architecture's name."
         )
     builder = {"napari-cam": _build_ours, "torchvision": _build_torchvision, "timm": _build_timm}
     try:

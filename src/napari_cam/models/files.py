@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from napari_cam.errors import ModelError, NapariCamError
@@ -152,21 +152,21 @@ def save_model(model: LoadedModel, path: str | Path, overwrite: bool = False) ->
         tensors[name] = value.detach().cpu().contiguous().clone()
     card = json.dumps(model.card.to_json(), sort_keys=True, ensure_ascii=False, allow_nan=False)
     with writing(path, overwrite) as temporary:
-        save_file(tensors, temporary, metadata={CARD_KEY: card})
+        temporary.write_bytes(save(tensors, metadata={CARD_KEY: card}))
     return path
 
 
 def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise ModelError(f"{path} is a folder; give the model file inside it.")
-    if not path.is_file():
-        raise ModelError(f"There is no model file {path}; check the path.")
-    if path.suffix.lower() not in SUFFIXES:
-        raise ModelError(
-            f"{path} is no model file that can be read; there are {' '.join(SUFFIXES)}, and other "
-            "frameworks' networks must be converted to PyTorch first."
-        )
     try:
+        if path.is_dir():
+            raise ModelError(f"{path} is a folder; give the model file inside it.")
+        if not path.is_file():
+            raise ModelError(f"There is no model file {path}; check the path.")
+        if path.suffix.lower() not in SUFFIXES:
+            raise ModelError(
+                f"{path} is no model file that can be read; there are {' '.join(SUFFIXES)}, and "
+                "other frameworks' networks must be converted to PyTorch first."
+            )
         with path.open("rb") as file:
             first = file.read(1)
     except OSError as error:

@@ -36,7 +36,18 @@ class Stated:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def amend(self, card: ModelCard) -> ModelCard:
-        """Return `card` with what was stated in the place of what it says."""
+        """Return `card` with what was stated in the place of what it says.
+
+        Raises
+        ------
+        ModelError
+            Where the classes are not as many, or the preparation does not fit the network.
+        """
+        if self.class_names and len(self.class_names) != len(card.class_names or self.class_names):
+            raise ModelError(
+                f"The network has {len(card.class_names)} classes but class_names holds "
+                f"{len(self.class_names)}; give one name for each."
+            )
         return replace(
             card,
             class_names=self.class_names or card.class_names,
