@@ -1,0 +1,96 @@
+"""What the texts of the command line name: a model, a volume, a mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from napari_cam.errors import MaskError, VolumeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_cam.grid import Grid
+    from napari_cam.models.loaded import LoadedModel
+    from napari_cam.volumes.volume import Volume
+
+SAMPLE = "sample"
+IMAGENET = "imagenet:"
+
+
+def open_model(
+    model: str, architecture: str | None = None, class_names: str | None = None
+) -> LoadedModel:
+    """Load the network that `model` names: a file, "imagenet:NAME" or "sample".
+
+    Raises
+    ------
+    ModelError
+        Where there is none, or it does not fit what is said of it.
+    """
+    if model == SAMPLE and not Path(model).exists():
+        from napari_cam.sample import load_sample_model
+
+        return load_sample_model()
+    from napari_cam.models.files import load_model
+
+    names = [name.strip() for name in class_names.split(",")] if class_names else None
+    return load_model(model, architecture=architecture, class_names=names)
+
+
+def open_volume(
+    path: Path, axis4: str | None = None, time: int = 0, spacing: str | None = None
+) -> Volume:
+    """Read the image at `path`; `spacing` is the text "z,y,x".
+
+    Raises
+    ------
+    VolumeError
+        Where it cannot be read.
+    """
+    from napari_cam.volumes.reading import read_volume
+
+    sizes: Any = spacing.split(",") if spacing is not None else None
+    return read_volume(path, axis4=cast(Any, axis4), time=time, spacing=sizes)
+
+
+def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
+    """Read a mask that lies on `grid`: True where the file is not 0.
+
+    Parameters
+    ----------
+    path
+        An image file without channels.
+    grid
+        Where it must lie.
+    what
+        What it is to the user, for messages: "reference", "foreground".
+
+    Raises
+    ------
+    VolumeError
+        Where it cannot be read.
+    MaskError
+        Where it lies elsewhere.
+    """
+    volume = open_volume(path)
+    if volume.values.ndim != 3:
+        raise VolumeError(
+            f"The {what} {path} holds {volume.n_channels} channels, but a mask has one; "
+            "save the one that is meant."
+        )
+    if volume.shape != grid.shape:
+        raise MaskError(
+            f"The {what} {path} has shape {volume.shape} (z, y, x) but the image {grid.shape}; "
+            "give one on the image's own grid."
+        )
+    # A TIFF or a picture does not say where the patient lies, so there is nothing to compare.
+    placed = volume.grid.orientation is not None and grid.orientation is not None
+    if placed and not volume.grid.same_as(grid, tolerance=1e-2):
+        raise MaskError(
+            f"The {what} {path} lies at another place or in another orientation than the image; "
+            "resample it to the image's grid first."
+        )
+    mask: NDArray[np.bool_] = volume.values != 0
+    return mask

@@ -1,0 +1,65 @@
+"""Options that several commands share, named as in Python."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelText = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="Model file, 'imagenet:resnet50' (or another name), or 'sample'.",
+    ),
+]
+ArchitectureText = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What weights without a card belong to; see 'napari-cam architectures'.",
+    ),
+]
+ClassNamesText = Annotated[
+    str | None,
+    typer.Option(metavar="NAMES", help="Names of the network's classes, in order: a,b,c."),
+]
+Axis4Text = Annotated[
+    str | None,
+    typer.Option(metavar="MEANING", help="What an axis beyond space means: channels or time."),
+]
+TimeNumber = Annotated[
+    int, typer.Option(metavar="N", help="Which time point to read, counted from 0.")
+]
+SpacingText = Annotated[
+    str | None,
+    typer.Option(
+        metavar="Z,Y,X", help="Voxel size z,y,x in mm, for files that do not state one: 2,0.5,0.5."
+    ),
+]
+ForegroundPath = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Mask file on the image's grid; what is not 0 is foreground."
+    ),
+]
+OutFolder = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write to.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist already.")]
+
+
+class FileFormat(StrEnum):
+    """The image formats that results are written in."""
+
+    NIFTI = "nifti"
+    TIFF = "tiff"
+
+    @property
+    def extension(self) -> str:
+        """End of the file names."""
+        return {"nifti": ".nii.gz", "tiff": ".tif"}[self.value]

@@ -1,0 +1,107 @@
+"""Slices, names, tables and folders as the commands use them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from napari_cam.cli.folders import check_results, output_folder
+from napari_cam.cli.names import ResultNames, slug
+from napari_cam.cli.show import MODEL_SUFFIXES
+from napari_cam.cli.slices import parse_slices
+from napari_cam.cli.terminal import table
+from napari_cam.errors import PreparationError, WriteError
+from napari_cam.models.files import SUFFIXES
+
+
+@pytest.mark.parametrize(
+    ("text", "slices"),
+    [
+        ("4", (4,)),
+        ("3:7", (3, 4, 5, 6)),
+        (":2", (0, 1)),
+        ("8:", (8, 9, 10)),
+        ("9,0, 3:5 ,4", (9, 0, 3, 4)),
+    ],
+)
+def test_slices_are_spelt_as_in_python(text: str, slices: tuple[int, ...]) -> None:
+    assert parse_slices(text, 11) == slices
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", "3-5", "3:5:2", "-1", "1.5", "a", "3,,4", "5:3", "4:4", "11", "9:12", "11:", "٣"],
+)
+def test_other_spellings_are_refused(text: str) -> None:
+    with pytest.raises(PreparationError):
+        parse_slices(text, 11)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("gradcam++", "gradcam++"),
+        ("layer4.1#2[out]", "layer4.1-2-out"),
+        ("features.1+features.2", "features.1+features.2"),
+        ("Egyptian cat", "Egyptian-cat"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("C:\\x<>|?*", "C-x"),
+        ("Größe", "Größe"),
+        ("...", "x"),
+        ("a" * 99, "a" * 60),
+    ],
+)
+def test_slugs_are_safe_in_every_file_system(text: str, part: str) -> None:
+    assert slug(text) == part
+
+
+def test_names_that_would_be_the_same_are_told_apart() -> None:
+    names = ResultNames()
+    taken = [names.take(("heatmap", word), ".nii.gz") for word in ("a b", "a/b", "A-B", "c")]
+    assert taken == [
+        "heatmap_a-b.nii.gz",
+        "heatmap_a-b-2.nii.gz",
+        "heatmap_A-B-3.nii.gz",
+        "heatmap_c.nii.gz",
+    ]
+
+
+def test_a_table_lines_its_columns_up() -> None:
+    text = table(("name", "n"), [("a", 1), ("longer", 20)], right=(1,))
+    assert text.splitlines() == ["name     n", "------  --", "a        1", "longer  20"]
+
+
+def test_info_knows_model_files_by_the_names_that_load_model_takes() -> None:
+    assert MODEL_SUFFIXES == SUFFIXES
+
+
+def test_a_folder_made_for_nothing_goes_again(tmp_path: Path) -> None:
+    deep = tmp_path / "a" / "b"
+    with pytest.raises(ZeroDivisionError), output_folder(deep):
+        assert deep.is_dir()
+        raise ZeroDivisionError
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_was_there_or_holds_something_stays(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ZeroDivisionError), output_folder(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "b" / "result").write_text("x")
+        raise ZeroDivisionError
+    assert (tmp_path / "a" / "b" / "result").exists()
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "n" * 300, "null\0byte"])
+def test_what_can_be_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(WriteError), output_folder(tmp_path / name):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_sidecar_alone_stands_in_the_way_too(tmp_path: Path) -> None:
+    (tmp_path / "map.json").write_text("{}")
+    with pytest.raises(WriteError, match=r"map\.json exists already; .* --overwrite"):
+        check_results([tmp_path / "map.nii.gz"], overwrite=False)
+    check_results([tmp_path / "map.nii.gz"], overwrite=True)
