@@ -124,7 +124,9 @@ class Heatmap:
     @property
     def note(self) -> str | None:
         """One sentence on units without evidence, None where every unit has some."""
-        missing = int((~self.valid).sum())
+        across = tuple(axis for axis in range(3) if axis != self.unit_axis)
+        explained = self.inside.any(axis=across) if self.unit_axis is not None else True
+        missing = int((~self.valid & explained).sum())
         if missing == 0:
             return None
         if self.unit_axis is None:
@@ -133,6 +135,6 @@ class Heatmap:
                 "all negative or not a number."
             )
         return (
-            f"{missing} of {len(self.valid)} slices hold no evidence for this class: their map "
+            f"{missing} of {np.count_nonzero(explained)} slices hold no evidence for this class: their map "
             "is flat, all negative or not a number, and left at zero."
         )
