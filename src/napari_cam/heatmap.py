@@ -125,8 +125,8 @@ class Heatmap:
     def note(self) -> str | None:
         """One sentence on units without evidence, None where every unit has some."""
         across = tuple(axis for axis in range(3) if axis != self.unit_axis)
-        explained = self.inside.any(axis=across) if self.unit_axis is not None else True
-        missing = int((~self.valid & explained).sum())
+        explained = np.any(self.inside, axis=across)  # slices that were not asked for are not
+        missing = np.count_nonzero(~self.valid & explained)
         if missing == 0:
             return None
         if self.unit_axis is None:
@@ -135,6 +135,6 @@ class Heatmap:
                 "all negative or not a number."
             )
         return (
-            f"{missing} of {np.count_nonzero(explained)} slices hold no evidence for this class: their map "
-            "is flat, all negative or not a number, and left at zero."
+            f"{missing} of {np.count_nonzero(explained)} slices hold no evidence for this class: "
+            "their map is flat, all negative or not a number, and left at zero."
         )

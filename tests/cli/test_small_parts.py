@@ -76,20 +76,28 @@ def test_info_knows_model_files_by_the_names_that_load_model_takes() -> None:
     assert MODEL_SUFFIXES == SUFFIXES
 
 
-def test_a_folder_made_for_nothing_goes_again(tmp_path: Path) -> None:
-    deep = tmp_path / "a" / "b"
-    with pytest.raises(ZeroDivisionError), output_folder(deep):
-        assert deep.is_dir()
+def fail_in(folder: Path, result: str | None = None) -> None:
+    with output_folder(folder):
+        assert folder.is_dir()
+        if result is not None:
+            (folder / result).write_text("x")
         raise ZeroDivisionError
+
+
+def test_a_folder_made_for_nothing_goes_again(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        fail_in(tmp_path / "a" / "b")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_was_there_or_holds_something_stays(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(ZeroDivisionError), output_folder(tmp_path / "a" / "b"):
-        (tmp_path / "a" / "b" / "result").write_text("x")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fail_in(tmp_path / "a" / "b", "result")
     assert (tmp_path / "a" / "b" / "result").exists()
+    with pytest.raises(ZeroDivisionError):
+        fail_in(tmp_path / "a")
+    assert (tmp_path / "a").is_dir()
 
 
 @pytest.mark.parametrize("name", ["file", "file/below", "n" * 300, "null\0byte"])
