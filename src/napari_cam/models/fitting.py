@@ -166,13 +166,18 @@ def check_numbers(weights: Mapping[str, Tensor], path: object) -> None:
     bad = [
         name
         for name, tensor in weights.items()
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
+        if tensor.is_floating_point() and not _is_finite(tensor)
     ]
     if bad:
         raise ModelError(
             f"The weights in {path} hold NaN or infinity in {len(bad)} places, first in {bad[0]}; "
             "the training diverged or the file is damaged, use an earlier checkpoint."
         )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # A sum is several times as fast as asking every number, and not finite if one of them is not.
+    return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
 
 
 @dataclass(frozen=True)
