@@ -391,6 +391,13 @@ def test_options_that_make_no_sense(options, error, sentence):
         nc.explain(big_model(), two_channels(), "gradcam", "b", "relu2", **options)
 
 
+@pytest.mark.parametrize("names", [["a", "b"], ["a", "b", "c", "d"]])
+def test_as_many_names_as_classes(names):
+    wrapped = nc.wrap_model(seeded(MlpNet()), names, in_channels=2)
+    with pytest.raises(ModelError, match=f"tells 3 classes apart but has {len(names)} class names"):
+        nc.explain(wrapped, two_channels(), "gradcam", None, "relu2")
+
+
 def test_bfloat16_stays_close():
     exact = nc.explain_one(big_model(), two_channels(), "gradcam", "b", "relu2")
     mixed = nc.explain_one(

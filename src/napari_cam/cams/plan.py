@@ -23,7 +23,7 @@ from napari_cam.cams.method import CamMethod
 from napari_cam.cams.methods import AnyMethod, as_methods
 from napari_cam.cams.raw import BatchCams, as_layers, compute
 from napari_cam.cams.targets import AnyTarget, Target, as_targets, class_logits
-from napari_cam.errors import DeviceError, PreparationError
+from napari_cam.errors import DeviceError, ModelError, PreparationError
 from napari_cam.heatmap import Maps
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.prepared import PreparedVolume
@@ -150,12 +150,19 @@ class Plan:
             raise
 
     def _on_host(self, units: tuple[int, ...], cams: BatchCams, size: int) -> ExplainedUnits:
+        logits = class_logits(cams.output)
+        names = self.model.card.class_names
+        if names and len(names) != logits.shape[1]:
+            raise ModelError(
+                f"The network tells {logits.shape[1]} classes apart but has {len(names)} class "
+                "names; give one name per class when it is loaded or wrapped."
+            )
         return ExplainedUnits(
             units,
             Maps({key: value.float().cpu().numpy() for key, value in cams.maps.items()}),
             {target: read.class_index.cpu().numpy() for target, read in cams.scored.items()},
             {target: read.scores.float().cpu().numpy() for target, read in cams.scored.items()},
-            class_logits(cams.output).float().cpu().numpy(),
+            logits.float().cpu().numpy(),
             size,
         )
 
