@@ -1,0 +1,207 @@
+"""The documentation is true: its examples run, its links lead somewhere, it leaves nothing out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+import typer
+
+import napari_cam as nc
+from napari_cam.models.architectures import build
+from napari_cam.models.files import SUFFIXES
+from napari_cam.models.steps import STEPS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")]
+)
+
+_FENCE = re.compile(
+    r"(?P<skip><!-- not run -->\n)?^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+_LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
+_ANY_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+class Block(NamedTuple):
+    """A piece of Python in a page: the line it starts on, its text, and whether it is to run."""
+
+    line: int
+    code: str
+    runs: bool
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks_of(name: str) -> list[Block]:
+    text = text_of(name)
+    return [
+        Block(text.count("\n", 0, match.start("code")) + 1, match["code"], match["skip"] is None)
+        for match in _FENCE.finditer(text)
+    ]
+
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch):
+    """A folder with what the examples read: a scan and the weights of a network."""
+    volume = nc.load_sample_volume()
+    nc.write_volume(tmp_path / "scan.nii.gz", np.asarray(volume.values), like=volume)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        torch.save(build("resnet18", 2).state_dict(), tmp_path / "weights.pth")
+        monkeypatch.chdir(tmp_path)
+        yield tmp_path
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/python.md", "docs/models.md", "docs/volumes.md"]
+)
+def test_examples_run_from_top_to_bottom(page, reader, capsys):
+    names: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks_of(page):
+        if block.runs:
+            # Empty lines in front let tracebacks show the page's own line.
+            code = compile("\n" * (block.line - 1) + block.code, str(ROOT / page), "exec")
+            exec(code, names)  # noqa: S102
+    capsys.readouterr()
+
+
+def test_few_examples_are_not_run():
+    blocks = [block for page in PAGES for block in blocks_of(page.relative_to(ROOT).as_posix())]
+    assert len(blocks) > 20
+    assert sum(not block.runs for block in blocks) <= 3
+
+
+def test_outputs_that_the_python_page_states(reader, capsys):
+    # "print(...)  # text", or a line "# text" of its own, states what is printed.
+    names: dict[str, object] = {}
+    stated: list[tuple[int, str, str]] = []
+    for block in blocks_of("docs/python.md"):
+        if not block.runs:
+            continue
+        capsys.readouterr()
+        exec(compile(block.code, "docs/python.md", "exec"), names)  # noqa: S102
+        printed = capsys.readouterr().out
+        for number, line in enumerate(block.code.splitlines(), block.line):
+            match = re.fullmatch(
+                r"(\s*print\(.*\)\s+)?# (?P<text>[\d(\['].*|nan .*|layer\d.*)", line
+            )
+            if match:
+                stated.append((number, match["text"].split(":")[0], printed))
+    assert len(stated) >= 5
+    for number, text, printed in stated:
+        assert text in printed, f"docs/python.md:{number} states {text!r}, printed was {printed!r}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as code hosts make them."""
+    text = _ANY_FENCE.sub("", page.read_text(encoding="utf-8"))
+    slugs = set()
+    for match in _HEADING.finditer(text):
+        plain = re.sub(r"[`*]|\]\([^)]*\)|\[", "", match["text"]).strip().lower()
+        slugs.add(re.sub(r"[^\w\- ]", "", plain).replace(" ", "-"))
+    return slugs
+
+
+def links_of(page: Path) -> Iterator[str]:
+    text = _ANY_FENCE.sub("", page.read_text(encoding="utf-8"))
+    for match in _LINK.finditer(text):
+        if "://" not in match["target"]:
+            yield match["target"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_pictures_lead_somewhere(page):
+    broken = []
+    for target in links_of(page):
+        name, _, anchor = target.partition("#")
+        other = (page.parent / name).resolve() if name else page
+        if not other.exists() or (anchor and anchor not in anchors(other)):
+            broken.append(target)
+    assert not broken
+
+
+def test_the_index_lists_every_page():
+    listed = {target.partition("#")[0] for target in links_of(DOCS / "index.md")}
+    assert {page.name for page in DOCS.glob("*.md")} - {"index.md"} <= listed
+
+
+def public_names() -> list[str]:
+    stub = text_of("src/napari_cam/__init__.pyi")
+    return re.findall(r"^from \S+ import \w+ as (\w+)$", stub, re.MULTILINE)
+
+
+def test_every_public_name_has_an_example():
+    names = public_names()
+    assert "explain" in names
+    page = text_of("docs/python.md")
+    headings = " ".join(match["text"] for match in _HEADING.finditer(page))
+    assert not [name for name in names if f"`nc.{name}`" not in headings]
+    code = "\n".join(block.code for block in blocks_of("docs/python.md"))
+    values = {
+        "Heatmap",
+        "LoadedModel",
+        "MapKey",
+        "MaskSet",
+        "Grid",
+        "Volume",
+    }  # what functions return
+    assert not [n for n in names if n not in values and not re.search(rf"\bnc\.{n}\b", code)]
+
+
+def commands() -> dict[str, list[str]]:
+    """Return every command with the options that it takes."""
+    from napari_cam.cli.main import app
+
+    group = typer.main.get_command(app)
+    return {
+        name: [text for item in command.params for text in item.opts if text.startswith("--")]
+        for name, command in group.commands.items()
+    }
+
+
+def test_every_command_is_described_with_its_options():
+    page = text_of("docs/commands.md")
+    missing = [name for name in commands() if f"\n## {name}\n" not in page]
+    missing += [
+        f"{name} {option}"
+        for name, options in commands().items()
+        for option in options
+        if option not in page
+    ]
+    assert not missing
+
+
+def test_every_exit_code_is_described():
+    from napari_cam.cli.failures import ExitCode
+
+    page = text_of("docs/commands.md")
+    assert not [code for code in {*ExitCode, 2} if f"\n| {int(code)} |" not in page]
+
+
+def test_every_method_has_its_formula():
+    page = text_of("docs/methods.md")
+    assert not [name for name in nc.METHODS if f"\n| `{name}` |" not in page]
+
+
+def test_every_preparation_step_and_model_format_is_described():
+    page = text_of("docs/models.md")
+    assert not [name for name in STEPS if f"\n| `{name}` |" not in page]
+    assert not [suffix for suffix in SUFFIXES if f"`{suffix}`" not in page]
+
+
+def test_every_architecture_family_is_listed():
+    page = text_of("docs/models.md")
+    assert not [row.name for row in nc.ARCHITECTURES.values() if row.family not in page]
+    ours = [row.name for row in nc.ARCHITECTURES.values() if row.source != "torchvision"]
+    assert not [name for name in ours if f"`{name}`" not in page]
