@@ -106,6 +106,7 @@ def test_some_failed_is_3_and_lists_them(call: Call, image: Path, tmp_path: Path
         (PermissionError(errno.EACCES, "Permission denied", "/x"), r"at /x \(Permission denied\)"),
         (TimeoutError(), r"\(TimeoutError\)"),
         (MemoryError(), "memory does not suffice"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "memory does not suffice"),
     ],
 )
 def test_what_the_computer_lacks_is_a_named_error(

@@ -61,7 +61,7 @@ def sentence(error: BaseException) -> str | None:
     """Return what to tell the user about an error they can mend; None for a bug of ours."""
     if isinstance(error, NapariCamError):
         return " ".join(str(error).split())
-    if isinstance(error, MemoryError):
+    if _is_out_of_memory(error):
         return "The computer's memory does not suffice; close other programs or explain less."
     if isinstance(error, OSError):
         where = f" {error.filename}" if error.filename is not None else ""
@@ -70,6 +70,16 @@ def sentence(error: BaseException) -> str | None:
             return f"The disk is full{where and f' at{where}'}; free some space and try again."
         return f"The file system failed{where and f' at{where}'} ({reason}); check name and rights."
     return None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if "torch" not in sys.modules:  # nothing else calls a lack of memory by other names
+        return False
+    from napari_cam.cams.device import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def complain(text: str) -> None:

@@ -122,7 +122,7 @@ def architectures(
     ] = False,
 ) -> ExitCode | None:
     """List the networks that can be built by name."""
-    from napari_cam.models.architectures import ARCHITECTURES
+    from napari_cam.models.architectures import ARCHITECTURES, timm_names
 
     wanted = word.lower()
     rows: list[tuple[Any, ...]] = [
@@ -131,17 +131,11 @@ def architectures(
         if wanted in row.name.lower() or wanted in row.family.lower()
     ]
     if timm:
-        rows += _of_timm(wanted)
+        rows += [(name, "", "timm", "", "") for name in timm_names(wanted)]
     if not rows:
         raise ModelError(f"No architecture's name holds '{word}'; try a shorter word, or --timm.")
     typer.echo(table(("name", "family", "source", "input", "reference"), rows, right=(3,)))
     return None
-
-
-def _of_timm(word: str) -> list[tuple[Any, ...]]:
-    import timm
-
-    return [(f"timm:{name}", "", "timm", "", "") for name in timm.list_models(f"*{word}*")]
 
 
 def _is_model(name: str) -> bool:

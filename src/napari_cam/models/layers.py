@@ -242,6 +242,8 @@ def find_pooling(module: nn.Module, batch: Tensor) -> Pooling:
     ------
     LayerError
         Where no maps enter a global pooling.
+    ModelError
+        Where the network does not run on the batch.
     """
     module = plain_module(module)
     if module not in _POOLING:
@@ -260,7 +262,19 @@ def _small_trace(module: nn.Module, image: Tensor) -> _Trace:
             return _trace(module, corner)
         except (RuntimeError, ValueError):
             pass  # the network wants its own input size
-    return _trace(module, image)
+    try:
+        return _trace(module, image)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise _not_running(
+            tuple(image.shape), error, "check its preparation (size, channels)"
+        ) from error
+
+
+def _not_running(shape: tuple[int, ...], error: Exception, advice: str) -> ModelError:
+    reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    return ModelError(
+        f"The network does not run on an input of shape {shape} ({reason}); {advice}."
+    )
 
 
 def candidate_layers(
@@ -297,11 +311,8 @@ def candidate_layers(
     except NapariCamError:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(
-            f"The network does not run on an input of shape {shape} ({reason}); "
-            "give the (c, height, width) it takes as input_shape."
-        ) from error
+        advice = "give the (c, height, width) it takes as input_shape"
+        raise _not_running(shape, error, advice) from error
     try:
         pooling = _find_pooling(trace)
     except LayerError:
