@@ -12,7 +12,14 @@ from torch import nn
 
 import napari_cam as nc
 from napari_cam.cams.plan import plan_explanation
-from napari_cam.errors import DeviceError, MaskError, MethodError, ModelError, PreparationError
+from napari_cam.errors import (
+    DeviceError,
+    MaskError,
+    MethodError,
+    ModelError,
+    PreparationError,
+    VolumeError,
+)
 from napari_cam.models.preparation import Preparation
 from napari_cam.models.steps import Channels, Crop, Foreground, Orient, Pad, Rescale, Resize, Slices
 from tests.cams.networks import GapNet, MlpNet, seeded
@@ -384,11 +391,24 @@ def test_other_runtime_errors_are_sentences():
         ({"scale": "std"}, MethodError, "scale is one of"),
         ({"units": [7]}, PreparationError, "no slice 7; the volume has 7, 0 to 6"),
         ({"units": []}, PreparationError, "No slices are asked for"),
+        ({"units": 3}, PreparationError, r"for slice 3 write \[3\]"),
+        ({"methods": [["gradcam"]]}, MethodError, "no method '"),
     ],
 )
 def test_options_that_make_no_sense(options, error, sentence):
     with pytest.raises(error, match=sentence):
-        nc.explain(big_model(), two_channels(), "gradcam", "b", "relu2", **options)
+        nc.explain(
+            big_model(),
+            two_channels(),
+            **{"methods": "gradcam", "targets": "b", "layers": "relu2", **options},
+        )
+
+
+def test_what_is_no_model_and_no_volume():
+    with pytest.raises(ModelError, match=r"has no card .* give what load_model or wrap_model"):
+        nc.explain(big_model().module, two_channels())
+    with pytest.raises(VolumeError, match="give what read_volume returns"):
+        nc.explain(big_model(), "scan.nii.gz")
 
 
 @pytest.mark.parametrize("names", [["a", "b"], ["a", "b", "c", "d"]])

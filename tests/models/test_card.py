@@ -157,3 +157,13 @@ def test_describe_reads_well():
     many = card(class_names=tuple(f"class {i}" for i in range(1000)), default_layer=None)
     assert "class 7, ... (1000 in all)" in many.describe()
     assert "target layer   what enters global pooling" in many.describe()
+
+
+def test_describe_keeps_long_notes_short():
+    notes = {
+        "subjects": {"salt": "a1", "sha256": ["0f" * 32] * 90},
+        "metrics": {"loss": 0.123456789, "accuracy": {"n": 458, "interval": [0.9387, 0.975]}},
+    }
+    lines = card(training=notes).describe().splitlines()
+    assert "subjects       salt a1, sha256 (90 entries)" in lines
+    assert "metrics        loss 0.1235, accuracy (n 458, interval [0.9387, 0.975])" in lines

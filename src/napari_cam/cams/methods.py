@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from napari_cam.cams.gradient import (
     CAM,
@@ -54,10 +55,10 @@ def as_methods(methods: AnyMethod | Sequence[AnyMethod]) -> list[CamMethod]:
     return list(dict.fromkeys(_as_method(item) for item in wanted))
 
 
-def _as_method(item: AnyMethod) -> CamMethod:
+def _as_method(item: Any) -> CamMethod:
     if isinstance(item, CamMethod):
         return item
-    if item in METHODS:
+    if isinstance(item, str) and item in METHODS:
         return METHODS[item]
     close = difflib.get_close_matches(str(item).lower(), METHODS, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(METHODS)}."

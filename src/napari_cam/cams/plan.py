@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from napari_cam.cams.method import CamMethod
 from napari_cam.cams.methods import AnyMethod, as_methods
 from napari_cam.cams.raw import BatchCams, as_layers, compute
 from napari_cam.cams.targets import AnyTarget, Target, as_targets, class_logits
-from napari_cam.errors import DeviceError, ModelError, PreparationError
+from napari_cam.errors import DeviceError, ModelError, PreparationError, VolumeError
 from napari_cam.heatmap import Maps
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.prepared import PreparedVolume
@@ -180,6 +182,7 @@ def plan_explanation(
     batch_size: int | str = "auto",
 ) -> Plan:
     """Check and resolve everything; see :func:`napari_cam.explain` for the parameters."""
+    _check_model(model)
     volume = as_volume(volume_or_array)
     chosen_methods = as_methods(methods)
     chosen_targets = as_targets(targets, model)
@@ -208,8 +211,18 @@ def plan_explanation(
     )
 
 
+def _check_model(model: Any) -> None:
+    if not isinstance(model, LoadedModel):
+        raise ModelError(
+            f"A {type(model).__name__} has no card that says how images are prepared for it; "
+            "give what load_model or wrap_model returns."
+        )
+
+
 def as_volume(volume_or_array: Any) -> Volume:
     """Return a volume as it is, an array or tensor (y, x) or (z, y, x) wrapped as one."""
+    if isinstance(volume_or_array, (str, os.PathLike)):
+        raise VolumeError("A path is no image yet; give what read_volume returns for it.")
     if isinstance(volume_or_array, Volume):
         return volume_or_array
     if isinstance(volume_or_array, torch.Tensor):
@@ -217,8 +230,12 @@ def as_volume(volume_or_array: Any) -> Volume:
     return Volume.from_array(volume_or_array)
 
 
-def _order(units: Sequence[int] | None, first: int | None, n_units: int) -> tuple[int, ...]:
+def _order(units: Any, first: int | None, n_units: int) -> tuple[int, ...]:
     """Return the units to explain, the asked-for one in front."""
+    if isinstance(units, Integral):
+        raise PreparationError(
+            f"units is a list of slice numbers; for slice {units} write [{units}]."
+        )
     wanted = list(range(n_units)) if units is None else [int(unit) for unit in units]
     for unit in [*wanted, *([] if first is None else [first])]:
         if not 0 <= unit < n_units:

@@ -179,5 +179,18 @@ class ModelCard:
             "preparation    "
             + "\n               ".join(map(str, self.preparation.steps or ("none",))),
         ]
-        lines += [f"{key:<14} {value}" for key, value in self.training.items()]
+        lines += [f"{key:<14} {_readable(value)}" for key, value in self.training.items()]
         return "\n".join(lines)
+
+
+def _readable(note: Any) -> str:
+    """Return a training note as text: nested notes by name, long lists by their length."""
+    if isinstance(note, Mapping):
+        parts = {key: _readable(value) for key, value in note.items()}
+        nested = {key for key, value in note.items() if isinstance(value, Mapping)}
+        return ", ".join(f"{k} ({v})" if k in nested else f"{k} {v}" for k, v in parts.items())
+    if isinstance(note, list) and len(note) > 8:
+        return f"({len(note)} entries)"
+    if isinstance(note, list):
+        return "[" + ", ".join(map(_readable, note)) + "]"
+    return f"{note:.4g}" if isinstance(note, float) else str(note)
