@@ -152,6 +152,8 @@ def test_foreground_normalisation():
     assert heatmap.values.max() == 1.0, "clipped outside"
     with pytest.raises(MethodError, match="needs a foreground"):
         nc.explain_one(model(), volume(), normalize="foreground")
+    with pytest.raises(MethodError, match="normalize is 'unit', which does not use it"):
+        nc.explain_one(model(), volume(), foreground=foreground)
     with pytest.raises(MaskError, match="foreground has shape"):
         nc.explain_one(
             model(), volume(), normalize="foreground", foreground=np.ones((2, 3, 4), bool)

@@ -103,7 +103,7 @@ def test_the_kind_of_a_file_alone_is_judged_by_its_values(
 
 def test_a_mask_is_no_heatmap(tmp_path: Path, volume: Volume) -> None:
     write_volume(tmp_path / "mask.nii", np.ones(SHAPE, bool), like=volume)
-    with pytest.raises(VolumeError, match="no heatmap but a mask"):
+    with pytest.raises(VolumeError, match="no heatmap but a mask, as"):
         read_heatmap(tmp_path / "mask.nii")
 
 

@@ -370,7 +370,9 @@ def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "empty.nii.gz").touch()
     (tmp_path / "text.nii.gz").write_text("not a volume")
     (tmp_path / "notes.docx").write_text("not a volume")
+    (tmp_path / "slice.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 500)
     for name, what in [
+        ("slice.dcm", "is a DICOM file"),
         ("empty.nii.gz", "0 bytes"),
         ("text.nii.gz", "content is none"),
         ("notes.docx", r"NIfTI \(.nii"),

@@ -174,7 +174,8 @@ def build_heatmaps(
     Raises
     ------
     MethodError
-        Where ``normalize="foreground"`` and neither the call nor the preparation gives one.
+        Where ``normalize="foreground"`` and neither the call nor the preparation gives one, or
+        where one is given that would not be used.
     """
     check_choices(normalize, scale)
     counted = _foreground(plan, normalize, foreground)
@@ -187,6 +188,11 @@ def build_heatmaps(
 
 def _foreground(plan: Plan, normalize: Normalize, foreground: Any) -> NDArray[np.bool_] | None:
     if normalize != "foreground":
+        if foreground is not None:
+            raise MethodError(
+                f"A foreground is given but normalize is '{normalize}', which does not use it; "
+                "say normalize='foreground', or give the foreground to binarize."
+            )
         return None
     if foreground is None:
         foreground = plan.prepared.foreground

@@ -86,7 +86,8 @@ def read_heatmap(path: str | os.PathLike[str]) -> tuple[Heatmap, Volume]:
     facts = _read_sidecar(sidecar)
     if not isinstance(facts.get("map"), Mapping):
         kind = facts.get("kind")
-        what = f"a {kind}" if isinstance(kind, str) else "something else"
+        article = "an" if str(kind).startswith(("a", "e", "i", "o", "u")) else "a"
+        what = f"{article} {kind}" if isinstance(kind, str) else "something else"
         raise VolumeError(
             f"{path} is no heatmap but {what}, as {sidecar.name} says; "
             "give a file that explain wrote."

@@ -100,6 +100,11 @@ def _family(path: Path) -> tuple[Path, str]:
             f"{path} is an Analyze 7.5 header, which does not tell left from right; "
             "convert the image to NIfTI first."
         )
+    if head[128:132] == b"DICM":
+        raise VolumeError(
+            f"{path} is a DICOM file, which this version does not read; "
+            "convert its series to NIfTI first."
+        )
     expected = _EXTENSIONS.get(extension)
     if expected is None:
         raise VolumeError(f"{path} is no image of a known kind; give {READABLE}.")
