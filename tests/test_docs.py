@@ -51,6 +51,11 @@ def blocks_of(name: str) -> list[Block]:
     ]
 
 
+WITH_EXAMPLES = [
+    name for name in (page.relative_to(ROOT).as_posix() for page in PAGES) if blocks_of(name)
+]
+
+
 @pytest.fixture
 def reader(tmp_path, monkeypatch):
     """A folder with what the examples read: a scan and the weights of a network."""
@@ -63,9 +68,7 @@ def reader(tmp_path, monkeypatch):
         yield tmp_path
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "docs/python.md", "docs/models.md", "docs/volumes.md"]
-)
+@pytest.mark.parametrize("page", WITH_EXAMPLES)
 def test_examples_run_from_top_to_bottom(page, reader, capsys):
     names: dict[str, object] = {"__name__": "__main__"}
     for block in blocks_of(page):
@@ -77,7 +80,7 @@ def test_examples_run_from_top_to_bottom(page, reader, capsys):
 
 
 def test_few_examples_are_not_run():
-    blocks = [block for page in PAGES for block in blocks_of(page.relative_to(ROOT).as_posix())]
+    blocks = [block for name in WITH_EXAMPLES for block in blocks_of(name)]
     assert len(blocks) > 20
     assert sum(not block.runs for block in blocks) <= 3
 
@@ -101,6 +104,12 @@ def test_outputs_that_the_python_page_states(reader, capsys):
     assert len(stated) >= 5
     for number, text, printed in stated:
         assert text in printed, f"docs/python.md:{number} states {text!r}, printed was {printed!r}"
+
+
+def test_numbers_of_the_readme_are_those_of_the_sample():
+    stated = re.findall(r"[\d.]+ %|\d+ damaged slices", text_of("README.md"))
+    assert len(stated) == 3
+    assert not [number for number in stated if number not in text_of("docs/sample.md")]
 
 
 def anchors(page: Path) -> set[str]:
