@@ -117,7 +117,7 @@ def an_image_of_complex_numbers(study: Path) -> list[Any]:
     return explain(study, image=array(study, np.ones((5, 48, 40), complex)))
 
 
-@case("")
+@case("cannot be read as a NumPy array")
 def an_image_of_python_objects(study: Path) -> list[Any]:
     np.save(study / "o.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     return explain(study, image=study / "o.npy")
@@ -212,7 +212,7 @@ class _Trap:
         return (pytest.fail, ("the file was run",))
 
 
-@case("pickle")
+@case("no PyTorch checkpoint")
 def a_pickle_that_runs_code(study: Path) -> list[Any]:
     return explain(study, model=write(study, "m.pth", pickle.dumps({"w": _Trap()})))
 
@@ -377,7 +377,7 @@ def a_file_where_a_folder_is_expected(study: Path) -> list[Any]:
     return explain(study)
 
 
-@case("cannot be made")
+@case("/file is a file; give a folder")
 def a_folder_below_a_file(study: Path) -> list[Any]:
     write(study, "file", b"mine")
     return [*explain(study)[:4], "--out", study / "file" / "out"]
@@ -436,7 +436,7 @@ def a_missing_heatmap(study: Path) -> list[Any]:
     return mask(study, heatmap=study / "nothing.nii.gz")
 
 
-@case("fixed(0.5) needs a heatmap normalised to")
+@case("[0, 1] but 'doe_jane.nii.gz' is raw")
 def the_image_as_a_heatmap_for_a_fixed_cut(study: Path) -> list[Any]:
     return mask(study, "--rule", "fixed:0.5", heatmap=study / f"{NAME}.nii.gz")
 
@@ -514,7 +514,7 @@ def test_bad_input(name: str, call: Call, study: Path) -> None:
     assert ended.err.count("\n") == 1, ended.err
     assert ended.err.rstrip()[-1] in ".?", ended.err
     assert "Traceback" not in ended.err
-    assert words in ended.err, ended.err
+    assert words in ended.err.replace(str(study.parent), ""), ended.err
     assert ended.out == ""
     assert dict(everything_in(study)) == before
 

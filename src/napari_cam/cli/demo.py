@@ -68,7 +68,7 @@ network. Grad-CAM, XGrad-CAM and HiResCAM agree here because the network pools r
 layer; CAM keeps negative evidence, so that its zero is not where theirs is.
 
 Look at   {files.sheet}
-          blue: the true damage; dashed: the mask; from purple to yellow: the heatmap
+          blue line: the true damage; dashed: the mask; colours: the heatmap
 Open      {files.volume} with a file of {files.folder / "heatmaps"} in any NIfTI viewer
 
 Your own images and network (napari-cam COMMAND --help says more):

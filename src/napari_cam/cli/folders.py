@@ -34,8 +34,9 @@ def output_folder(path: Path) -> Iterator[Path]:
 
 def _make(path: Path, made: list[Path]) -> None:
     """Make a folder and its parents, and add those that did not exist to `made`."""
-    if os.path.isfile(path):
-        raise WriteError(f"{path} is a file; give a folder to write to.")
+    for folder in (path, *path.parents):
+        if os.path.isfile(folder):
+            raise WriteError(f"{folder} is a file; give a folder to write to.")
     try:
         for folder in (*reversed(path.parents), path):
             if not folder.is_dir():

@@ -101,7 +101,7 @@ class _Cutting:
         heatmap, volume = read_heatmap(path)
         foreground = self._mask(self.foreground, volume, "foreground")
         reference = self._mask(self.reference, volume, "reference")
-        masks = binarize(heatmap, self.rules, self.strict, foreground)
+        masks = binarize({path.name: heatmap}, self.rules, self.strict, foreground)
         extension = ".tif" if volume.source.format == "tiff" else ".nii.gz"
         words = _words(heatmap)
         files = {

@@ -96,8 +96,10 @@ def submodule(module: nn.Module, name: str) -> nn.Module:
     if name in modules and name:
         return modules[name]
     close = difflib.get_close_matches(name, [key for key in modules if key], n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(close)}" if close else "list them with candidate_layers"
-    raise LayerError(f"The network has no layer '{name}'; {hint}?")
+    hint = (
+        f"did you mean {' or '.join(close)}?" if close else "candidate_layers lists those it has."
+    )
+    raise LayerError(f"The network has no layer '{name}'; {hint}")
 
 
 class _FunctionCalls(TorchFunctionMode):
