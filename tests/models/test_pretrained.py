@@ -184,7 +184,7 @@ def test_without_a_network_a_sentence_says_where_the_file_belongs(
         load_model("imagenet:resnet18")
     text = str(caught.value)
     assert str(tmp_path / "hub" / "checkpoints" / "resnet18-") in text
-    assert "https://download.pytorch.org/models/resnet18-" in text
+    assert torchvision.models.ResNet18_Weights.DEFAULT.url in text
     assert "load_model(path, architecture='resnet18')" in text
     assert capsys.readouterr().out == ""
 
