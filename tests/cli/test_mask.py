@@ -133,6 +133,19 @@ def test_masks_of_several_heatmaps_have_names_of_their_own(
     ]
 
 
+def test_a_pattern_that_the_shell_left_alone(
+    call: Call, tmp_path: Path, source: nc.Volume, out: Path
+) -> None:
+    for name in ("map_b", "map_a", "map[1]"):
+        write(tmp_path / f"{name}.nii", source, layer=name)
+    ended = call("mask", tmp_path / "map_*.nii", tmp_path / "map[1].nii", "-o", out)
+    assert [row[0] for row in rows(ended.out)] == [
+        f"mask_otsu_gradcam_{layer}.nii.gz" for layer in ("map_a", "map_b", "map-1")
+    ]
+    ended = call("mask", tmp_path / "no*.nii", "-o", out)
+    assert (ended.code, "no*.nii does not exist" in ended.err) == (1, True)
+
+
 def test_some_failed_is_3(call: Call, tmp_path: Path, source: nc.Volume, out: Path) -> None:
     good = write(tmp_path / "map.nii.gz", source)
     (tmp_path / "bad.nii.gz").write_bytes(b"no image")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan
@@ -60,6 +62,7 @@ def mask(
 
     rules = tuple(rule_from_text(text) for text in rule or ("otsu",))
     cutting = _Cutting(rules, not at_least, reference, foreground, overwrite, ResultNames())
+    heatmap = [each for path in heatmap for each in _matching(path)]
     rows: list[tuple[str, ...]] = []
     notes: list[str | None] = []
     failed = 0
@@ -79,6 +82,13 @@ def mask(
     header = ("mask", "rule", "coverage", "volume", *(("IoU", "Dice") if reference else ()))
     typer.echo(table(header, rows, right=range(2, len(header))))
     return ExitCode.SOME_FAILED if failed else None
+
+
+def _matching(path: Path) -> list[Path]:
+    """Return the files that a pattern names: not every shell looks them up itself."""
+    if os.path.exists(path) or not glob.has_magic(str(path)):
+        return [path]
+    return [Path(name) for name in sorted(glob.glob(str(path)))] or [path]
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def _is_model(name: str) -> bool:
 def _show_model(name: str, architecture: str | None, class_names: str | None) -> None:
     model = open_model(name, architecture, class_names)
     typer.echo(model.card.describe())
-    typer.echo(f"weights        sha256 {model.sha256}")
+    typer.echo(f"sha256         {model.sha256}")
 
 
 def _show_volume(path: Path, volume: Volume) -> None:
