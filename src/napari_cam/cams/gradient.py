@@ -94,7 +94,7 @@ class GradCAMPlusPlus(CamMethod):
 
     name: ClassVar[str] = "gradcam++"
     title: ClassVar[str] = "Grad-CAM++"
-    reference: ClassVar[str] = "Chattopadhay et al. 2018, eq. 10 and 19"
+    reference: ClassVar[str] = "Chattopadhay et al. 2018, eq. 19"
     summary: ClassVar[str] = "positive gradients, each place weighted by how rare its evidence is"
 
     normalize_alpha: bool = False
@@ -117,12 +117,12 @@ class GradCAMPlusPlus(CamMethod):
 class XGradCAM(CamMethod):
     """XGrad-CAM: w_k = sum(G_k A_k) / sum(A_k); map = ReLU(sum_k w_k A_k).
 
-    Fu et al. 2020, eq. 8. A channel whose sum vanishes relative to sum |A_k| gets weight 0.
+    Fu et al. 2020 (arXiv:2008.02312). A channel whose sum vanishes relative to sum |A_k| gets weight 0.
     """
 
     name: ClassVar[str] = "xgradcam"
     title: ClassVar[str] = "XGrad-CAM"
-    reference: ClassVar[str] = "Fu et al. 2020, eq. 8"
+    reference: ClassVar[str] = "Fu et al. 2020, arXiv:2008.02312"
     summary: ClassVar[str] = "gradients averaged where the channel is active"
 
     def raw(self, evidence: Evidence) -> Tensor:
@@ -138,7 +138,7 @@ class XGradCAM(CamMethod):
 class HiResCAM(CamMethod):
     """HiResCAM: sum_k G_k * A_k, element by element.
 
-    Draelos and Carin 2020, eq. 4, which keeps the sign; Rheude et al. 2024
+    Draelos and Carin 2020 (arXiv:2011.08891), which keeps the sign; Rheude et al. 2024
     (Seg-HiRes-Grad CAM) rectifies the sum, and so do heatmaps here unless told otherwise.
 
     Attributes
@@ -150,7 +150,7 @@ class HiResCAM(CamMethod):
 
     name: ClassVar[str] = "hirescam"
     title: ClassVar[str] = "HiResCAM"
-    reference: ClassVar[str] = "Draelos and Carin 2020, eq. 4"
+    reference: ClassVar[str] = "Draelos and Carin 2020, arXiv:2011.08891; Rheude et al. 2024, eq. 4"
     summary: ClassVar[str] = "gradient times activation at every place; sums to the score"
     relu_choices: ClassVar[tuple[ReLU, ...]] = ("sum", "none", "per_channel")
 
@@ -164,12 +164,12 @@ class HiResCAM(CamMethod):
 class LayerCAM(CamMethod):
     """Layer-CAM: ReLU(sum_k ReLU(G_k) * A_k), element by element.
 
-    Jiang et al. 2021, eq. 6-7. Several layers become one map through :class:`Fused`.
+    Jiang et al. 2021 (IEEE TIP 30, 5875). Several layers become one map through :class:`Fused`.
     """
 
     name: ClassVar[str] = "layercam"
     title: ClassVar[str] = "Layer-CAM"
-    reference: ClassVar[str] = "Jiang et al. 2021, eq. 6-7"
+    reference: ClassVar[str] = "Jiang et al. 2021, IEEE TIP 30, 5875"
     summary: ClassVar[str] = "positive gradient times activation at every place; fine layers too"
 
     def raw(self, evidence: Evidence) -> Tensor:
@@ -181,12 +181,12 @@ class LayerCAM(CamMethod):
 class EigenCAM(CamMethod):
     """Eigen-CAM: projection of A (Z x K) on its first right singular vector; knows no class.
 
-    Muhammad and Yeasin 2020, section III, uncentred.
+    Muhammad and Yeasin 2020 (IJCNN), uncentred.
     """
 
     name: ClassVar[str] = "eigencam"
     title: ClassVar[str] = "Eigen-CAM"
-    reference: ClassVar[str] = "Muhammad and Yeasin 2020, section III"
+    reference: ClassVar[str] = "Muhammad and Yeasin 2020, IJCNN"
     summary: ClassVar[str] = "main component of the activations, whatever the class"
     needs: ClassVar[frozenset[str]] = frozenset({"activations"})
 

@@ -16,7 +16,7 @@ from napari_cam.models.hooks import LayerRef
 class Fused:
     """One map out of several layers, as Layer-CAM fuses fine and coarse ones.
 
-    Jiang et al. 2021 (Layer-CAM), section III-C: each map M is rectified and scaled to
+    After Jiang et al. 2021 (Layer-CAM): each map M is rectified and scaled to
     tanh(gamma * M / max M), enlarged to the finest map, and the pixel-wise maximum is taken.
 
     Attributes

@@ -177,7 +177,7 @@ def _gradients(
 
 
 def fuse(maps: dict[LayerRef, Tensor], fused: Fused) -> Tensor:
-    """Fuse maps of several layers into one at the finest resolution (Jiang et al. 2021, III-C).
+    """Fuse maps of several layers into one at the finest resolution (after Jiang et al. 2021).
 
     Parameters
     ----------
