@@ -120,6 +120,30 @@ def test_skip_connection_keeps_its_constant_part():
     torch.testing.assert_close(g, joined[1])
 
 
+@pytest.mark.parametrize("by_name", [False, True])
+def test_every_pooling_of_one_tensor_counts(by_name):
+    class TwoPoolings(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(2, 4, 3)
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.top(torch.relu(self.conv(x)))
+
+        def top(self, a):
+            most = a.flatten(2).amax(dim=2)
+            mean = torch.mean(input=a, dim=(2, 3)) if by_name else a.mean((2, 3))
+            return self.head(torch.cat([most, mean], dim=1))
+
+    net, x = seeded(TwoPoolings()), image()
+    a = torch.relu(net.conv(x)).detach().requires_grad_()
+    (expected,) = torch.autograd.grad(net.top(a)[:, 1].sum(), a)
+    found = opened(net, [POOLING_INPUT], x)[POOLING_INPUT]
+    torch.testing.assert_close(found[0], a.detach())
+    torch.testing.assert_close(found[1], expected)
+
+
 @pytest.mark.parametrize("mode", ["no_grad", "inference_mode", "frozen", "half_frozen"])
 def test_works_whatever_grad_mode_and_flags_are(mode):
     net, x = seeded(MlpNet()), image()

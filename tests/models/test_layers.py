@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 import timm
 import torch
@@ -158,3 +161,83 @@ def test_an_input_that_does_not_fit_is_named():
 def test_output_without_scores():
     with pytest.raises(ModelError, match="returns str, which holds no tensor of scores"):
         logits_of("text")
+
+
+def test_the_default_depends_on_the_size_of_the_image():
+    net = torchvision.models.resnet18(weights=None)
+    # At 32 pixels the last block has one place: what enters it is the last map, never a weight.
+    assert find_pooling(net, torch.zeros(1, 3, 32, 32)).name == "layer3"
+    assert find_pooling(net, torch.zeros(1, 3, 224, 224)).name == "layer4"
+    with pytest.raises(LayerError, match="the image too small"):
+        find_pooling(net, torch.zeros(1, 3, 1, 1))
+
+
+def test_the_default_depends_on_the_parts_of_the_network():
+    class Extensible(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Conv2d(2, 5, 3)
+            self.extension = nn.Identity()
+
+        def forward(self, x):
+            return self.extension(self.body(x)).mean((2, 3))
+
+    net, image = Extensible(), torch.zeros(1, 2, 10, 12)
+    assert find_pooling(net, image).name == "body"
+    net.extension = nn.Conv2d(5, 3, 3)
+    assert find_pooling(net, image).name == "extension"
+
+
+def test_a_corner_that_shrinks_to_one_place_is_not_enough():
+    class Coarse(nn.Module):
+        def __init__(self):
+            super().__init__()
+            halvings = [nn.Conv3d(1, 1, 3, stride=2, padding=1) for _ in range(6)]
+            self.halvings = nn.Sequential(*halvings)
+            self.last = nn.Conv3d(1, 4, 3, padding=1)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(self.last(self.halvings(x)).mean((2, 3, 4)))
+
+    with torch.device("meta"):
+        assert find_pooling(Coarse(), torch.zeros(1, 1, 128, 192, 128)).name == "last"
+
+
+def test_channels_last_are_refused():
+    with torch.device("meta"):
+        net = timm.create_model("swin_tiny_patch4_window7_224", pretrained=False)
+        with pytest.raises(LayerError, match="channels come last"):
+            find_pooling(net, torch.zeros(1, 3, 224, 224))
+
+
+class Noisy(GapNet):
+    """Draws numbers even in eval mode, and takes its time."""
+
+    def forward(self, x):
+        time.sleep(0.02)
+        return super().forward(x + torch.randn_like(x))
+
+
+def test_the_random_state_is_left_as_found():
+    net, state = Noisy(), torch.get_rng_state()
+    find_pooling(net, torch.zeros(1, 2, 10, 12))
+    candidate_layers(net, (2, 10, 12))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_threads_take_turns_to_look():
+    net, names = Noisy(), []
+    net.train()
+
+    def look(width):
+        names.append(find_pooling(net, torch.zeros(1, 2, 10, width)).name)
+
+    threads = [threading.Thread(target=look, args=(width,)) for width in range(12, 18)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names == ["relu2"] * 6  # not "relu2#3", as the hooks of another thread would count
+    assert all(part.training for part in net.modules())
+    assert all(parameter.requires_grad for parameter in net.parameters())

@@ -8,12 +8,10 @@ another chosen layer stays in the graph, so each layer gets its own full gradien
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -35,10 +33,6 @@ from napari_cam.models.layers import find_pooling, logits_of
 
 # Below this a half-precision gradient is flushed to zero; scaling the score lifts it out.
 _HALF_SCALE = 1024.0
-
-# Hooks and eval flags live on the module: two runs on one module take turns.
-_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
-_LOCKS_GUARD = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,11 +124,9 @@ def tap(
         pooling = find_pooling(module, batch).call
     cuts = _Cuts(layers, batch.ndim - 2, pooling)
     with (
-        _lock_of(module),
         torch.inference_mode(False),
         torch.enable_grad(),
-        as_evaluated(module),
-        _same_random_state(batch.device),
+        as_evaluated(module, batch.device),
         torch.autocast(batch.device.type, dtype=autocast, enabled=autocast is not None),
         meet_modules(module, cuts.modules, cuts.on_output),
         meet_functions(before=cuts.before_function) if pooling else nullcontext(),
@@ -168,6 +160,8 @@ class _Cuts:
         self._layers = tuple(dict.fromkeys(layers))
         self._spatial_ndim = spatial_ndim
         self._pooling = pooling
+        self._closed: Tensor | None = None  # what enters pooling, as the network made it
+        self._opened: Tensor | None = None  # what stands in its place
         self._met: dict[LayerRef, Tensor] = {}
         self._calls: dict[str, int] = {}
 
@@ -182,12 +176,21 @@ class _Cuts:
                 output = self._replace(layer, output)
         return output
 
-    def before_function(self, call: FunctionCall, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        if call != self._pooling:
-            return args
-        place = next(i for i, arg in enumerate(args) if is_spatial(arg, self._spatial_ndim))
-        opened = self._open(LayerRef(POOLING_INPUT), args[place])
-        return (*args[:place], opened, *args[place + 1 :])
+    def before_function(self, call: FunctionCall, values: list[Any]) -> list[Any]:
+        if call == self._pooling:
+            tensors = [tensor for value in values for tensor in tensors_in(value).values()]
+            self._closed = next(t for t in tensors if is_spatial(t, self._spatial_ndim))
+            self._opened = self._open(LayerRef(POOLING_INPUT), self._closed)
+        # Average and maximum may both be pooled: whoever takes the tensor from here on gets the
+        # leaf, else the gradient would lack a part.
+        return values if self._closed is None else [self._swap(value) for value in values]
+
+    def _swap(self, value: Any) -> Any:
+        if value is self._closed:
+            return self._opened
+        if type(value) in (tuple, list) and any(item is self._closed for item in value):
+            return type(value)(self._swap(item) for item in value)
+        return value
 
     def _replace(self, layer: LayerRef, output: Any) -> Any:
         tensors = tensors_in(output)
@@ -231,18 +234,3 @@ class _Cuts:
                     "list the layers with candidate_layers."
                 )
         return {layer: self._met[layer] for layer in self._layers}
-
-
-@contextmanager
-def _lock_of(module: nn.Module) -> Iterator[None]:
-    with _LOCKS_GUARD:
-        lock = _LOCKS.setdefault(module, threading.RLock())
-    with lock:
-        yield
-
-
-def _same_random_state(device: torch.device) -> Any:
-    """Keep the random state as it is; a network may draw numbers even in eval mode."""
-    if device.type not in ("cpu", "cuda"):
-        return nullcontext()
-    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])

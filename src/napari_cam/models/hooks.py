@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import difflib
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -102,14 +104,14 @@ def submodule(module: nn.Module, name: str) -> nn.Module:
     raise LayerError(f"The network has no layer '{name}'; {hint}")
 
 
+Before = Callable[[FunctionCall, list[Any]], list[Any]]
+After = Callable[[FunctionCall, list[Any], Any], None]
+
+
 class _FunctionCalls(TorchFunctionMode):
     """Shows every torch function call to `before`, which may replace its arguments."""
 
-    def __init__(
-        self,
-        before: Callable[[FunctionCall, tuple[Any, ...]], tuple[Any, ...]] | None,
-        after: Callable[[FunctionCall, tuple[Any, ...], Any], None] | None,
-    ) -> None:
+    def __init__(self, before: Before | None, after: After | None) -> None:
         super().__init__()
         self._before = before
         self._after = after
@@ -125,20 +127,25 @@ class _FunctionCalls(TorchFunctionMode):
         name = getattr(func, "__name__", str(func))
         self._counts[name] += 1
         call = FunctionCall(name, self._counts[name])
+        names = tuple(kwargs or ())
+        values = [*args, *(kwargs or {}).values()]
         if self._before is not None:
-            args = self._before(call, args)
-        result = func(*args, **(kwargs or {}))
+            values = self._before(call, values)
+        positional = len(values) - len(names)
+        named = dict(zip(names, values[positional:], strict=True))
+        result = func(*values[:positional], **named)
         if self._after is not None:
-            self._after(call, args, result)
+            self._after(call, values, result)
         return result
 
 
 @contextmanager
-def meet_functions(
-    before: Callable[[FunctionCall, tuple[Any, ...]], tuple[Any, ...]] | None = None,
-    after: Callable[[FunctionCall, tuple[Any, ...], Any], None] | None = None,
-) -> Iterator[None]:
-    """Show every torch function call made in this block to `before` and `after`."""
+def meet_functions(before: Before | None = None, after: After | None = None) -> Iterator[None]:
+    """Show every torch function call made in this block to `before` and `after`.
+
+    Both get the values of all arguments, those given by name last; `before` returns them, changed
+    or not.
+    """
     with _FunctionCalls(before, after):
         yield
 
@@ -180,22 +187,44 @@ def tensors_in(output: Any) -> dict[str | None, Tensor]:
 
 
 def is_spatial(tensor: Any, spatial_ndim: int) -> bool:
-    """Whether a tensor is a stack of maps (n, k, *f) with more than one place."""
+    """Whether a tensor is a stack of maps (n, k, *f) with more than one place, and no weight."""
     return (
         isinstance(tensor, Tensor)
+        and not isinstance(tensor, nn.Parameter)
         and tensor.is_floating_point()
         and tensor.ndim == spatial_ndim + 2
         and tensor.shape[2:].numel() > 1
     )
 
 
-@contextmanager
-def as_evaluated(module: nn.Module) -> Iterator[None]:
-    """Put every submodule in eval mode and freeze every parameter; undo both at the end.
+# Hooks and flags live on the module: two runs on one module take turns.
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_LOCKS_GUARD = threading.Lock()
 
+
+@contextmanager
+def as_evaluated(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """Have the network to oneself, every submodule in eval mode and every parameter frozen.
+
+    All of it is undone at the end, and the random state of the CPU and of `device` is as before.
     With all parameters frozen autograd records nothing until a tensor is told to require gradients,
     so no graph exists below such a tensor, whatever grad mode the network's own code switches on.
     """
+    with _LOCKS_GUARD:
+        lock = _LOCKS.setdefault(module, threading.RLock())
+    with lock, _same_random_state(device), _frozen(module):
+        yield
+
+
+def _same_random_state(device: torch.device) -> Any:
+    """Keep the random state as it is; a network may draw numbers even in eval mode."""
+    if device.type not in ("cpu", "cuda"):
+        return nullcontext()
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
     training = [part for part in module.modules() if part.training]
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     try:

@@ -29,6 +29,9 @@ from napari_cam.models.steps import Crop, Resize
 _PASS_ON = ("adaptive_avg_pool", "adaptive_max_pool", "dropout", "feature_dropout")
 _LEARNED = ("linear", "conv", "matmul", "addmm", "bmm", "einsum", "__matmul__", "__rmatmul__")
 
+# What networks raise on an input that they cannot take.
+_NOT_RUNNING = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
+
 
 @dataclass(frozen=True)
 class LayerInfo:
@@ -118,6 +121,38 @@ class _Trace:
         moved = given.ndim == maps.ndim and given.numel() == maps.numel()
         return not moved and not is_spatial(given, self.spatial_ndim)
 
+    def first_use(self, index: int) -> int:
+        """Return the first call that takes the same maps, untouched, as call `index` does."""
+        maps = self.spatial_input(index)
+        version = self._version_taken(index, maps)
+        for earlier in range(index):
+            changed = any(given is maps for given in self.calls[earlier].given)
+            if not changed and self._version_taken(earlier, maps) == version:
+                return earlier
+        return index
+
+    def _version_taken(self, index: int, maps: Tensor | None) -> int | None:
+        """Return in which version call `index` took `maps` as its maps, None where it did not."""
+        call = self.calls[index]
+        pairs = zip(call.taken, call.versions, strict=True)
+        spatial = ((t, version) for t, version in pairs if is_spatial(t, self.spatial_ndim))
+        tensor, version = next(spatial, (None, None))
+        return version if maps is not None and tensor is maps else None
+
+    def in_a_window(self, index: int) -> bool:
+        """Whether call `index` sees a window, which fits many times into larger maps."""
+        return self.calls[index].call.function.startswith(("conv", "max_pool", "avg_pool"))
+
+    def channels_last(self, index: int) -> bool:
+        """Whether call `index` pools maps (n, *f, k) over their places."""
+        maps = self.spatial_input(index)
+        pooled = self.calls[index].given[0]
+        return (
+            maps is not None
+            and pooled.ndim == 2
+            and pooled.shape[1] == maps.shape[-1] != maps.shape[1]
+        )
+
     def makes_tokens(self, index: int) -> bool:
         """Whether call `index` turns places into tokens (n, ., .) that are not pooled next."""
         given = self.calls[index].given
@@ -145,10 +180,10 @@ def _trace(module: nn.Module, batch: Tensor) -> _Trace:
     calls: list[_Call] = []
     modules: list[tuple[str, int, str | None, Tensor, int]] = []
 
-    def after(call: FunctionCall, args: tuple[Any, ...], result: Any) -> None:
+    def after(call: FunctionCall, values: list[Any], result: Any) -> None:
         given = tuple(tensors_in(result).values())
         if given:
-            taken = tuple(tensor for arg in args for tensor in tensors_in(arg).values())
+            taken = tuple(tensor for value in values for tensor in tensors_in(value).values())
             calls.append(_Call(call, taken, tuple(item._version for item in taken), given))  # noqa: SLF001
 
     def on_output(name: str, call: int, output: Any) -> Any:
@@ -160,7 +195,7 @@ def _trace(module: nn.Module, batch: Tensor) -> _Trace:
     with (
         torch.inference_mode(False),
         torch.no_grad(),
-        as_evaluated(module),
+        as_evaluated(module, batch.device),
         meet_modules(module, names, on_output),
         meet_functions(after=after),
     ):
@@ -192,11 +227,18 @@ def _find_pooling(trace: _Trace) -> Pooling:
     collapse = trace.collapse()
     if collapse is None or trace.makes_tokens(collapse):
         raise LayerError(
-            "No maps enter a global pooling in this network (it may work on tokens, or its output "
-            "is a map); name the layer to explain."
+            "No maps enter a global pooling in this network (it may work on tokens, its output may "
+            "be a map, or the image too small for it); name the layer to explain."
+        )
+    if trace.channels_last(collapse):
+        raise LayerError(
+            "This network pools tensors whose channels come last, which cannot be explained; "
+            "name a layer that gives (n, channels, height, width)."
         )
     note = "enters global pooling"
-    index = trace.past(collapse, _PASS_ON)
+    if trace.calls[collapse].call.function.startswith(("conv", "max_pool")):
+        note = "the last maps of more than one place"
+    index = trace.first_use(trace.past(collapse, _PASS_ON))
     maps = trace.spatial_input(index)
     learned_after = any(call.matches(_LEARNED) for call in trace.calls[collapse + 1 :])
     if maps is not None and not learned_after and maps.shape[1] == trace.output.shape[1]:
@@ -227,11 +269,12 @@ def _reference(name: str, number: int, entry: str | None, repeated: bool) -> str
     return f"{name}{call}" + (f"[{entry}]" if entry is not None else "")
 
 
-_POOLING: WeakKeyDictionary[nn.Module, Pooling] = WeakKeyDictionary()
+# By the size of the input, which decides where maps end, and the parts the network then had.
+_POOLING: WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], Pooling]] = WeakKeyDictionary()
 
 
 def find_pooling(module: nn.Module, batch: Tensor) -> Pooling:
-    """Return where the default target of `module` is met; found once per module, then remembered.
+    """Return where the default target of `module` is met; found once per input size.
 
     Parameters
     ----------
@@ -246,9 +289,11 @@ def find_pooling(module: nn.Module, batch: Tensor) -> Pooling:
         Where the network does not run on the batch.
     """
     module = plain_module(module)
-    if module not in _POOLING:
-        _POOLING[module] = _find_pooling(_small_trace(module, batch[:1]))
-    return _POOLING[module]
+    known = _POOLING.setdefault(module, {})
+    key = (tuple(batch.shape[1:]), tuple(map(id, module.modules())))
+    if key not in known:
+        known[key] = _find_pooling(_small_trace(module, batch[:1]))
+    return known[key]
 
 
 def _small_trace(module: nn.Module, image: Tensor) -> _Trace:
@@ -259,12 +304,17 @@ def _small_trace(module: nn.Module, image: Tensor) -> _Trace:
         corner = corner.narrow(axis, 0, min(most, image.shape[axis]))
     if corner.shape != image.shape:
         try:
-            return _trace(module, corner)
-        except (RuntimeError, ValueError):
+            trace = _trace(module, corner)
+        except (RuntimeError, ValueError, AssertionError):
             pass  # the network wants its own input size
+        else:
+            end = trace.collapse()
+            # Where the corner shrank to one place too early, the whole image must be looked at.
+            if end is not None and not trace.in_a_window(end):
+                return trace
     try:
         return _trace(module, image)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except _NOT_RUNNING as error:
         raise _not_running(
             tuple(image.shape), error, "check its preparation (size, channels)"
         ) from error
@@ -310,7 +360,7 @@ def candidate_layers(
         trace = _trace(module, batch)
     except NapariCamError:
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except _NOT_RUNNING as error:
         advice = "give the (c, height, width) it takes as input_shape"
         raise _not_running(shape, error, advice) from error
     try:
