@@ -10,6 +10,7 @@ from .cams.targets import ClassScore as ClassScore
 from .errors import NapariCamError as NapariCamError
 from .grid import Grid as Grid
 from .heatmap import Heatmap as Heatmap
+from .learning.augmentation import Augmentation as Augmentation
 from .learning.classifier import train as train
 from .masks.binarize import MaskSet as MaskSet
 from .masks.binarize import binarize as binarize
@@ -29,6 +30,7 @@ from .models.loaded import wrap_model as wrap_model
 from .models.preparation import Preparation as Preparation
 from .sample import load_sample_model as load_sample_model
 from .sample import load_sample_volume as load_sample_volume
+from .volumes.heatmap_files import read_heatmap as read_heatmap
 from .volumes.reading import read_volume as read_volume
 from .volumes.volume import Volume as Volume
 from .volumes.writing import write_volume as write_volume

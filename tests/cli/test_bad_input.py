@@ -57,6 +57,28 @@ def array(study: Path, values: Any) -> Path:
     return study / "a.npy"
 
 
+# The preparation
+@case("no preparation 'paper' that can be read")
+def preparation_unknown(study: Path) -> list[Any]:
+    return explain(study, "--preparation", "paper")
+
+
+@case("is no JSON")
+def preparation_no_json(study: Path) -> list[Any]:
+    return explain(study, "--preparation", write(study, "steps.json", b"resize 224"))
+
+
+@case("A preparation is a list of steps, not 3")
+def preparation_a_number(study: Path) -> list[Any]:
+    return explain(study, "--preparation", write(study, "steps.json", b"3"))
+
+
+@case("enlarge")
+def preparation_unknown_step(study: Path) -> list[Any]:
+    steps = write(study, "steps.json", b'[{"step": "enlarge", "size": 224}]')
+    return explain(study, "--preparation", steps)
+
+
 # The image
 
 

@@ -16,6 +16,8 @@ from PIL import Image
 import napari_cam as nc
 from napari_cam.cams.plan import Plan
 from napari_cam.models.files import save_model
+from napari_cam.models.preparation import Preparation
+from napari_cam.models.steps import Channels, Resize, Slices, ZScore
 from napari_cam.volumes.heatmap_files import read_heatmap
 from tests.cli.conftest import NAME, Call, tiny_model
 
@@ -249,3 +251,27 @@ def test_an_interruption_leaves_nothing(
     monkeypatch.setattr(Plan, "run", stop)
     assert call("explain", image, "-m", model, "-o", out).code == 130
     assert not out.exists()
+
+
+def test_preparation_from_a_file_or_from_an_earlier_heatmap(
+    call: Call, image: Path, model: Path, out: Path, tmp_path: Path
+) -> None:
+    steps = Preparation((Slices("acquisition"), Resize((32, 40)), ZScore(), Channels("as_is")))
+    listed = tmp_path / "steps.json"
+    listed.write_text(json.dumps(steps.to_json()))
+    base = ("explain", image, "-m", model, "--class", "1", "-o")
+    assert call(*base, out / "a", "--preparation", listed).code == 0
+    sidecar = out / "a" / "heatmap_gradcam_features_damaged.json"
+    assert call(*base, out / "b", "--preparation", sidecar).code == 0
+    loaded = nc.load_model(model, preparation=steps)
+    expected = nc.explain_one(loaded, nc.read_volume(image), "gradcam", 1)
+    for folder in ("a", "b"):
+        heatmap, _ = read_heatmap(out / folder / "heatmap_gradcam_features_damaged.nii.gz")
+        np.testing.assert_allclose(heatmap.values, expected.values, atol=1e-6)
+
+
+def test_imagenet_preparation(call: Call, image: Path, out: Path, tmp_path: Path) -> None:
+    path = save_model(tiny_model(3), tmp_path / "colours.safetensors")
+    assert call("explain", image, "-m", path, "-o", out, "--preparation", "imagenet").code == 0
+    sidecar = json.loads((out / "heatmap_gradcam_features_predicted.json").read_text())
+    assert sidecar["preparation"] == Preparation.imagenet().to_json()

@@ -117,7 +117,8 @@ class GradCAMPlusPlus(CamMethod):
 class XGradCAM(CamMethod):
     """XGrad-CAM: w_k = sum(G_k A_k) / sum(A_k); map = ReLU(sum_k w_k A_k).
 
-    Fu et al. 2020 (arXiv:2008.02312). A channel whose sum vanishes relative to sum |A_k| gets weight 0.
+    Fu et al. 2020 (arXiv:2008.02312). A channel whose sum vanishes relative to sum |A_k| gets
+    weight 0.
     """
 
     name: ClassVar[str] = "xgradcam"

@@ -22,6 +22,7 @@ from napari_cam.cli.options import (
     ModelText,
     OutFolder,
     Overwrite,
+    PreparationText,
     SpacingText,
     TimeNumber,
 )
@@ -89,6 +90,7 @@ def explain(
     ] = "auto",
     architecture: ArchitectureText = None,
     class_names: ClassNamesText = None,
+    preparation: PreparationText = None,
     axis4: Axis4Text = None,
     time: TimeNumber = 0,
     spacing: SpacingText = None,
@@ -112,7 +114,7 @@ def explain(
         volume = open_volume(path, axis4, time, spacing)
         mask = None if foreground is None else open_mask(foreground, volume.grid, "foreground")
         plan = plan_explanation(
-            open_model(model, architecture, class_names),
+            open_model(model, architecture, class_names, preparation),
             volume,
             method or "gradcam",
             list(class_id) if class_id else None,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from napari_cam.errors import MaskError, VolumeError
+from napari_cam.errors import MaskError, PreparationError, VolumeError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
     from napari_cam.grid import Grid
     from napari_cam.models.loaded import LoadedModel
+    from napari_cam.models.preparation import Preparation
     from napari_cam.volumes.volume import Volume
 
 SAMPLE = "sample"
@@ -20,23 +23,62 @@ IMAGENET = "imagenet:"
 
 
 def open_model(
-    model: str, architecture: str | None = None, class_names: str | None = None
+    model: str,
+    architecture: str | None = None,
+    class_names: str | None = None,
+    preparation: str | None = None,
 ) -> LoadedModel:
     """Load the network that `model` names: a file, "imagenet:NAME" or "sample".
+
+    `preparation` is "imagenet" or a JSON file; None leaves it to the model file.
 
     Raises
     ------
     ModelError
         Where there is none, or it does not fit what is said of it.
+    PreparationError
+        Where the preparation cannot be read.
     """
+    steps = None if preparation is None else open_preparation(preparation)
     if model == SAMPLE and not Path(model).exists():
         from napari_cam.sample import load_sample_model
 
-        return load_sample_model()
+        sample = load_sample_model()
+        card = sample.card if steps is None else replace(sample.card, preparation=steps)
+        return replace(sample, card=card)
     from napari_cam.models.files import load_model
 
     names = [name.strip() for name in class_names.split(",")] if class_names else None
-    return load_model(model, architecture=architecture, class_names=names)
+    return load_model(model, architecture=architecture, class_names=names, preparation=steps)
+
+
+def open_preparation(text: str) -> Preparation:
+    """Return the preparation that `text` names: "imagenet", or a JSON file of steps.
+
+    The file holds the list of steps, or an object with that list as its "preparation", as model
+    cards and the JSON files beside heatmaps have.
+
+    Raises
+    ------
+    PreparationError
+        Where the file cannot be read or does not hold steps.
+    """
+    from napari_cam.models.preparation import Preparation
+
+    if text == "imagenet":
+        return Preparation.imagenet()
+    try:
+        steps = json.loads(Path(text).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PreparationError(
+            f"There is no preparation '{text}' that can be read ({error.strerror}); "
+            "say imagenet or give a JSON file of steps."
+        ) from error
+    except ValueError as error:
+        raise PreparationError(
+            f"{text} is no JSON ({error}); give a list of preparation steps."
+        ) from error
+    return Preparation.from_json(steps.get("preparation") if isinstance(steps, dict) else steps)
 
 
 def open_volume(

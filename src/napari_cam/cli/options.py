@@ -28,6 +28,14 @@ ClassNamesText = Annotated[
     str | None,
     typer.Option(metavar="NAMES", help="Names of the network's classes, in order: a,b,c."),
 ]
+PreparationText = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STEPS",
+        help="How images become the network's input, where its file does not say: imagenet, or a "
+        "JSON file of preparation steps (a heatmap's own JSON file holds them too).",
+    ),
+]
 Axis4Text = Annotated[
     str | None,
     typer.Option(metavar="MEANING", help="What an axis beyond space means: channels or time."),
