@@ -33,3 +33,20 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     if not available.get(chosen.type, False):
         raise DeviceError(f"The device '{device}' is not available here; use device='cpu'.")
     return chosen
+
+
+def describe_device(device: str | torch.device = "auto") -> str:
+    """Return where "auto" or a named device leads, in words for a window: "CUDA: NVIDIA H100".
+
+    Raises
+    ------
+    DeviceError
+        Where a named device does not exist here.
+    """
+    chosen = choose_device(device)
+    if chosen.type == "cuda":
+        return f"CUDA: {torch.cuda.get_device_name(chosen)}"
+    if chosen.type == "mps":
+        return "MPS: the GPU of this Mac"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"

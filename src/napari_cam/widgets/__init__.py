@@ -1,0 +1,1 @@
+"""Docks of napari: what the library does, to click on."""

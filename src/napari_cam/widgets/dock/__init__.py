@@ -1,0 +1,1 @@
+"""The dock "CAM": image, network, heatmap, mask and files, one step after another."""

@@ -1,0 +1,124 @@
+"""Small widgets that the steps are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_cam.widgets.dock.tooltips import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_UNLIMITED = 16777215  # Qt's own largest height
+
+
+class Step(QCollapsible):
+    """A numbered step that opens and closes, and grows with what is in it."""
+
+    def __init__(self, number: int, title: str, content: QWidget, opened: bool = True) -> None:
+        super().__init__(f"{number}   {title}")
+        self.toggleButton().setStyleSheet(
+            "text-align: left; border: none; outline: none; font-weight: bold;"
+        )
+        self.toggleButton().setToolTip("Open or close this step.")
+        self.toggleButton().setObjectName(f"step_{number}")
+        self.setDuration(0)
+        self.setContent(content)
+        layout = self.layout()
+        if layout is not None:
+            layout.setContentsMargins(0, 0, 0, 0)
+            layout.setSpacing(2)
+        self.toggled.connect(self._free)
+        if opened:
+            self.expand(animate=False)
+        else:
+            self.collapse(animate=False)
+
+    def _free(self, opened: bool) -> None:
+        # Its own height is fixed when it opens; rows that appear later would be cut off.
+        self.content().setMaximumHeight(_UNLIMITED if opened else 0)
+
+
+class Hint(QLabel):
+    """A sentence that appears where something is missing or to be known."""
+
+    def __init__(self, colour: str = "#e0a030") -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setStyleSheet(f"color: {colour};")
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setVisible(False)
+
+    def say(self, text: str) -> None:
+        """Show `text`, or nothing where it is empty."""
+        self.setText(text)
+        self.setVisible(bool(text))
+
+
+def column(parent: QWidget) -> QVBoxLayout:
+    """Return a tight vertical layout for `parent`."""
+    layout = QVBoxLayout(parent)
+    layout.setContentsMargins(8, 2, 4, 6)
+    layout.setSpacing(5)
+    return layout
+
+
+def form() -> QFormLayout:
+    """Return a layout of labelled rows."""
+    layout = QFormLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setVerticalSpacing(5)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return layout
+
+
+def combo(name: str, entries: Sequence[tuple[str, Any]] = ()) -> QComboBox:
+    """Return a drop-down list that never forces the dock wide."""
+    box = QComboBox()
+    describe(box, name)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
+    for text, value in entries:
+        box.addItem(text, value)
+    return box
+
+
+def refill(box: QComboBox, entries: Sequence[tuple[str, Any]], chosen: int = 0) -> None:
+    """Replace the entries of a list without telling anyone."""
+    with quiet(box):
+        box.clear()
+        for text, value in entries:
+            box.addItem(text, value)
+        if entries:
+            box.setCurrentIndex(chosen)
+
+
+def button(name: str, text: str, on_click: Callable[[], object]) -> QPushButton:
+    """Return a button."""
+    result = QPushButton(text)
+    describe(result, name)
+    result.clicked.connect(lambda _checked=False: on_click())
+    return result
+
+
+def allow(widget: QWidget, missing: str) -> None:
+    """Enable `widget`, or disable it with a tooltip that says what is missing."""
+    widget.setEnabled(not missing)
+    describe(widget, widget.objectName(), missing)
+
+
+@contextmanager
+def quiet(*widgets: QWidget) -> Iterator[None]:
+    """Change widgets without their signals."""
+    blockers = [QSignalBlocker(widget) for widget in widgets]
+    try:
+        yield
+    finally:
+        for blocker in blockers:
+            blocker.unblock()

@@ -1,0 +1,244 @@
+"""What the dock's jobs compute in another thread: loading, explaining. No Qt, no layers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cam.heatmap import Heatmap, label_of
+from napari_cam.widgets.dock.request import SAMPLE, Request
+
+if TYPE_CHECKING:
+    from napari_cam.cams.explain import Normalize
+    from napari_cam.cams.plan import ExplainedUnits, Plan
+    from napari_cam.models.layers import LayerInfo
+    from napari_cam.models.loaded import LoadedModel
+    from napari_cam.volumes.volume import Volume
+
+# While slices come in, heatmaps are rebuilt at most this often, and never for more than a fifth of
+# the time.
+_EVERY_S = 0.5
+_SHARE = 5
+
+
+@dataclass(frozen=True)
+class MethodHelp:
+    """A method as the list shows it."""
+
+    name: str
+    title: str
+    summary: str
+    reference: str
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A loaded network and what can be asked of it.
+
+    Attributes
+    ----------
+    source, architecture
+        What it was loaded from: "sample" or a path, and the architecture the user named.
+    model
+        The network.
+    layers
+        Its candidate target layers; empty where they cannot be listed, and then `problem` says why.
+    methods
+        The methods there are.
+    device
+        Where it will run, in words.
+    """
+
+    source: str
+    architecture: str | None
+    model: LoadedModel
+    layers: tuple[LayerInfo, ...]
+    problem: str
+    methods: tuple[MethodHelp, ...]
+    device: str
+
+
+def load_network(
+    source: str, architecture: str | None, device: str, precision: str
+) -> Iterator[Network]:
+    """Yield the network that `source` names; the first call loads torch."""
+    from napari_cam.cams.methods import METHODS
+    from napari_cam.errors import NapariCamError
+    from napari_cam.models.device import describe_device
+    from napari_cam.models.files import load_model
+    from napari_cam.models.layers import candidate_layers
+    from napari_cam.sample import load_sample_model
+
+    # Everything that a run needs is loaded here, so that its first slice need not wait for it.
+    from napari_cam.cams import explain as _explain  # noqa: F401  # isort: skip
+
+    model = load_sample_model() if source == SAMPLE else load_model(source, architecture)
+    layers: tuple[LayerInfo, ...] = ()
+    problem = ""
+    try:
+        layers = tuple(candidate_layers(model))
+    except NapariCamError as error:
+        problem = str(error)
+    methods = tuple(
+        MethodHelp(m.name, m.title, m.summary, m.reference) for m in METHODS.values()
+    )
+    place = describe_device(device)
+    words = place if precision in ("auto", "float32") else f"{place}, {precision}"
+    yield Network(source, architecture, model, layers, problem, methods, words)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One heatmap as far as it has come.
+
+    Attributes
+    ----------
+    label
+        What tells it apart: "gradcam / layer4 / damaged".
+    title, target
+        The method and the class as people read them.
+    heatmap
+        The heatmap; slices that are not computed yet lie outside of it.
+    logits
+        (u, classes) the network's class scores, NaN where not computed.
+    """
+
+    label: str
+    title: str
+    target: str
+    heatmap: Heatmap
+    logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far a run is.
+
+    Attributes
+    ----------
+    done, total
+        Units.
+    seconds
+        Since the first forward pass began.
+    results
+        Heatmaps of all finished units; None where they were not rebuilt this time.
+    notes
+        Sentences on what had to be decided, and what is to be known of the finished heatmaps.
+    finished
+        Whether this is the last news.
+    """
+
+    done: int
+    total: int
+    seconds: float
+    results: tuple[Result, ...] | None
+    notes: tuple[str, ...] = ()
+    finished: bool = False
+
+
+def run_request(
+    model: LoadedModel,
+    volume: Volume,
+    request: Request,
+    units: tuple[int, ...] | None,
+    first: int | None,
+    cancelled: threading.Event,
+) -> Iterator[Progress]:
+    """Explain, and yield heatmaps as they grow, the unit `first` before all others.
+
+    Parameters
+    ----------
+    model, volume
+        The network and what it is shown.
+    request
+        What is asked; its `model` and `image` are not used.
+    units
+        Which units; None for all.
+    first
+        The unit on screen.
+    cancelled
+        Once set, what is finished is built and the run ends.
+    """
+    from napari_cam.cams.plan import plan_explanation
+
+    if model.card.spatial_ndim == 3:
+        units = first = None
+    plan = plan_explanation(
+        sliced_along(model, request.axis),
+        volume,
+        list(request.methods),
+        request.class_id,
+        list(request.layers) or None,
+        units=units,
+        first=first,
+        device=request.device,
+        precision=request.precision,
+    )
+    total, begun, built, cost = len(plan.units), time.perf_counter(), -np.inf, 0.0
+    yield Progress(0, total, 0.0, None, plan.prepared.notes)
+    parts: list[ExplainedUnits] = []
+    done = 0
+    for part in plan.run():
+        parts.append(part)
+        done += len(part.units)
+        now = time.perf_counter()
+        if cancelled.is_set() or done == total:
+            break
+        results = None
+        if now - built > max(_EVERY_S, _SHARE * cost):
+            results = _build(plan, parts, request)
+            built = time.perf_counter()
+            cost = built - now
+        yield Progress(done, total, time.perf_counter() - begun, results)
+    results = _build(plan, parts, request)
+    notes = tuple(dict.fromkeys(r.heatmap.note for r in results if r.heatmap.note))
+    yield Progress(done, total, time.perf_counter() - begun, results, notes, finished=True)
+
+
+def sliced_along(model: LoadedModel, axis: str | int | None) -> LoadedModel:
+    """Return a 2D network with its slices across another axis, None for its card's own."""
+    from napari_cam.models.preparation import Preparation
+    from napari_cam.models.steps import Slices
+
+    if axis is None or model.card.spatial_ndim == 3:
+        return model
+    chosen: Any = axis
+    steps = model.card.preparation.steps
+    steps = tuple(Slices(chosen) if isinstance(step, Slices) else step for step in steps)
+    return replace(model, card=replace(model.card, preparation=Preparation(steps)))
+
+
+def unit_axis(model: LoadedModel, volume: Volume, axis: str | int | None) -> int | None:
+    """Return the array axis across which a network's slices of `volume` lie, None for 3D.
+
+    Raises
+    ------
+    PreparationError
+        Where the volume has no such slices.
+    """
+    from napari_cam.models.steps import Slices
+
+    for step in sliced_along(model, axis).card.preparation.steps:
+        if isinstance(step, Slices):
+            return step.stored_axis(volume.stack_axis, volume.orientation)
+    return None
+
+
+def _build(plan: Plan, parts: list[ExplainedUnits], request: Request) -> tuple[Result, ...]:
+    from napari_cam.cams.explain import build_heatmaps
+
+    normalize: Normalize = request.normalize  # type: ignore[assignment]
+    maps = build_heatmaps(plan, parts, normalize)
+    logits = np.full((plan.prepared.n_units, parts[0].logits.shape[1]), np.nan, np.float32)
+    for part in parts:
+        logits[list(part.units)] = part.logits
+    return tuple(
+        Result(label_of(key), key.method.title, key.target.label, heatmap, logits)
+        for key, heatmap in maps.items()
+    )

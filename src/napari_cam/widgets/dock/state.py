@@ -1,0 +1,172 @@
+"""What the dock knows: the network, the image, the heatmaps it made. Plain objects, no Qt."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_cam.errors import VolumeError
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels
+
+    from napari_cam.volumes.volume import Volume
+    from napari_cam.widgets.dock.request import Request
+    from napari_cam.widgets.dock.running import Network, Result
+    from napari_cam.widgets.layer_format import ImageAxes
+
+
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """The image that is to be explained.
+
+    Attributes
+    ----------
+    layers
+        One layer, or several as channels; weak, so that a removed layer can go.
+    axes
+        What their axes mean.
+    """
+
+    layers: tuple[weakref.ReferenceType[Image], ...]
+    axes: ImageAxes
+
+    @property
+    def first(self) -> Image:
+        """The first layer, beside which results are laid.
+
+        Raises
+        ------
+        VolumeError
+            Where it is gone.
+        """
+        return self.alive()[0]
+
+    def alive(self) -> list[Image]:
+        """Return the layers.
+
+        Raises
+        ------
+        VolumeError
+            Where one is gone.
+        """
+        layers = [reference() for reference in self.layers]
+        if any(layer is None for layer in layers):
+            raise VolumeError("The image was removed from the viewer; choose another in step 1.")
+        return [layer for layer in layers if layer is not None]
+
+
+@dataclass(eq=False)
+class Made:
+    """A heatmap of this dock and the layer that shows it.
+
+    Attributes
+    ----------
+    result
+        The heatmap with its class scores; replaced as slices come in.
+    picked, volume
+        What was explained: its layers, and its voxels with their source.
+    request
+        What was asked.
+    class_names
+        Of the network.
+    layer
+        The layer that shows it; weak.
+    mask
+        The labels layer that the slider changes, None where there is none; weak.
+    """
+
+    result: Result
+    picked: Picked
+    volume: Volume
+    request: Request
+    class_names: tuple[str, ...]
+    layer: weakref.ReferenceType[Image]
+    mask: weakref.ReferenceType[Labels] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """How the dock calls it: the name of its layer."""
+        layer = self.layer()
+        return self.result.title if layer is None else str(layer.name)
+
+    @property
+    def n_units(self) -> int:
+        """Slices along the unit axis, 1 for a 3D network."""
+        return len(self.result.heatmap.valid)
+
+
+class DockState:
+    """What the dock knows, with a signal for each part of it.
+
+    Attributes
+    ----------
+    network
+        The loaded network; None while it loads or where it could not be.
+    picked
+        The image; None where there is none, and then `no_image` says why.
+    made
+        Heatmaps whose layer is still in the viewer, the latest last.
+    busy
+        What is being done, empty for nothing.
+    """
+
+    network_changed = Signal()
+    image_changed = Signal()
+    made_changed = Signal()
+    busy_changed = Signal()
+
+    def __init__(self) -> None:
+        self.network: Network | None = None
+        self.no_network = "The network is being loaded."
+        self.picked: Picked | None = None
+        self.no_image = "Choose an image in step 1."
+        self.made: list[Made] = []
+        self.busy = ""
+
+    def set_network(self, network: Network | None, problem: str = "") -> None:
+        """Take a network, or none and the sentence that says why."""
+        self.network, self.no_network = network, problem
+        self.network_changed.emit()
+
+    def set_image(self, picked: Picked | None, problem: str = "") -> None:
+        """Take an image, or none and the sentence that says why."""
+        self.picked, self.no_image = picked, problem
+        self.image_changed.emit()
+
+    def set_busy(self, what: str) -> None:
+        """Say what is being done, "" for nothing."""
+        self.busy = what
+        self.busy_changed.emit()
+
+    def add(self, made: Made) -> None:
+        """Take a heatmap as the latest."""
+        self.made = [*(other for other in self.made if other is not made), made]
+        self.made_changed.emit()
+
+    def keep_only(self, layers: set[int]) -> None:
+        """Forget heatmaps whose layer's id is not among `layers`."""
+        kept = [m for m in self.made if (layer := m.layer()) is not None and id(layer) in layers]
+        if len(kept) != len(self.made):
+            self.made = kept
+            self.made_changed.emit()
+
+    def find(self, label: str, source: Image) -> Made | None:
+        """Return the heatmap of a label that was made of the image layer `source`."""
+        for made in self.made:
+            if made.result.label == label and made.picked.layers[0]() is source:
+                return made
+        return None
+
+    @property
+    def missing(self) -> str:
+        """Why nothing can run: one sentence that says how to mend it, "" where all is there."""
+        if self.network is None:
+            return self.no_network
+        if self.picked is None:
+            return self.no_image
+        return ""

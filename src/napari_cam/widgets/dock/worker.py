@@ -1,0 +1,98 @@
+"""Work in another thread, whose errors always arrive."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from napari.qt.threading import create_worker
+
+from napari_cam.errors import NapariCamError
+
+_LOG = logging.getLogger("napari_cam")
+
+Steps = Callable[[], Iterator[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Failure:
+    """An error that ended a job."""
+
+    error: Exception
+
+    @property
+    def sentence(self) -> str:
+        """What to tell the user: the error's own sentence where it is one of ours."""
+        if isinstance(self.error, NapariCamError):
+            return str(self.error)
+        if isinstance(self.error, MemoryError):
+            return "Memory ran out; close other images or choose a smaller one, then try again."
+        reason = (str(self.error) or "no reason given").splitlines()[0].rstrip(".")
+        return (
+            f"The computation stopped with an unexpected {type(self.error).__name__}: {reason}. "
+            "Nothing that was finished is lost; try again, or report it with the log."
+        )
+
+
+def _guarded(steps: Steps) -> Generator[Any, None, None]:
+    """Yield what `steps` yield and then its error, if any.
+
+    napari's workers drop a RuntimeError of a generator without a word (and torch raises little
+    else), and on PySide6 stumble over all others, so none may leave here.
+    """
+    try:
+        yield from steps()
+    except Exception as error:  # noqa: BLE001
+        if not isinstance(error, NapariCamError):
+            _LOG.error("A job of the CAM dock failed.", exc_info=error)
+        yield Failure(error)
+
+
+class Job:
+    """A generator that runs in another thread; its news arrive in the thread of the window.
+
+    Parameters
+    ----------
+    steps
+        Called in the other thread. It touches neither Qt nor layers.
+    on_news
+        Gets every yielded object.
+    on_end
+        Gets the failure, None where all went well; called once, last.
+    """
+
+    def __init__(
+        self,
+        steps: Steps,
+        on_news: Callable[[Any], None],
+        on_end: Callable[[Failure | None], None],
+    ) -> None:
+        self._on_news: Callable[[Any], None] | None = on_news
+        self._on_end: Callable[[Failure | None], None] | None = on_end
+        self._failure: Failure | None = None
+        self._worker = create_worker(_guarded, steps, _start_thread=False, _ignore_errors=True)
+        self._worker.yielded.connect(self._arrived)
+        self._worker.finished.connect(self._ended)
+
+    def start(self) -> Job:
+        """Begin."""
+        self._worker.start()
+        return self
+
+    def drop(self) -> None:
+        """Forget the job: it ends at its next step, and nothing of it arrives any more."""
+        self._on_news = self._on_end = None
+        self._worker.quit()
+
+    def _arrived(self, news: Any) -> None:
+        if isinstance(news, Failure):
+            self._failure = news
+        elif self._on_news is not None:
+            self._on_news(news)
+
+    def _ended(self) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self._failure)
