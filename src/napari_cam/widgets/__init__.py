@@ -1,0 +1,1 @@
+"""napari: how volumes come in and leave, and the docks."""
