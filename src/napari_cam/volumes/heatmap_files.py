@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import VolumeError, WriteError
 from napari_cam.files import sidecar_path
+from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.volumes.reading import read_volume
 from napari_cam.volumes.volume import Volume
@@ -93,7 +94,7 @@ def read_heatmap(path: str | os.PathLike[str]) -> tuple[Heatmap, Volume]:
             "give a file that explain wrote."
         )
     try:
-        return _heatmap(values, volume, facts), volume
+        return heatmap_of_facts(values, volume.grid, facts), volume
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise VolumeError(
             f"{path} does not fit the sidecar {sidecar.name} beside it; "
@@ -112,8 +113,17 @@ def _read_sidecar(path: Path) -> Mapping[str, Any]:
     return facts if isinstance(facts, Mapping) else {}
 
 
-def _heatmap(values: NDArray[np.float32], volume: Volume, facts: Mapping[str, Any]) -> Heatmap:
-    stated, shape = facts["map"], volume.shape
+def heatmap_of_facts(
+    values: NDArray[np.float32], grid: Grid, facts: Mapping[str, Any]
+) -> Heatmap:
+    """Return the heatmap that `map_facts` described under ``facts["map"]``.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, IndexError
+        Where the facts are not those of a heatmap on `grid`.
+    """
+    stated, shape = facts["map"], grid.shape
     axis = stated["unit_axis"]
     if axis not in (None, 0, 1, 2) or stated["kind"] not in ("unit", "raw", "signed"):
         raise ValueError("unknown axis or kind")
@@ -133,7 +143,7 @@ def _heatmap(values: NDArray[np.float32], volume: Volume, facts: Mapping[str, An
         kind=stated["kind"],
         inside=z[:, None, None] & y[:, None] & x,
         unit_axis=axis,
-        grid=volume.grid,
+        grid=grid,
         provenance={key: value for key, value in facts.items() if key != "map"},
         **arrays,
     )

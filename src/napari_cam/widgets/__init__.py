@@ -1,1 +1,1 @@
-"""Docks of napari: what the library does, to click on."""
+"""napari: how volumes come in and leave, and the docks."""

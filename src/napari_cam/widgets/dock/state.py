@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
@@ -86,7 +86,6 @@ class Made:
     class_names: tuple[str, ...]
     layer: weakref.ReferenceType[Image]
     mask: weakref.ReferenceType[Labels] | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:

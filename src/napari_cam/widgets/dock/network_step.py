@@ -1,0 +1,244 @@
+"""Step 2: which network is asked, by which methods, about which class, at which layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QFontDatabase
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPlainTextEdit,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+
+from napari_cam.widgets.dock.parts import Hint, button, column, combo, form, quiet, refill
+from napari_cam.widgets.dock.request import SAMPLE
+from napari_cam.widgets.dock.tooltips import describe
+
+if TYPE_CHECKING:
+    from napari_cam.models.layers import LayerInfo
+    from napari_cam.widgets.dock.running import Network
+
+_FILES = "Model files (*.safetensors *.pt *.pth *.th *.ckpt *.bin *.pt2);;All files (*)"
+_NAME = Qt.ItemDataRole.UserRole
+
+
+class NetworkStep(QWidget):
+    """Which network, methods, class and layer."""
+
+    network_wanted = Signal(str, object)  # source, architecture
+    changed = Signal()
+
+    def __init__(self, method: str, model_folder: str) -> None:
+        super().__init__()
+        self._first_method = method
+        self._folder = model_folder
+        self._sources = [SAMPLE]
+        self._summaries: dict[str, str] = {}
+        self._default_layers: tuple[str, ...] = ()
+        self.network = combo("network", [("Sample network (healthy or damaged)", None)])
+        self.open = button("open_network", "Open…", self.choose_file)
+        self.architecture = QLineEdit()
+        self.architecture.setPlaceholderText("found from the weights")
+        describe(self.architecture, "architecture")
+        self.card = QPlainTextEdit()
+        describe(self.card, "card")
+        self.methods = QListWidget()
+        describe(self.methods, "methods")
+        self.method_help = QLabel()
+        self.method_help.setWordWrap(True)
+        self.class_id = combo("class")
+        self.layers = QTableWidget(0, 4)
+        describe(self.layers, "layers")
+        self.hint = Hint()
+        self._style()
+        self._lay_out()
+        self.network.currentIndexChanged.connect(lambda _index: self._ask())
+        self.architecture.editingFinished.connect(self._on_architecture)
+        self.methods.itemChanged.connect(lambda _item: self.changed.emit())
+        self.methods.currentRowChanged.connect(lambda _row: self._help())
+        self.class_id.currentIndexChanged.connect(lambda _index: self.changed.emit())
+        self.class_id.currentTextChanged.connect(lambda _text: self.changed.emit())
+        self.layers.itemSelectionChanged.connect(lambda: self.changed.emit())
+
+    def _style(self) -> None:
+        self.card.setReadOnly(True)
+        self.card.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.card.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.card.setFixedHeight(96)
+        self.methods.setFixedHeight(112)
+        self.layers.setFixedHeight(112)
+        self.layers.setHorizontalHeaderLabels(["layer", "map", "stride", "channels"])
+        self.layers.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.layers.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        numbers = self.layers.verticalHeader()
+        if numbers is not None:
+            numbers.setVisible(False)
+        header = self.layers.horizontalHeader()
+        if header is not None:
+            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+
+    def _lay_out(self) -> None:
+        layout = column(self)
+        row = QHBoxLayout()
+        row.addWidget(self.network, 1)
+        row.addWidget(self.open)
+        layout.addLayout(row)
+        self.rows = form()
+        self.rows.addRow("Architecture", self.architecture)
+        self.rows.setRowVisible(self.architecture, False)
+        layout.addLayout(self.rows)
+        layout.addWidget(self.hint)
+        layout.addWidget(self.card)
+        layout.addWidget(QLabel("Methods"))
+        layout.addWidget(self.methods)
+        layout.addWidget(self.method_help)
+        below = form()
+        below.addRow("Class", self.class_id)
+        layout.addLayout(below)
+        layout.addWidget(QLabel("Target layer"))
+        layout.addWidget(self.layers)
+
+    @property
+    def source(self) -> str:
+        """The chosen network: "sample" or a path."""
+        return self._sources[self.network.currentIndex()]
+
+    @property
+    def chosen_methods(self) -> tuple[str, ...]:
+        """Names of the ticked methods."""
+        items = [self.methods.item(row) for row in range(self.methods.count())]
+        return tuple(
+            str(item.data(_NAME))
+            for item in items
+            if item is not None and item.checkState() == Qt.CheckState.Checked
+        )
+
+    @property
+    def chosen_class(self) -> str | int | None:
+        """The class by name or index, None for the predicted one."""
+        if self.class_id.isEditable():
+            text = self.class_id.currentText().strip()
+            return int(text) if text.isdecimal() else (None if text in ("", "predicted") else text)
+        chosen: str | int | None = self.class_id.currentData()
+        return chosen
+
+    @property
+    def chosen_layers(self) -> tuple[str, ...]:
+        """Names of the selected layers; empty for the network's default."""
+        rows = sorted({index.row() for index in self.layers.selectedIndexes()})
+        items = [self.layers.item(row, 0) for row in rows]
+        names = tuple(str(item.data(_NAME)) for item in items if item is not None)
+        return () if names == self._default_layers else names
+
+    def choose_file(self) -> None:
+        """Ask for a model file and take it."""
+        path, _ = QFileDialog.getOpenFileName(self, "Open a network", self._folder, _FILES)
+        if path:
+            self._folder = str(Path(path).parent)
+            self.open_file(path)
+
+    def open_file(self, path: str) -> None:
+        """Take the network of a file."""
+        if path in self._sources:
+            self.network.setCurrentIndex(self._sources.index(path))
+            self._ask()
+            return
+        self._sources.append(path)
+        with quiet(self.network):
+            self.network.addItem(Path(path).name)
+            self.network.setCurrentIndex(len(self._sources) - 1)
+            self.architecture.clear()
+        self._ask()
+
+    def _on_architecture(self) -> None:
+        if self.architecture.isModified():
+            self.architecture.setModified(False)
+            self._ask()
+
+    def _ask(self) -> None:
+        named = self.architecture.text().strip() or None
+        self.network_wanted.emit(self.source, named if self.source != SAMPLE else None)
+
+    def show_loading(self) -> None:
+        """Say that a network is on its way."""
+        self.hint.say("")
+        self.card.setPlainText("The network is being loaded …")
+
+    def show_network(self, network: Network | None, problem: str) -> None:
+        """Show a network's card and fill what can be asked of it; `problem` where there is none."""
+        self.rows.setRowVisible(self.architecture, self.source != SAMPLE)
+        self.hint.say(problem or (network.problem if network is not None else ""))
+        if network is None:
+            self.card.setPlainText("No network.")
+            refill(self.class_id, [])
+            self._fill_layers(())
+            return
+        self.card.setPlainText(network.model.card.describe())
+        if self.methods.count() == 0:
+            self._fill_methods(network)
+        self._fill_classes(network.model.card.class_names)
+        self._fill_layers(network.layers)
+        self.changed.emit()
+
+    def _fill_methods(self, network: Network) -> None:
+        with quiet(self.methods):
+            for method in network.methods:
+                item = QListWidgetItem(method.title)
+                item.setData(_NAME, method.name)
+                item.setToolTip(f"{method.summary}. {method.reference}")
+                on = method.name == self._first_method
+                item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+                self.methods.addItem(item)
+                if on:
+                    self.methods.setCurrentItem(item)
+        self._summaries = {method.name: method.summary for method in network.methods}
+        self._help()
+
+    def _help(self) -> None:
+        item = self.methods.currentItem()
+        if item is not None:
+            self.method_help.setText(f"{item.text()}: {self._summaries[item.data(_NAME)]}.")
+
+    def _fill_classes(self, names: tuple[str, ...]) -> None:
+        entries: list[tuple[str, Any]] = [("predicted", None)]
+        refill(self.class_id, entries + [(name, name) for name in names])
+        # Classes without names are called by their number, and only the network knows how many.
+        with quiet(self.class_id):
+            self.class_id.setEditable(not names)
+
+    def _fill_layers(self, layers: tuple[LayerInfo, ...]) -> None:
+        self._default_layers = tuple(info.name for info in layers if info.default)
+        with quiet(self.layers):
+            self.layers.setRowCount(len(layers))
+            for row, info in enumerate(layers):
+                self._fill_row(row, info)
+            self.layers.clearSelection()
+            for row, info in enumerate(layers):
+                if info.default:
+                    self.layers.selectRow(row)
+                    self.layers.scrollToItem(self.layers.item(row, 0))
+
+    def _fill_row(self, row: int, info: LayerInfo) -> None:
+        shape = " × ".join(str(n) for n in info.shape)
+        stride = " × ".join(dict.fromkeys(f"{s:.3g}" for s in info.stride))
+        mark = "  ★" if info.default else ""
+        for place, text in enumerate((info.name + mark, shape, stride, str(info.channels))):
+            item = QTableWidgetItem(text)
+            item.setData(_NAME, info.name)
+            star = "★ the default. " if info.default else ""
+            item.setToolTip(f"{star}{info.kind}{': ' + info.note if info.note else ''}")
+            self.layers.setItem(row, place, item)

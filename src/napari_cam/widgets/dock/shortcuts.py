@@ -1,0 +1,63 @@
+"""Keys of the dock: shown on its buttons, and active while its window is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from weakref import WeakSet
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QAbstractButton, QShortcut, QWidget
+
+KEYS: Mapping[str, str] = {
+    "preview": "F5",
+    "run": "F6",
+    "previous": "F7",
+    "next": "F8",
+    "cancel": "F9",
+}
+"""Action -> key. Function keys, as napari and its menus leave them free."""
+
+_LIVING: WeakSet[Shortcuts] = WeakSet()
+
+
+class Shortcuts:
+    """The keys of one dock, each of which clicks its button.
+
+    With two docks in one window every key would be ambiguous, so that the one used last has them.
+    """
+
+    def __init__(self, dock: QWidget, buttons: Mapping[str, QAbstractButton]) -> None:
+        self._shortcuts = [_shortcut(dock, KEYS[name], buttons[name]) for name in KEYS]
+        _LIVING.add(self)
+        self.take()
+
+    def take(self) -> None:
+        """Take the keys from all other docks."""
+        for other in list(_LIVING):
+            other._enable(other is self)  # noqa: SLF001
+
+    def end(self) -> None:
+        """Give the keys back."""
+        self._enable(False)
+        _LIVING.discard(self)
+        for other in list(_LIVING)[-1:]:
+            other.take()
+
+    def _enable(self, on: bool) -> None:
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(on)
+
+
+def _shortcut(dock: QWidget, key: str, target: QAbstractButton) -> QShortcut:
+    shortcut = QShortcut(QKeySequence(key), dock)
+    shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+    shortcut.activated.connect(_clicker(target))
+    return shortcut
+
+
+def _clicker(target: QAbstractButton) -> Callable[[], None]:
+    def click() -> None:
+        target.click()  # nothing happens where it is disabled
+
+    return click
