@@ -165,12 +165,8 @@ def _words(heatmap: Heatmap) -> tuple[str, ...]:
 
 def _size(found: NDArray[np.bool_], heatmap: Heatmap) -> tuple[str, str]:
     """Return which share of what the network saw a mask covers, and its size in the patient."""
-    import numpy as np
+    from napari_cam.masks.size import mask_size
 
-    n_voxels = int(found.sum())
-    share = n_voxels / max(1, int(heatmap.inside.sum()))
-    if heatmap.grid.units != "mm":
-        return f"{share:.1%}", f"{n_voxels} px"
-    cubic_mm = abs(float(np.linalg.det(heatmap.grid.affine[:3, :3])))
-    millilitres = n_voxels * cubic_mm / 1000
-    return f"{share:.1%}", f"{millilitres:.3g} mL"
+    size = mask_size(found, heatmap)
+    ml = size.millilitres
+    return f"{size.share:.1%}", f"{size.voxels} px" if ml is None else f"{ml:.3g} mL"

@@ -28,21 +28,20 @@ class Shortcuts:
     """
 
     def __init__(self, dock: QWidget, buttons: Mapping[str, QAbstractButton]) -> None:
+        self._dock = dock
         self._shortcuts = [_shortcut(dock, KEYS[name], buttons[name]) for name in KEYS]
         _LIVING.add(self)
-        self.take()
 
     def take(self) -> None:
-        """Take the keys from all other docks."""
+        """Take the keys from the other docks of this window."""
+        window = self._dock.window()
         for other in list(_LIVING):
-            other._enable(other is self)  # noqa: SLF001
+            if other is self or other._dock.window() is window:  # noqa: SLF001
+                other._enable(other is self)  # noqa: SLF001
 
     def end(self) -> None:
-        """Give the keys back."""
-        self._enable(False)
+        """Have no keys any more."""
         _LIVING.discard(self)
-        for other in list(_LIVING)[-1:]:
-            other.take()
 
     def _enable(self, on: bool) -> None:
         for shortcut in self._shortcuts:

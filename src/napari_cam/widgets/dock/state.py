@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
     from napari_cam.volumes.volume import Volume
-    from napari_cam.widgets.dock.request import Request
+    from napari_cam.widgets.dock.request import MaskRequest, Request
     from napari_cam.widgets.dock.running import Network, Result
     from napari_cam.widgets.layer_format import ImageAxes
 
@@ -75,8 +75,6 @@ class Made:
         Of the network.
     layer
         The layer that shows it; weak.
-    mask
-        The labels layer that the slider changes, None where there is none; weak.
     """
 
     result: Result
@@ -85,7 +83,6 @@ class Made:
     request: Request
     class_names: tuple[str, ...]
     layer: weakref.ReferenceType[Image]
-    mask: weakref.ReferenceType[Labels] | None = None
 
     @property
     def title(self) -> str:
@@ -99,6 +96,31 @@ class Made:
         return len(self.result.heatmap.valid)
 
 
+@dataclass(eq=False)
+class MadeMask:
+    """A mask of this dock and the labels layer that shows it.
+
+    Attributes
+    ----------
+    made
+        The heatmap it was cut from.
+    request
+        How it was cut.
+    layer
+        The layer that shows it; weak.
+    live
+        Whether the slider still changes it; False once it was kept, or painted into.
+    edited
+        Whether someone painted into it.
+    """
+
+    made: Made
+    request: MaskRequest
+    layer: weakref.ReferenceType[Labels]
+    live: bool = True
+    edited: bool = False
+
+
 class DockState:
     """What the dock knows, with a signal for each part of it.
 
@@ -110,6 +132,8 @@ class DockState:
         The image; None where there is none, and then `no_image` says why.
     made
         Heatmaps whose layer is still in the viewer, the latest last.
+    masks
+        Masks whose layer is still in the viewer, the latest last.
     busy
         What is being done, empty for nothing.
     """
@@ -125,6 +149,7 @@ class DockState:
         self.picked: Picked | None = None
         self.no_image = "Choose an image in step 1."
         self.made: list[Made] = []
+        self.masks: list[MadeMask] = []
         self.busy = ""
 
     def set_network(self, network: Network | None, problem: str = "") -> None:
@@ -148,11 +173,16 @@ class DockState:
         self.made_changed.emit()
 
     def keep_only(self, layers: set[int]) -> None:
-        """Forget heatmaps whose layer's id is not among `layers`."""
-        kept = [m for m in self.made if (layer := m.layer()) is not None and id(layer) in layers]
-        if len(kept) != len(self.made):
-            self.made = kept
+        """Forget heatmaps and masks whose layer's id is not among `layers`."""
+        made = [m for m in self.made if (layer := m.layer()) is not None and id(layer) in layers]
+        masks = [m for m in self.masks if (layer := m.layer()) is not None and id(layer) in layers]
+        if len(made) != len(self.made) or len(masks) != len(self.masks):
+            self.made, self.masks = made, masks
             self.made_changed.emit()
+
+    def live_mask(self, made: Made) -> MadeMask | None:
+        """Return the mask of a heatmap that the slider changes, None where there is none."""
+        return next((m for m in reversed(self.masks) if m.made is made and m.live), None)
 
     def find(self, label: str, source: Image) -> Made | None:
         """Return the heatmap of a label that was made of the image layer `source`."""

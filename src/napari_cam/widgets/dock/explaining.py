@@ -1,0 +1,211 @@
+"""Runs: from what is chosen to heatmap layers that grow while slices come in."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Layer
+from psygnal import Signal
+
+from napari_cam.errors import NapariCamError
+from napari_cam.widgets.dock.position import bare, layer_axis, put_on_slider, shown_index
+from napari_cam.widgets.dock.running import Progress, Result, run_request, unit_axis
+from napari_cam.widgets.dock.state import DockState, Made, Picked
+from napari_cam.widgets.dock.worker import Failure, Job
+from napari_cam.widgets.layer_format import heatmap_to_layer, layer_to_volume
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_cam.volumes.volume import Volume
+    from napari_cam.widgets.dock.request import Request
+
+_GONE = "The image was removed while it was explained, so its heatmaps were dropped."
+
+
+class Explainer:
+    """Runs one explanation at a time and shows what comes of it."""
+
+    began = Signal(str)
+    progressed = Signal(object)
+    cancelling = Signal()
+    ended = Signal(str, str)  # how it went, what went wrong
+
+    def __init__(self, viewer: Any, state: DockState) -> None:
+        self._viewer = viewer
+        self._state = state
+        self._run: _Run | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is under way."""
+        return self._run is not None
+
+    def start(self, make_request: Callable[[Volume], Request], whole: bool) -> None:
+        """Explain the image, `whole` or the slice on screen alone.
+
+        Nothing happens where something is missing or a run is under way already.
+        """
+        network, picked = self._state.network, self._state.picked
+        if self._run is not None or network is None or picked is None:
+            return
+        try:
+            volume = picked_volume(self._viewer, picked)
+            request = make_request(volume)
+            axis = unit_axis(network.model, volume, request.axis)
+            shown = layer_axis(picked.axes, axis)
+            put_on_slider(self._viewer, picked.first, shown)
+            n_units = 1 if axis is None else volume.shape[axis]
+            first = shown_index(self._viewer, picked.first, shown, n_units)
+        except NapariCamError as error:
+            self.ended.emit("", str(error))
+            return
+        run = _Run(picked, volume, request, network.model.card.class_names)
+        units = None if whole else (first,)
+        run.job = Job(
+            lambda: run_request(network.model, volume, request, units, first, run.cancelled),
+            lambda news: self._on_progress(run, news),
+            lambda failure: self._on_end(run, failure),
+        )
+        self._run = run
+        self._state.set_busy("A run is under way; wait for it or cancel it.")
+        self.began.emit("The network is looking at the image …")
+        run.job.start()
+
+    def cancel(self) -> None:
+        """Stop after the slices that are being computed; finished ones stay."""
+        if self._run is not None:
+            self._run.cancelled.set()
+            self.cancelling.emit()
+
+    def drop(self) -> None:
+        """Stop, and let nothing arrive any more: the dock is closing."""
+        if self._run is not None and self._run.job is not None:
+            self._run.cancelled.set()
+            self._run.job.drop()
+        self._run = None
+
+    def _on_progress(self, run: _Run, progress: Progress) -> None:
+        if run is not self._run:
+            return  # an older run
+        if not self._has(run.picked.layers[0]()):
+            self.drop()
+            self._state.set_busy("")
+            self.ended.emit("", _GONE)
+            return
+        run.notes += [note for note in progress.notes if note not in run.notes]
+        run.last = progress
+        if progress.results is not None:
+            try:
+                self._show(run, progress.results, progress.finished)
+            except NapariCamError as error:
+                run.problem = str(error)
+        self.progressed.emit(progress)
+
+    def _on_end(self, run: _Run, failure: Failure | None) -> None:
+        if run is not self._run:
+            return
+        self._run = None
+        self._state.set_busy("")
+        problem = failure.sentence if failure is not None else run.problem
+        self.ended.emit(run.summary, problem)
+
+    def _has(self, layer: Layer | None) -> bool:
+        return layer is not None and any(bare(other) is layer for other in self._viewer.layers)
+
+    def _show(self, run: _Run, results: tuple[Result, ...], finished: bool) -> None:
+        several = len({result.label.split(" / ")[1] for result in results}) > 1
+        for place, result in enumerate(results):
+            made = run.made.get(result.label)
+            if made is None:
+                made = self._state.find(result.label, run.picked.first)
+                if made is None or not self._has(made.layer()):
+                    made = self._add(run, result, visible=place == 0, several=several)
+                    run.made[result.label] = made
+                    self._state.add(made)
+                    continue
+                run.made[result.label] = made
+            layer = made.layer()
+            if layer is None or not self._has(layer):
+                continue  # removed by the user in the meantime
+            self._update(made, run, result, layer, finished)
+            self._state.add(made)
+
+    def _add(self, run: _Run, result: Result, visible: bool, several: bool) -> Made:
+        method, at, _ = result.label.split(" / ")
+        name = f"{result.title}: {result.target}" + (f", {at}" if several else "")
+        source = run.picked.first
+        data, attributes, kind = heatmap_to_layer(
+            result.heatmap, source, name, axes=run.picked.axes
+        )
+        layer = Layer.create(data, {**attributes, "visible": visible}, kind)
+        self._viewer.add_layer(layer)
+        return Made(
+            result, run.picked, run.volume, run.request, run.class_names, weakref.ref(layer)
+        )
+
+    def _update(
+        self, made: Made, run: _Run, result: Result, layer: Image, finished: bool
+    ) -> None:
+        data, attributes, _ = heatmap_to_layer(
+            result.heatmap, run.picked.first, layer.name, axes=run.picked.axes
+        )
+        layer.data = data
+        if finished or made.request != run.request:
+            layer.metadata = attributes["metadata"]
+        if made.request.normalize != run.request.normalize or result.heatmap.kind != "unit":
+            layer.contrast_limits_range = attributes["contrast_limits"]
+            layer.contrast_limits = attributes["contrast_limits"]
+        made.result, made.picked, made.volume = result, run.picked, run.volume
+        made.request, made.class_names = run.request, run.class_names
+
+
+class _Run:
+    """One run: what was asked, and what has come of it."""
+
+    def __init__(
+        self, picked: Picked, volume: Volume, request: Request, class_names: tuple[str, ...]
+    ) -> None:
+        self.picked, self.volume, self.request = picked, volume, request
+        self.class_names = class_names
+        self.cancelled = threading.Event()
+        self.made: dict[str, Made] = {}
+        self.notes: list[str] = []
+        self.last: Progress | None = None
+        self.problem = ""
+        self.job: Job | None = None
+
+    @property
+    def summary(self) -> str:
+        """How the run went, in a sentence or two."""
+        if self.last is None or not self.last.finished:
+            return ""
+        done, total = self.last.done, self.last.total
+        words = f"Done in {self.last.seconds:.1f} s."
+        if done < total:
+            words = f"Cancelled: {done} of {total} slices are finished and stay."
+        return " ".join([words, *self.notes])
+
+
+def picked_volume(viewer: Any, picked: Picked) -> Volume:
+    """Return the voxels of the chosen image, of a time series the point on screen.
+
+    Raises
+    ------
+    VolumeError
+        Where its layers are gone or are no volume.
+    """
+    layers = picked.alive()
+    axis = picked.axes.time
+    time = None
+    if axis is not None:
+        time = shown_index(viewer, layers[0], axis, _length_of(layers[0], axis))
+    return layer_to_volume(layers, channel_axis=picked.axes.channel, time=time)
+
+
+def _length_of(layer: Image, axis: int) -> int:
+    data = layer.data[0] if layer.multiscale else layer.data
+    return int(data.shape[axis])

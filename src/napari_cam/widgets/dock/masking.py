@@ -1,0 +1,161 @@
+"""Masks that follow the slider, until they are kept or painted into."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels, Layer
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_cam.errors import NapariCamError
+from napari_cam.widgets.dock.cutting import Cut, cut_heatmap, cut_slice
+from napari_cam.widgets.dock.position import layer_axis, shown_index
+from napari_cam.widgets.dock.request import MaskRequest
+from napari_cam.widgets.dock.state import DockState, Made, MadeMask
+from napari_cam.widgets.dock.worker import Failure, Job
+from napari_cam.widgets.layer_format import layer_provenance, mask_to_layer
+
+if TYPE_CHECKING:
+    from qtpy.QtCore import QObject
+
+_PAUSE_MS = 120  # the slider rests for so long before the whole volume is cut
+
+
+class Masker:
+    """Cuts the chosen heatmap: the slice on screen at once, the volume when the slider rests."""
+
+    sized = Signal(str)
+    failed = Signal(str)
+
+    def __init__(self, viewer: Any, state: DockState, parent: QObject) -> None:
+        self._viewer = viewer
+        self._state = state
+        self._wanted: tuple[Made, MaskRequest] | None = None
+        self._job: Job | None = None
+        self._timer = QTimer(parent)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_PAUSE_MS)
+        self._timer.timeout.connect(self._cut_volume)
+
+    def make(self, made: Made, request: MaskRequest) -> None:
+        """Add a labels layer with the mask of a heatmap; from then on it follows the slider."""
+        if self._state.live_mask(made) is None:
+            self._wanted = (made, request)
+            self._cut_volume()
+
+    def follow(self, made: Made, request: MaskRequest) -> None:
+        """Bring a heatmap's live mask up to date; nothing happens where it has none."""
+        mask = self._state.live_mask(made)
+        layer = None if mask is None else mask.layer()
+        if mask is None or layer is None:
+            return
+        try:
+            self._cut_shown(made, request, layer)
+        except NapariCamError as error:
+            self.failed.emit(str(error))
+            return
+        self._wanted = (made, request)
+        self._timer.start()
+
+    def keep(self, made: Made) -> None:
+        """Leave the mask as it is, for editing."""
+        mask = self._state.live_mask(made)
+        layer = None if mask is None else mask.layer()
+        if mask is None or layer is None:
+            return
+        if self._timer.isActive():
+            self._timer.stop()
+            self._finish_now(mask, layer)
+        mask.live = False
+        self._viewer.layers.selection.active = layer
+        self._state.made_changed.emit()
+
+    def drop(self) -> None:
+        """Let nothing arrive any more: the dock is closing."""
+        self._timer.stop()
+        self._wanted = None
+        if self._job is not None:
+            self._job.drop()
+            self._job = None
+
+    def _cut_shown(self, made: Made, request: MaskRequest, layer: Labels) -> None:
+        heatmap = made.result.heatmap
+        if layer.data.shape != heatmap.values.shape:
+            return  # an axis of channels lies in between; the whole volume follows soon
+        axis = heatmap.unit_axis
+        shown = layer_axis(made.picked.axes, axis)
+        index = shown_index(self._viewer, layer, shown, made.n_units)
+        mask = cut_slice(heatmap, index, request)
+        if mask is None or axis is None:
+            return
+        np.moveaxis(layer.data, axis, 0)[index] = mask
+        layer.refresh()
+
+    def _finish_now(self, mask: MadeMask, layer: Labels) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is None or wanted[0] is not mask.made:
+            return
+        for cut in cut_heatmap(mask.made.result.heatmap, wanted[1]):
+            self._show(mask.made, wanted[1], cut)
+
+    def _cut_volume(self) -> None:
+        if self._job is not None or self._wanted is None:
+            return  # the running cut looks for a newer wish when it ends
+        (made, request), self._wanted = self._wanted, None
+        heatmap = made.result.heatmap
+        self._job = Job(
+            lambda: cut_heatmap(heatmap, request),
+            lambda cut: self._show(made, request, cut),
+            self._on_end,
+        ).start()
+
+    def _on_end(self, failure: Failure | None) -> None:
+        self._job = None
+        if failure is not None:
+            self.failed.emit(failure.sentence)
+        if self._wanted is not None and not self._timer.isActive():
+            self._cut_volume()
+
+    def _show(self, made: Made, request: MaskRequest, cut: Cut) -> None:
+        if not any(made is other for other in self._state.made):
+            return  # its heatmap was removed
+        if self._wanted is not None and self._wanted[0] is made:
+            return  # the slider has moved on
+        mask = self._state.live_mask(made)
+        layer = None if mask is None else mask.layer()
+        if mask is None or layer is None:
+            self._add(made, request, cut)
+        else:
+            data, attributes, _ = self._layer_data(made, cut)
+            layer.data[...] = data  # no undo step: a live preview is no edit
+            layer.refresh()
+            layer.metadata = attributes["metadata"]
+            mask.request = request
+        self.sized.emit(f"Covers {cut.size}")
+
+    def _add(self, made: Made, request: MaskRequest, cut: Cut) -> None:
+        data, attributes, kind = self._layer_data(made, cut)
+        layer = Layer.create(data, {**attributes, "opacity": 0.5}, kind)
+        mask = MadeMask(made, request, weakref.ref(layer))
+        layer.events.paint.connect(lambda _event=None: self._on_paint(mask))
+        self._viewer.add_layer(layer)
+        self._state.masks.append(mask)
+        self._state.made_changed.emit()
+
+    def _layer_data(self, made: Made, cut: Cut) -> tuple[Any, dict[str, Any], str]:
+        source = made.picked.first
+        facts = layer_provenance(
+            made.result.heatmap, source, kind="mask", threshold=cut.threshold
+        )
+        name = f"mask of {made.title}"
+        return mask_to_layer(cut.mask, source, name, facts, axes=made.picked.axes)
+
+    def _on_paint(self, mask: MadeMask) -> None:
+        mask.edited = True
+        if mask.live:
+            mask.live = False
+            self._state.made_changed.emit()
+            self.sized.emit("You painted into the mask, so it is kept; the slider makes a new one.")
