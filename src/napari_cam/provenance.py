@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 _PACKAGES = ("napari-cam", "torch", "torchvision", "timm", "numpy", "scikit-image", "nibabel")
 
 
+@cache
 def _installed(package: str) -> str:
     try:
         return version(package)

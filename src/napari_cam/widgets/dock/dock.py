@@ -61,13 +61,15 @@ class CamDock(QWidget):
         self.problem = Hint("#ff6060")
         self.explainer = Explainer(napari_viewer, self.state)
         self.masker = Masker(napari_viewer, self.state, self)
+        self._known: list[Made] = []
+        self._chosen: Made | None = None
         self._loading: Job | None = None
         self._saving: Job | None = None
         self._lay_out()
         self._wire_steps()
         self._wire_viewer()
         self._on_made()
-        self.reset_choices()
+        self.follow_layers()
         self._load(SAMPLE, None)
 
     def _lay_out(self) -> None:
@@ -128,16 +130,16 @@ class CamDock(QWidget):
 
     def _wire_viewer(self) -> None:
         layers, dims = self._viewer.layers, self._viewer.dims
-        layers.events.inserted.connect(self.reset_choices)
-        layers.events.removed.connect(self.reset_choices)
-        layers.events.reordered.connect(self.reset_choices)
-        layers.events.renamed.connect(self.reset_choices)
+        layers.events.inserted.connect(self.follow_layers)
+        layers.events.removed.connect(self.follow_layers)
+        layers.events.reordered.connect(self.follow_layers)
+        layers.events.renamed.connect(self.follow_layers)
         dims.events.point.connect(self._on_slice)
 
     def _unwire_viewer(self) -> None:
         events = self._viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            event.disconnect(self.reset_choices)
+            event.disconnect(self.follow_layers)
         self._viewer.dims.events.point.disconnect(self._on_slice)
 
     # The dock's own life.
@@ -174,18 +176,18 @@ class CamDock(QWidget):
         self._wire_viewer()
         self.state.set_busy("")
         self.heatmap.show_idle("")
-        self.reset_choices()
+        self.follow_layers()
         if self.state.network is None:
             self._load(self.network.source, None)
 
     # Step 1.
 
-    def reset_choices(self, _event: Any = None) -> None:
+    def follow_layers(self, _event: Any = None) -> None:
         """Follow the viewer's layers."""
         if self._closed:
             return
         self.state.keep_only({id(bare(layer)) for layer in self._viewer.layers})
-        self.image.reset_choices()
+        self.image.follow_layers()
         self._on_made()
 
     def _on_image(self) -> None:
@@ -287,6 +289,8 @@ class CamDock(QWidget):
 
     def _on_progress(self, progress: Progress) -> None:
         self.heatmap.show_progress(progress)
+        if progress.results is not None and self.chosen is not None:
+            self.masker.follow(self.chosen, self.mask.request)
         self._on_slice()
 
     def _on_ended(self, summary: str, problem: str) -> None:
@@ -302,13 +306,12 @@ class CamDock(QWidget):
             show_error(sentence)
 
     @property
-    def latest(self) -> Made | None:
+    def chosen(self) -> Made | None:
         """The heatmap chosen in step 4."""
-        index = self.mask.heatmap.currentIndex()
-        return self.state.made[index] if 0 <= index < len(self.state.made) else None
+        return self._chosen
 
     def _on_slice(self, _event: Any = None) -> None:
-        made = self.latest
+        made = self.chosen
         layer = None if made is None else made.layer()
         if self._closed or made is None or layer is None:
             self.heatmap.show_scores(None, (), "")
@@ -325,13 +328,11 @@ class CamDock(QWidget):
     def _shown(self, made: Made, layer: Any) -> int:
         axis = layer_axis(made.picked.axes, made.result.heatmap.unit_axis)
         source = made.picked.layers[0]()
-        return shown_index(
-            self._viewer, layer if source is None else source, axis, made.n_units
-        )
+        return shown_index(self._viewer, layer if source is None else source, axis, made.n_units)
 
     def go_to_evidence(self, step: int) -> None:
         """Go to the next slice with evidence, or back to the previous one."""
-        made = self.latest
+        made = self.chosen
         source = None if made is None else made.picked.layers[0]()
         if made is None or source is None:
             return
@@ -348,8 +349,14 @@ class CamDock(QWidget):
     # Step 4.
 
     def _on_made(self) -> None:
-        made = self.state.made
-        place = len(made) - 1
+        made, chosen = self.state.made, self._chosen
+        new = [each for each in made if not any(each is old for old in self._known)]
+        if new:
+            chosen = new[0]
+        elif not any(each is chosen for each in made):
+            chosen = made[-1] if made else None
+        self._known, self._chosen = list(made), chosen
+        place = next((n for n, each in enumerate(made) if each is chosen), -1)
         self.mask.show_heatmaps([each.title for each in made], place)
         missing = "" if made else _NO_HEATMAP
         for button in (self.heatmap.previous, self.heatmap.next):
@@ -360,30 +367,33 @@ class CamDock(QWidget):
         self._on_slice()
 
     def _allow_mask(self) -> None:
-        made = self.latest
+        made = self.chosen
         live = made is not None and self.state.live_mask(made) is not None
         self.mask.show_state("" if made is not None else _NO_HEATMAP, live)
         if not live and not self.state.masks:
             self.mask.show_size("")
 
     def _on_mask_changed(self) -> None:
+        index = self.mask.heatmap.currentIndex()
+        if 0 <= index < len(self.state.made):
+            self._chosen = self.state.made[index]
         self._allow_mask()
         self._on_slice()
-        made = self.latest
+        made = self.chosen
         if made is not None:
             self._fail("")
             self.masker.follow(made, self.mask.request)
 
     def make_mask(self) -> None:
         """Add a mask of the chosen heatmap."""
-        made = self.latest
+        made = self.chosen
         if made is not None:
             self._fail("")
             self.masker.make(made, self.mask.request)
 
     def keep_mask(self) -> None:
         """Leave the mask as it is, for editing."""
-        made = self.latest
+        made = self.chosen
         if made is not None:
             self.masker.keep(made)
 

@@ -89,8 +89,12 @@ class Explainer:
         self._run = None
 
     def _on_progress(self, run: _Run, progress: Progress) -> None:
-        if run is not self._run:
-            return  # an older run
+        if run is self._run:
+            self._take(run, progress)
+        # else it is news of an older run
+        progress.shown.set()
+
+    def _take(self, run: _Run, progress: Progress) -> None:
         if not self._has(run.picked.layers[0]()):
             self.drop()
             self._state.set_busy("")
@@ -117,17 +121,17 @@ class Explainer:
         return layer is not None and any(bare(other) is layer for other in self._viewer.layers)
 
     def _show(self, run: _Run, results: tuple[Result, ...], finished: bool) -> None:
-        several = len({result.label.split(" / ")[1] for result in results}) > 1
+        several = len({result.parts[1] for result in results}) > 1
         for place, result in enumerate(results):
-            made = run.made.get(result.label)
+            made = run.made.get(result.parts)
             if made is None:
-                made = self._state.find(result.label, run.picked.first)
+                made = self._state.find(result.parts, run.picked.first)
                 if made is None or not self._has(made.layer()):
                     made = self._add(run, result, visible=place == 0, several=several)
-                    run.made[result.label] = made
+                    run.made[result.parts] = made
                     self._state.add(made)
                     continue
-                run.made[result.label] = made
+                run.made[result.parts] = made
             layer = made.layer()
             if layer is None or not self._has(layer):
                 continue  # removed by the user in the meantime
@@ -135,8 +139,8 @@ class Explainer:
             self._state.add(made)
 
     def _add(self, run: _Run, result: Result, visible: bool, several: bool) -> Made:
-        method, at, _ = result.label.split(" / ")
-        name = f"{result.title}: {result.target}" + (f", {at}" if several else "")
+        _, at, target = result.parts
+        name = f"{result.title}: {target}" + (f", {at}" if several else "")
         source = run.picked.first
         data, attributes, kind = heatmap_to_layer(
             result.heatmap, source, name, axes=run.picked.axes
@@ -147,9 +151,7 @@ class Explainer:
             result, run.picked, run.volume, run.request, run.class_names, weakref.ref(layer)
         )
 
-    def _update(
-        self, made: Made, run: _Run, result: Result, layer: Image, finished: bool
-    ) -> None:
+    def _update(self, made: Made, run: _Run, result: Result, layer: Image, finished: bool) -> None:
         data, attributes, _ = heatmap_to_layer(
             result.heatmap, run.picked.first, layer.name, axes=run.picked.axes
         )
@@ -172,7 +174,7 @@ class _Run:
         self.picked, self.volume, self.request = picked, volume, request
         self.class_names = class_names
         self.cancelled = threading.Event()
-        self.made: dict[str, Made] = {}
+        self.made: dict[tuple[str, str, str], Made] = {}
         self.notes: list[str] = []
         self.last: Progress | None = None
         self.problem = ""

@@ -62,9 +62,7 @@ class HeatmapStep(QWidget):
         self.previous = button(
             "previous", f"‹ Evidence ({KEYS['previous']})", lambda: self.step_wanted.emit(-1)
         )
-        self.next = button(
-            "next", f"Evidence › ({KEYS['next']})", lambda: self.step_wanted.emit(1)
-        )
+        self.next = button("next", f"Evidence › ({KEYS['next']})", lambda: self.step_wanted.emit(1))
         self.slice_title = QLabel()
         self.scores = QTableWidget(0, 3)
         describe(self.scores, "scores")
@@ -158,7 +156,9 @@ class HeatmapStep(QWidget):
             for place, text in enumerate(words):
                 item = QTableWidgetItem(text)
                 if place:
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                    item.setTextAlignment(
+                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+                    )
                 self.scores.setItem(row, place, item)
         self.scores.setFixedHeight(24 * len(order) + 30)
         for row in range(len(order)):

@@ -67,7 +67,7 @@ class ImageStep(QWidget):
         layout = column(self)
         self.rows = form()
         self.rows.addRow("Image", self.image)
-        self.rows.addRow("", self.facts)
+        self.rows.addRow(self.facts)
         self.rows.addRow("Extra axis", self.extra_axis)
         self.rows.addRow("Slices", self.slices)
         layout.addLayout(self.rows)
@@ -87,7 +87,7 @@ class ImageStep(QWidget):
         index = self.image.currentIndex()
         return self._images[index]() if 0 <= index < len(self._images) else None
 
-    def reset_choices(self) -> None:
+    def follow_layers(self) -> None:
         """Follow the viewer's layers; the chosen one stays, whatever it is called now."""
         chosen = self.current
         layers = [bare(layer) for layer in self._viewer.layers]

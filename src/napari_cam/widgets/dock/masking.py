@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Layer
+from napari.utils import DirectLabelColormap
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
@@ -21,6 +22,8 @@ from napari_cam.widgets.layer_format import layer_provenance, mask_to_layer
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
+# Cyan stands out on the scan and on the heatmap's warm colours; what is painted beside it is green.
+_COLOURS = DirectLabelColormap(color_dict={None: "#7cfc00", 0: "transparent", 1: "#00e5ff"})
 _PAUSE_MS = 120  # the slider rests for so long before the whole volume is cut
 
 
@@ -68,7 +71,7 @@ class Masker:
             return
         if self._timer.isActive():
             self._timer.stop()
-            self._finish_now(mask, layer)
+            self._finish_now(mask)
         mask.live = False
         self._viewer.layers.selection.active = layer
         self._state.made_changed.emit()
@@ -94,7 +97,7 @@ class Masker:
         np.moveaxis(layer.data, axis, 0)[index] = mask
         layer.refresh()
 
-    def _finish_now(self, mask: MadeMask, layer: Labels) -> None:
+    def _finish_now(self, mask: MadeMask) -> None:
         wanted, self._wanted = self._wanted, None
         if wanted is None or wanted[0] is not mask.made:
             return
@@ -138,7 +141,8 @@ class Masker:
 
     def _add(self, made: Made, request: MaskRequest, cut: Cut) -> None:
         data, attributes, kind = self._layer_data(made, cut)
-        layer = Layer.create(data, {**attributes, "opacity": 0.5}, kind)
+        layer = Layer.create(data, {**attributes, "colormap": _COLOURS, "opacity": 0.9}, kind)
+        layer.contour = 1  # the heatmap below stays visible
         mask = MadeMask(made, request, weakref.ref(layer))
         layer.events.paint.connect(lambda _event=None: self._on_paint(mask))
         self._viewer.add_layer(layer)
@@ -147,9 +151,7 @@ class Masker:
 
     def _layer_data(self, made: Made, cut: Cut) -> tuple[Any, dict[str, Any], str]:
         source = made.picked.first
-        facts = layer_provenance(
-            made.result.heatmap, source, kind="mask", threshold=cut.threshold
-        )
+        facts = layer_provenance(made.result.heatmap, source, kind="mask", threshold=cut.threshold)
         name = f"mask of {made.title}"
         return mask_to_layer(cut.mask, source, name, facts, axes=made.picked.axes)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QFontDatabase
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QListWidget,
     QListWidgetItem,
-    QPlainTextEdit,
+    QTextEdit,
     QTableWidget,
     QTableWidgetItem,
     QWidget,
@@ -48,12 +48,12 @@ class NetworkStep(QWidget):
         self._sources = [SAMPLE]
         self._summaries: dict[str, str] = {}
         self._default_layers: tuple[str, ...] = ()
-        self.network = combo("network", [("Sample network (healthy or damaged)", None)])
+        self.network = combo("network", [("Sample: healthy or damaged", None)])
         self.open = button("open_network", "Open…", self.choose_file)
         self.architecture = QLineEdit()
         self.architecture.setPlaceholderText("found from the weights")
         describe(self.architecture, "architecture")
-        self.card = QPlainTextEdit()
+        self.card = QTextEdit()
         describe(self.card, "card")
         self.methods = QListWidget()
         describe(self.methods, "methods")
@@ -62,6 +62,8 @@ class NetworkStep(QWidget):
         self.class_id = combo("class")
         self.layers = QTableWidget(0, 4)
         describe(self.layers, "layers")
+        self.layers_title = QLabel("Target layer")
+        self.layers_title.setWordWrap(True)
         self.hint = Hint()
         self._style()
         self._lay_out()
@@ -75,9 +77,7 @@ class NetworkStep(QWidget):
 
     def _style(self) -> None:
         self.card.setReadOnly(True)
-        self.card.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.card.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.card.setFixedHeight(96)
+        self.card.setFixedHeight(120)
         self.methods.setFixedHeight(112)
         self.layers.setFixedHeight(112)
         self.layers.setHorizontalHeaderLabels(["layer", "map", "stride", "channels"])
@@ -109,7 +109,7 @@ class NetworkStep(QWidget):
         below = form()
         below.addRow("Class", self.class_id)
         layout.addLayout(below)
-        layout.addWidget(QLabel("Target layer"))
+        layout.addWidget(self.layers_title)
         layout.addWidget(self.layers)
 
     @property
@@ -187,7 +187,7 @@ class NetworkStep(QWidget):
             refill(self.class_id, [])
             self._fill_layers(())
             return
-        self.card.setPlainText(network.model.card.describe())
+        self.card.setHtml(as_table(network.model.card.describe()))
         if self.methods.count() == 0:
             self._fill_methods(network)
         self._fill_classes(network.model.card.class_names)
@@ -222,6 +222,11 @@ class NetworkStep(QWidget):
 
     def _fill_layers(self, layers: tuple[LayerInfo, ...]) -> None:
         self._default_layers = tuple(info.name for info in layers if info.default)
+        title = "Target layer"
+        if layers:
+            sizes = (round(n * s) for n, s in zip(layers[0].shape, layers[0].stride, strict=True))
+            title += f" (maps of an input of {' × '.join(map(str, sizes))} pixels)"
+        self.layers_title.setText(title)
         with quiet(self.layers):
             self.layers.setRowCount(len(layers))
             for row, info in enumerate(layers):
@@ -242,3 +247,16 @@ class NetworkStep(QWidget):
             star = "★ the default. " if info.default else ""
             item.setToolTip(f"{star}{info.kind}{': ' + info.note if info.note else ''}")
             self.layers.setItem(row, place, item)
+
+
+def as_table(description: str) -> str:
+    """Return a card's description, "key   value" in columns, as HTML that wraps."""
+    rows: list[tuple[str, str]] = []
+    for line in description.splitlines():
+        key, value = line[:14].strip(), html.escape(line[14:].strip())
+        if key:
+            rows.append((html.escape(key), value))
+        elif rows:
+            rows[-1] = (rows[-1][0], f"{rows[-1][1]}<br>{value}")
+    cells = (f"<tr><td><b>{k}</b>&nbsp;&nbsp;</td><td>{v}</td></tr>" for k, v in rows)
+    return f"<table>{''.join(cells)}</table>"

@@ -24,7 +24,8 @@ class Step(QCollapsible):
     def __init__(self, number: int, title: str, content: QWidget, opened: bool = True) -> None:
         super().__init__(f"{number}   {title}")
         self.toggleButton().setStyleSheet(
-            "text-align: left; border: none; outline: none; font-weight: bold;"
+            "QPushButton { text-align: left; border: none; outline: none; font-weight: bold;"
+            " background: transparent; border-top: 1px solid #6a7380; padding-top: 5px; }"
         )
         self.toggleButton().setToolTip("Open or close this step.")
         self.toggleButton().setObjectName(f"step_{number}")

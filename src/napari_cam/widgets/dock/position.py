@@ -45,9 +45,7 @@ def show_index(viewer: Any, layer: Layer, axis: int | None, index: int, length: 
     coordinates[axis] = (index + 0.5) * _length(layer, axis) / length - 0.5
     world = layer.data_to_world(tuple(coordinates))
     first = viewer.dims.ndim - len(world)
-    viewer.dims.set_point(
-        list(range(first, viewer.dims.ndim)), [float(value) for value in world]
-    )
+    viewer.dims.set_point(list(range(first, viewer.dims.ndim)), [float(value) for value in world])
 
 
 def put_on_slider(viewer: Any, layer: Layer, axis: int | None) -> None:

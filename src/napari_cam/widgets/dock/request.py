@@ -73,7 +73,14 @@ class MaskRequest:
 def as_python(request: Request, mask: MaskRequest | None = None) -> str:
     """Return a script that makes the same heatmaps and, where one is asked for, masks."""
     gated = mask is not None and mask.gate
-    lines = [*_imports(request, gated), "", *_loading(request), "", "maps = nc.explain(", "    model,"]
+    lines = [
+        *_imports(request, gated),
+        "",
+        *_loading(request),
+        "",
+        "maps = nc.explain(",
+        "    model,",
+    ]
     lines += ["    volume,", f"    methods={list(request.methods)!r},"]
     lines += [f"    {name}={value!r}," for name, value in _arguments(request).items()]
     lines.append(")")
@@ -82,8 +89,8 @@ def as_python(request: Request, mask: MaskRequest | None = None) -> str:
             "for key, heatmap in maps.items():",
             "    chosen = heatmap.predicted_index == heatmap.class_index",
             "    gate = np.broadcast_to(heatmap.per_unit(chosen), heatmap.values.shape)",
-            f"    masks = nc.binarize(heatmap, {mask.rule!r}, strict={mask.strict}, "
-            "foreground=gate)",
+            f"    cut = {{'rule': {mask.rule!r}, 'strict': {mask.strict}}}",
+            "    masks = nc.binarize(heatmap, **cut, foreground=gate)",
         ]
     elif mask is not None:
         lines.append(f"masks = nc.binarize(maps, {mask.rule!r}, strict={mask.strict})")

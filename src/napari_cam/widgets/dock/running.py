@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.heatmap import Heatmap, label_of
+from napari_cam.heatmap import Heatmap
 from napari_cam.widgets.dock.request import SAMPLE, Request
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # the time.
 _EVERY_S = 0.5
 _SHARE = 5
+_LONGEST_WAIT_S = 0.5  # nobody may be looking any more
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,7 @@ def load_network(
         layers = tuple(candidate_layers(model))
     except NapariCamError as error:
         problem = str(error)
-    methods = tuple(
-        MethodHelp(m.name, m.title, m.summary, m.reference) for m in METHODS.values()
-    )
+    methods = tuple(MethodHelp(m.name, m.title, m.summary, m.reference) for m in METHODS.values())
     place = describe_device(device)
     words = place if precision in ("auto", "float32") else f"{place}, {precision}"
     yield Network(source, architecture, model, layers, problem, methods, words)
@@ -99,19 +98,18 @@ class Result:
 
     Attributes
     ----------
-    label
-        What tells it apart: "gradcam / layer4 / damaged".
-    title, target
-        The method and the class as people read them.
+    parts
+        What tells it apart: method, layer, target.
+    title
+        The method as people read it.
     heatmap
         The heatmap; slices that are not computed yet lie outside of it.
     logits
         (u, classes) the network's class scores, NaN where not computed.
     """
 
-    label: str
+    parts: tuple[str, str, str]
     title: str
-    target: str
     heatmap: Heatmap
     logits: NDArray[np.float32]
 
@@ -132,6 +130,9 @@ class Progress:
         Sentences on what had to be decided, and what is to be known of the finished heatmaps.
     finished
         Whether this is the last news.
+    shown
+        Set it once `results` are on screen: the run waits for that, because a window that draws
+        while Python works in another thread stands still for several times as long.
     """
 
     done: int
@@ -140,6 +141,7 @@ class Progress:
     results: tuple[Result, ...] | None
     notes: tuple[str, ...] = ()
     finished: bool = False
+    shown: threading.Event = field(default_factory=threading.Event)
 
 
 def run_request(
@@ -195,7 +197,10 @@ def run_request(
             results = _build(plan, parts, request)
             built = time.perf_counter()
             cost = built - now
-        yield Progress(done, total, time.perf_counter() - begun, results)
+        news = Progress(done, total, time.perf_counter() - begun, results)
+        yield news
+        if results is not None:
+            news.shown.wait(_LONGEST_WAIT_S)
     results = _build(plan, parts, request)
     notes = tuple(dict.fromkeys(r.heatmap.note for r in results if r.heatmap.note))
     yield Progress(done, total, time.perf_counter() - begun, results, notes, finished=True)
@@ -239,6 +244,8 @@ def _build(plan: Plan, parts: list[ExplainedUnits], request: Request) -> tuple[R
     for part in parts:
         logits[list(part.units)] = part.logits
     return tuple(
-        Result(label_of(key), key.method.title, key.target.label, heatmap, logits)
+        Result(
+            (key.method.label, str(key.layer), key.target.label), key.method.title, heatmap, logits
+        )
         for key, heatmap in maps.items()
     )

@@ -35,7 +35,7 @@ def _mask_title(mask: MadeMask) -> str:
 def file_name(item: Savable) -> str:
     """Return a name to propose: what it is, never whose image it is."""
     made, kind = (item.made, "mask") if isinstance(item, MadeMask) else (item, "heatmap")
-    words = [kind, *made.result.label.split(" / ")]
+    words = [kind, *made.result.parts]
     return "_".join(re.sub(r"[^\w.+-]+", "-", word).strip("-") for word in words) + ".nii.gz"
 
 

@@ -168,8 +168,9 @@ class DockState:
         self.busy_changed.emit()
 
     def add(self, made: Made) -> None:
-        """Take a heatmap as the latest."""
-        self.made = [*(other for other in self.made if other is not made), made]
+        """Take a heatmap as the latest, or note that a known one has grown."""
+        if not any(other is made for other in self.made):
+            self.made.append(made)
         self.made_changed.emit()
 
     def keep_only(self, layers: set[int]) -> None:
@@ -184,10 +185,10 @@ class DockState:
         """Return the mask of a heatmap that the slider changes, None where there is none."""
         return next((m for m in reversed(self.masks) if m.made is made and m.live), None)
 
-    def find(self, label: str, source: Image) -> Made | None:
-        """Return the heatmap of a label that was made of the image layer `source`."""
+    def find(self, parts: tuple[str, str, str], source: Image) -> Made | None:
+        """Return the heatmap of a method, layer and target that was made of `source`."""
         for made in self.made:
-            if made.result.label == label and made.picked.layers[0]() is source:
+            if made.result.parts == parts and made.picked.layers[0]() is source:
                 return made
         return None
 
