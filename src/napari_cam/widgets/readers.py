@@ -70,12 +70,16 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     """
     from napari.utils.notifications import show_error
 
+    from napari_cam.widgets.orientation_letters import letter_current_viewer
+
     file = Path(path if isinstance(path, (str, os.PathLike)) else path[0])
     try:
-        return _read(file)
+        layers = _read(file)
     except NapariCamError as error:
         show_error(str(error))
         return NO_LAYERS
+    letter_current_viewer()
+    return layers
 
 
 def _read(path: Path) -> list[LayerData]:

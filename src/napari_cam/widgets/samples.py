@@ -18,7 +18,9 @@ def sample_volume() -> list[LayerData]:
     """Return the sample: a synthetic MRI of a cod fillet, for the sample network."""
     from napari_cam.sample import load_sample_volume
     from napari_cam.widgets.layer_format import volume_to_layers
+    from napari_cam.widgets.orientation_letters import letter_current_viewer
 
+    letter_current_viewer()
     return volume_to_layers(load_sample_volume(), "cod fillet")
 
 
@@ -28,7 +30,9 @@ def sample_with_truth() -> list[LayerData]:
 
     from napari_cam.sample import load_sample_phantom
     from napari_cam.widgets.layer_format import layer_provenance, mask_to_layer, volume_to_layer
+    from napari_cam.widgets.orientation_letters import letter_current_viewer
 
+    letter_current_viewer()
     phantom = load_sample_phantom()
     image = volume_to_layer(phantom.volume, "cod fillet")
     like = Layer.create(*image)
@@ -46,7 +50,9 @@ def sample_anatomical() -> list[LayerData]:
     """
     from napari_cam.volumes.reading import read_volume
     from napari_cam.widgets.layer_format import volume_to_layers
+    from napari_cam.widgets.orientation_letters import letter_current_viewer
 
+    letter_current_viewer()
     source = files("nibabel") / "tests" / "data" / "anatomical.nii"
     if not source.is_file():
         raise VolumeError(
