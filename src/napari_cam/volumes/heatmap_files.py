@@ -113,9 +113,7 @@ def _read_sidecar(path: Path) -> Mapping[str, Any]:
     return facts if isinstance(facts, Mapping) else {}
 
 
-def heatmap_of_facts(
-    values: NDArray[np.float32], grid: Grid, facts: Mapping[str, Any]
-) -> Heatmap:
+def heatmap_of_facts(values: NDArray[np.float32], grid: Grid, facts: Mapping[str, Any]) -> Heatmap:
     """Return the heatmap that `map_facts` described under ``facts["map"]``.
 
     Raises

@@ -131,6 +131,8 @@ def image_axes(
 ) -> ImageAxes:
     """Return what a layer's axes mean: the last three are space, one more is time.
 
+    A layer that was derived here says itself which of its axes are space.
+
     Parameters
     ----------
     layer
@@ -145,6 +147,9 @@ def image_axes(
     VolumeError
         Where the layer has too few or too many axes.
     """
+    stated = _facts(layer).get("layer_axes")
+    if isinstance(stated, Sequence) and {*stated} <= {*range(layer.ndim)}:
+        return ImageAxes(tuple(stated))
     levels = layer.data if getattr(layer, "multiscale", False) else [layer.data]
     axes = list(range(layer.ndim))
     if channel_axis is not None:
@@ -234,24 +239,27 @@ def _values(layer: Layer, axes: ImageAxes, time: int | None) -> tuple[Any, tuple
     elif axes.channel is not None:
         order.insert(0, axes.channel)
         names = tuple(f"channel {n + 1}" for n in range(data.shape[axes.channel]))
-    if axes.time is not None:
-        n_times = data.shape[axes.time]
-        if time is None or not 0 <= time < n_times:
-            raise VolumeError(
-                f"The layer '{layer.name}' has {n_times} time points; "
-                f"choose one (0 to {n_times - 1})."
-            )
-        index: list[Any] = [slice(None)] * data.ndim
-        index[axes.time] = slice(time, time + 1)
-        data = data[tuple(index)]
-        data = data.transpose([axes.time, *order])[0]
-    else:
-        data = data.transpose(order)
+    index: list[Any] = [slice(None)] * data.ndim
+    for axis in range(layer.ndim):
+        if axis == axes.time:
+            index[axis] = _time_index(layer, time, data.shape[axis])
+        elif axis not in order:
+            index[axis] = slice(0, 1)  # what we derived is repeated along such an axis
+    others = [axis for axis in range(data.ndim) if axis not in order]
+    data = data[tuple(index)].transpose([*others, *order])[(0,) * len(others)]
     if len(axes.spatial) == 2:
         data = data[..., None, :, :]
     if isinstance(data, np.ndarray) and not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     return data, names
+
+
+def _time_index(layer: Layer, time: int | None, n_times: int) -> slice:
+    if time is None or not 0 <= time < n_times:
+        raise VolumeError(
+            f"The layer '{layer.name}' has {n_times} time points; choose one (0 to {n_times - 1})."
+        )
+    return slice(time, time + 1)
 
 
 def layer_grid(layer: Layer, axes: ImageAxes) -> Grid:
@@ -408,23 +416,25 @@ def mask_to_layer(
     *,
     axes: ImageAxes | None = None,
 ) -> LayerData:
-    """Return a mask or seeds (z, y, x) as a uint8 labels layer that lies where `like` lies.
+    """Return a mask or seeds (z, y, x) as a labels layer that lies where `like` lies.
 
-    The voxels are a copy, for people to paint on. The other parameters are those of
-    `heatmap_to_layer`.
+    The voxels are a copy, for people to paint on: uint8, or more where there are over 255 labels.
+    The other parameters are those of `heatmap_to_layer`.
 
     Raises
     ------
     MaskError
-        Where the labels are no integers from 0 to 255.
+        Where the labels are no whole numbers, or negative.
     VolumeError
         Where the mask does not fit the layer.
     """
-    numbers = mask.dtype.kind in "ui" and 0 <= mask.min() <= mask.max() <= 255
-    if mask.dtype.kind != "b" and not numbers:
-        raise MaskError("Labels are whole numbers from 0 to 255; number the classes anew from 1.")
+    if mask.dtype.kind not in "bui" or not 0 <= int(mask.min()) <= int(mask.max()) < 1 << 32:
+        raise MaskError(
+            "Labels are whole numbers from 0 to 4294967295; number the classes anew from 1."
+        )
+    dtype = np.min_scalar_type(int(mask.max()))
     facts = dict(metadata) if metadata is not None else layer_provenance(None, like, kind="mask")
-    data, place = _placed(mask.astype(np.uint8), like, axes)
+    data, place = _placed(mask.astype(dtype), like, axes)
     facts["layer_axes"] = place.pop("layer_axes")
     attributes = {"name": name, "metadata": {**_inherited(like), FACTS: facts}, **place}
     return data, attributes, "labels"
@@ -452,14 +462,13 @@ def layer_provenance(
     **facts
         Whatever else is worth keeping.
     """
-    made = dict(heatmap.provenance) if heatmap is not None else stamp()
+    made = {**(heatmap.provenance if heatmap is not None else stamp()), **facts}
     made.setdefault("time", stamp()["time"])
     model = made.get("model")
     stated: dict[str, Any] = {
         **made,
-        **facts,
         "kind": kind,
-        "version": version("napari-cam"),
+        "version": made.get("version") or version("napari-cam"),
         "model_sha256": model.get("sha256") if isinstance(model, Mapping) else None,
         "target_layers": [made["layer"]] if "layer" in made else [],
         "normalisation": {"normalize": made.get("normalize"), "scale": made.get("scale")},
@@ -489,8 +498,8 @@ def layer_to_heatmap(layer: Layer, axes: ImageAxes | None = None) -> Heatmap:
         raise VolumeError(
             f"The layer '{layer.name}' is no heatmap that napari-cam made; choose one that is."
         )
-    axes = axes or _map_axes(layer)
-    values, _ = _values(layer, axes, 0)
+    axes = axes or image_axes(layer)
+    values, _ = _values(layer, axes, None)
     try:
         return heatmap_of_facts(np.asarray(values, np.float32), layer_grid(layer, axes), facts)
     except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -559,16 +568,6 @@ def _stated_grid(facts: Mapping[str, Any]) -> Grid | None:
 
 def _inherited(like: Layer) -> dict[str, Any]:
     return {key: value for key, value in like.metadata.items() if key != FACTS}
-
-
-def _map_axes(layer: Layer) -> ImageAxes:
-    """Return the axes of a layer of ours: the spatial ones of the image it was made from."""
-    spatial = _facts(layer).get("layer_axes")
-    if not isinstance(spatial, Sequence) or not {*spatial} <= {*range(layer.ndim)}:
-        return image_axes(layer)
-    others = [axis for axis in range(layer.ndim) if axis not in spatial]
-    # Values are repeated along another axis, so that its first entry stands for all.
-    return ImageAxes(tuple(spatial), time=others[0] if others else None)
 
 
 def _placed(

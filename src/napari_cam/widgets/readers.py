@@ -1,0 +1,193 @@
+"""File > Open and drag-and-drop: image files as layers in the patient's world.
+
+napari asks `get_reader` about every file it opens, so this module loads nothing heavy by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_cam.errors import NapariCamError, VolumeError
+
+if TYPE_CHECKING:
+    from napari_cam.volumes.volume import Volume
+    from napari_cam.widgets.layer_format import LayerData
+
+NO_LAYERS: list[Any] = [(None,)]
+"""What npe2 takes for: read, but there is nothing to show."""
+
+_EXTENSIONS = (
+    ".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz", ".dcm", ".dicom", ".ima",
+    ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy",
+)  # fmt: skip
+_LABEL_KINDS = ("labels", "mask", "seeds", "truth")
+# So many files of a folder are looked at before it is taken for one without DICOM.
+_LOOKED_AT = 200
+
+Reader = Callable[[Any], "list[LayerData]"]
+
+
+def get_reader(path: str | Sequence[str]) -> Reader | None:
+    """Return the reader of an image file or a DICOM folder, None where it is no business of ours.
+
+    Judged by the name, and for folders by the first bytes of their files.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        if len(path) != 1:
+            return None  # a stack of files: each has a place of its own
+        path = path[0]
+    if os.path.isdir(path):
+        return read_layers if holds_dicom(Path(path)) else None
+    return read_layers if str(path).lower().endswith(_EXTENSIONS) else None
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Whether a folder holds a DICOM file, told by its magic bytes and not by names."""
+    looked_at = 0
+    for parent, _, names in os.walk(folder):
+        for name in sorted(names):
+            if looked_at == _LOOKED_AT:
+                return False
+            looked_at += 1
+            try:
+                with open(os.path.join(parent, name), "rb") as file:
+                    if file.read(132)[128:] == b"DICM":
+                        return True
+            except OSError:
+                continue
+    return False
+
+
+def read_layers(path: str | Sequence[str]) -> list[LayerData]:
+    """Read an image as layers; what went wrong, or had to be decided, is shown as a notification.
+
+    Heatmaps and masks that this plugin saved come back as what they were, told by the record
+    beside them.
+    """
+    from napari.utils.notifications import show_error
+
+    from napari_cam.widgets.orientation_letters import letter_current_viewer
+
+    file = Path(path if isinstance(path, (str, os.PathLike)) else path[0])
+    try:
+        layers = _read(file)
+    except NapariCamError as error:
+        show_error(str(error))
+        return NO_LAYERS
+    letter_current_viewer()
+    return layers
+
+
+def _read(path: Path) -> list[LayerData]:
+    from napari_cam.volumes.reading import read_volume
+    from napari_cam.volumes.times import count_times
+    from napari_cam.widgets.layer_format import time_series_to_layer, volume_to_layers
+
+    name = layer_name(path)
+    facts = _record(path)
+    if facts is not None and isinstance(facts.get("map"), dict):
+        return [_heatmap(path, name)]
+    n_times = count_times(path)
+    if n_times > 1:
+        first = read_volume(path, axis4="time", time=0)
+        _tell(first, name)
+        return [time_series_to_layer(_time_points(path, first, n_times), first, name)]
+    volume = read_volume(path)
+    _tell(volume, name)
+    if facts is not None and facts.get("kind") in _LABEL_KINDS and volume.values.dtype.kind in "ui":
+        return [_labels(volume, name, facts)]
+    return volume_to_layers(volume, name)
+
+
+def layer_name(path: Path) -> str:
+    """Return the name of a file's layer: that of the file, without its ending."""
+    from napari_cam.files import suffixes
+
+    ending = "" if path.is_dir() else suffixes(path)
+    return path.name[: len(path.name) - len(ending)] or path.name
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """Return the record (JSON) beside a file that this project wrote, None where there is none."""
+    from napari_cam.files import sidecar_path
+
+    if path.is_dir():
+        return None
+    try:
+        facts = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return facts if isinstance(facts, dict) and "kind" in facts else None
+
+
+def _heatmap(path: Path, name: str) -> LayerData:
+    from napari.layers import Layer
+
+    from napari_cam.volumes.heatmap_files import read_heatmap
+    from napari_cam.widgets.layer_format import heatmap_to_layer, volume_to_layer
+
+    heatmap, volume = read_heatmap(path)
+    _tell(volume, name)
+    return heatmap_to_layer(heatmap, Layer.create(*volume_to_layer(volume, name)), name)
+
+
+def _labels(volume: Volume, name: str, facts: dict[str, Any]) -> LayerData:
+    from napari.layers import Layer
+
+    from napari_cam.widgets.layer_format import layer_provenance, mask_to_layer, volume_to_layer
+
+    like = Layer.create(*volume_to_layer(volume, name))
+    kept = {key: value for key, value in facts.items() if key not in ("kind", "threshold")}
+    made = layer_provenance(None, like, facts["kind"], facts.get("threshold"), **kept)
+    return mask_to_layer(volume.values, like, name, made)
+
+
+def _time_points(path: Path, first: Volume, n_times: int) -> Any:
+    """Return (t, z, y, x): loaded where the file is compressed, else read when looked at."""
+    import dask.array
+    import numpy as np
+    from dask.delayed import delayed
+
+    from napari_cam.volumes.reading import read_volume
+
+    colours = first.values.ndim == 4
+    with path.open("rb") as file:
+        gzipped = file.read(2) == b"\x1f\x8b"
+    if gzipped and not colours:
+        # One pass: each point would be unpacked from the file's beginning.
+        return read_volume(path, axis4="channels").values
+    if colours:
+        raise VolumeError(
+            f"{path} holds several channels over time, which is more than a layer shows here; "
+            "save one time point, or open it with napari's own reader."
+        )
+
+    def point(time: int) -> Any:
+        return np.asarray(read_volume(path, axis4="time", time=time).values)
+
+    shape, dtype = first.values.shape, first.values.dtype
+    points = [
+        dask.array.from_delayed(delayed(point)(time), shape=shape, dtype=dtype)
+        for time in range(n_times)
+    ]
+    return dask.array.stack(points)
+
+
+def _tell(volume: Volume, name: str) -> None:
+    """Show what reading had to decide, and that an oblique volume is shown upright."""
+    from napari.utils.notifications import show_info, show_warning
+
+    from napari_cam.widgets.world import oblique_degrees
+
+    if volume.notes:
+        show_info(f"{name}: {' '.join(volume.notes)}")
+    degrees = oblique_degrees(volume.grid) if volume.orientation else 0.0
+    if degrees:
+        show_warning(
+            f"{name} was acquired {degrees:.1f} degrees oblique; it is shown upright about its "
+            "centre, and saved where it truly lies."
+        )
