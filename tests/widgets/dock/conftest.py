@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-# Before the first import of napari: its fixtures reset the preferences, which must not be those of
-# the person who runs the tests.
-os.environ.setdefault("NAPARI_CONFIG", os.path.join(tempfile.mkdtemp(), "settings.yaml"))
 
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,9 @@ class CamDock(QWidget):
         self._lay_out()
         self._wire_steps()
         self._wire_viewer()
+        # Closing the whole window destroys the dock without taking it out first.
+        myself = weakref.ref(self)
+        self.destroyed.connect(lambda: _shut(myself()))
         self._on_made()
         self.follow_layers()
         self._load(SAMPLE, None)
@@ -437,3 +441,8 @@ class CamDock(QWidget):
             clipboard.setText(as_text(item, kind))
             what = "script" if kind == "python" else "command lines"
             self.save.show_done(f"The {what} that make this again are on the clipboard.")
+
+
+def _shut(dock: CamDock | None) -> None:
+    if dock is not None:
+        dock.shut()
