@@ -52,7 +52,7 @@ class Found:
 
 
 _lock = threading.Lock()
-_readers: list[tuple[bool, int]] = []
+_before: list[tuple[bool, int]] = []  # pydicom's settings before the first of several readers
 
 
 @contextmanager
@@ -61,22 +61,19 @@ def quiet() -> Iterator[None]:
 
     Its settings hold for the whole process: the last of several readers puts them back.
     """
-    logger = logging.getLogger("pydicom")
+    logger, settings = logging.getLogger("pydicom"), config.settings
     with _lock:
-        before = (
-            _readers[0] if _readers else (logger.disabled, config.settings.reading_validation_mode)
-        )
-        _readers.append(before)
-        logger.disabled = True
-        config.settings.reading_validation_mode = config.IGNORE
+        _before.append((logger.propagate, settings.reading_validation_mode))
+        logger.propagate = False
+        settings.reading_validation_mode = config.IGNORE
     try:
         yield
     finally:
         with _lock:
-            logger_disabled, mode = _readers.pop()
-            if not _readers:
-                logger.disabled = logger_disabled
-                config.settings.reading_validation_mode = mode
+            first = _before[0]
+            _before.pop()
+            if not _before:
+                logger.propagate, settings.reading_validation_mode = first
 
 
 def find_images(path: Path) -> Found:

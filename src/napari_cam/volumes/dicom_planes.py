@@ -218,10 +218,10 @@ def _ultrasound_spacing(lookup: Lookup) -> tuple[float, float] | None:
         return None
     region = Lookup(None, None, regions[0])
     units = [region.get(f"PhysicalUnits{axis}Direction") for axis in "YX"]
-    sizes = [region.numbers(f"PhysicalDelta{axis}", 1) or (0.0,) for axis in "YX"]
-    if units != [3, 3] or not all(size[0] for size in sizes):
+    rows, columns = (region.numbers(f"PhysicalDelta{axis}", 1) for axis in "YX")
+    if units != [3, 3] or not rows or not columns or 0 in (rows[0], columns[0]):
         return None
-    return 10 * abs(sizes[0][0]), 10 * abs(sizes[1][0])
+    return 10 * abs(rows[0]), 10 * abs(columns[0])
 
 
 def _step(lookup: Lookup) -> float | None:
