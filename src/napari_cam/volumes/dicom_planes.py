@@ -219,7 +219,7 @@ def _ultrasound_spacing(lookup: Lookup) -> tuple[float, float] | None:
     region = Lookup(None, None, regions[0])
     units = [region.get(f"PhysicalUnits{axis}Direction") for axis in "YX"]
     rows, columns = (region.numbers(f"PhysicalDelta{axis}", 1) for axis in "YX")
-    if units != [3, 3] or not rows or not columns or 0 in (rows[0], columns[0]):
+    if units != [3, 3] or rows is None or columns is None or 0 in (*rows, *columns):
         return None
     return 10 * abs(rows[0]), 10 * abs(columns[0])
 
