@@ -59,14 +59,14 @@ def letters_2d(axes: Sequence[str], orientation: Orientation) -> dict[Edge, str]
         Of napari's camera: depth ("towards", "away"), rows ("down", "up"), columns ("right",
         "left").
     """
-    rows, columns = axes
-    down, right = orientation[1] == "down", orientation[2] == "right"
-    ends = {True: lambda axis: axis, False: lambda axis: _OPPOSITE.get(axis, "")}
+    (rows, columns), (_, vertical, horizontal) = axes, orientation
+    far_row, far_column = _OPPOSITE.get(rows, ""), _OPPOSITE.get(columns, "")
+    down, right = vertical == "down", horizontal == "right"
     return {
-        "bottom": ends[down](rows),
-        "top": ends[not down](rows),
-        "right": ends[right](columns),
-        "left": ends[not right](columns),
+        "bottom": rows if down else far_row,
+        "top": far_row if down else rows,
+        "right": columns if right else far_column,
+        "left": far_column if right else columns,
     }
 
 
