@@ -208,3 +208,12 @@ def test_unknown_method_is_named(wrong, sentence):
 def test_unknown_relu_is_named():
     with pytest.raises(MethodError, match="relu is one of 'sum', 'none', not 'per_channel'"):
         GradCAM(relu="per_channel")
+
+
+def test_eigen_of_an_image_that_is_no_number_leaves_the_others():
+    maps = torch.rand(3, 6, 4, 5, generator=torch.Generator().manual_seed(0))
+    broken = maps.clone()
+    broken[1, 0, 2, 3], broken[2, 1, 0, 0] = torch.nan, torch.inf
+    found = principal_projection(broken)
+    torch.testing.assert_close(found[0], principal_projection(maps)[0])
+    assert found[1:].isnan().all()

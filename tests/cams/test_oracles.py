@@ -7,11 +7,18 @@ import pytest
 import torch
 from torch import nn
 
+import napari_cam as nc
 from napari_cam.cams.keys import Fused, MapKey
 from napari_cam.cams.methods import METHODS
 from napari_cam.cams.raw import raw_cams
 from napari_cam.cams.targets import ClassScore
-from napari_cam.errors import LayerError, LookupFailed, MethodError
+from napari_cam.errors import (
+    LayerError,
+    LookupFailed,
+    MethodError,
+    ModelError,
+    PreparationError,
+)
 from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, image, seeded
 
 GRADIENT_FAMILY = [name for name in METHODS if name != "cam"]
@@ -261,3 +268,44 @@ def test_lookup_by_string():
     assert "scorecam" not in maps
     with pytest.raises(LookupFailed, match="'7' names no map"):
         maps[7]
+
+
+def test_names_with_slashes_are_found():
+    net = nc.wrap_model(seeded(MlpNet()), ["in/out", "in", "b"], in_channels=2)
+    maps = raw_cams(net, image(), "gradcam", ["in/out", "in"], "relu2")
+    for key, value in maps.items():
+        assert maps[str(key)] is value
+        assert maps[key.target.label] is value
+    assert ["gradcam"] not in maps
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_network_in_its_own_precision(dtype):
+    net, x = seeded(MlpNet()).to(dtype), image()
+    maps = raw_cams(net, x, "hirescam", 1)
+    exact = raw_cams(seeded(MlpNet()).double(), x.double(), "hirescam", 1)["hirescam"]
+    tolerance = 1e-10 if dtype == torch.float64 else 0.05 * float(exact.abs().max())
+    torch.testing.assert_close(maps["hirescam"].double(), exact, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("model", "batch", "layers", "error", "sentence"),
+    [
+        ("net", image(), None, ModelError, "A str is no network"),
+        (MlpNet(), None, None, PreparationError, "not a NoneType"),
+        (MlpNet(), image().numpy(), None, PreparationError, "A batch is a torch tensor"),
+        (MlpNet(), image()[0], None, PreparationError, r"Tensor of shape \(2, 10, 12\)"),
+        (MlpNet(), image()[:0], None, PreparationError, r"shape \(0, 2, 10, 12\)"),
+        (MlpNet(), image(), 3, LayerError, "'3' does not name a layer"),
+        (MlpNet(), image(), ["relu1", None], LayerError, "'None' does not name a layer"),
+    ],
+)
+def test_what_makes_no_sense_is_a_sentence(model, batch, layers, error, sentence):
+    with pytest.raises(error, match=sentence):
+        raw_cams(model, batch, "gradcam", 0, layers)
+
+
+@pytest.mark.parametrize("methods", [None, 3, MlpNet])
+def test_what_is_no_method_is_a_sentence(methods):
+    with pytest.raises(MethodError, match="There is no method"):
+        raw_cams(MlpNet(), image(), methods, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -72,3 +73,18 @@ def test_without_names():
         ClassScore(1, "softmax")
     with pytest.raises(TargetError, match="is it a classifier"):
         ClassScore(1).read(torch.zeros(2, 3, 4, 5))
+
+
+@pytest.mark.parametrize(
+    "wanted", [np.int64(2), torch.tensor(2), np.array([2]), torch.tensor([2]), (2,), range(2, 3)]
+)
+def test_indices_from_arrays(wanted):
+    (target,) = as_targets(wanted, None)
+    assert target == ClassScore(2)
+    assert type(target.class_id) is int
+
+
+@pytest.mark.parametrize("wanted", [1.0, [[1]], {"a": 1}, np.array([0.5]), b"x", np.bool_(True)])
+def test_what_names_no_class(wanted):
+    with pytest.raises(TargetError, match="by name or index, not"):
+        as_targets(wanted, None)

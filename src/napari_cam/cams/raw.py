@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from napari_cam.cams.method import CamMethod, Evidence
 from napari_cam.cams.methods import AnyMethod, as_methods
 from napari_cam.cams.tap import Tapped, tap, widen
 from napari_cam.cams.targets import AnyTarget, Scored, Target, as_targets
-from napari_cam.errors import LayerError
+from napari_cam.errors import LayerError, ModelError, PreparationError
 from napari_cam.heatmap import Maps
 from napari_cam.models.hooks import LayerRef
 from napari_cam.models.layers import find_pooling
@@ -55,7 +56,7 @@ def raw_cams(
     model
         A loaded or wrapped network, or any module that returns (n, classes).
     batch
-        (n, c, *s) as the network takes it; moved to the network's device.
+        (n, c, *s) as the network takes it; moved to the network's device and precision.
     methods
         Names from :data:`napari_cam.METHODS`, or methods with parameters of their own.
     targets
@@ -75,19 +76,38 @@ def raw_cams(
     ------
     MethodError, TargetError, LayerError
         Where a method, class or layer is unknown or does not fit the network.
+    ModelError, PreparationError
+        Where `model` is no network or `batch` no batch that it takes.
     """
     loaded = model if isinstance(model, LoadedModel) else None
-    module = model.module if isinstance(model, LoadedModel) else model
-    parameter = next(module.parameters(), None)
-    if parameter is not None:
-        batch = batch.to(parameter.device)
+    module: Any = model.module if isinstance(model, LoadedModel) else model
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"A {type(module).__name__} is no network; give a torch.nn.Module.")
+    images = as_input(_checked(batch), module)
     return compute(
         module,
-        batch,
+        images,
         as_methods(methods),
         as_targets(targets, loaded),
-        as_layers(layers, loaded, module, batch),
+        as_layers(layers, loaded, module, images),
     ).maps
+
+
+def _checked(batch: Any) -> Tensor:
+    if isinstance(batch, Tensor) and batch.ndim in (4, 5) and 0 not in batch.shape:
+        return batch
+    kind = type(batch).__name__
+    raise PreparationError(
+        "A batch is a torch tensor (n, c, height, width) or (n, c, depth, height, width), not a "
+        f"{kind} of shape {tuple(getattr(batch, 'shape', ()))}."
+    )
+
+
+def as_input(batch: Tensor, module: nn.Module) -> Tensor:
+    """Return a batch where the network's weights are and in their precision."""
+    weights = (weight for weight in module.parameters() if weight.is_floating_point())
+    weight = next(weights, None)
+    return batch.float() if weight is None else batch.to(weight.device, weight.dtype)
 
 
 def as_layers(
@@ -100,8 +120,8 @@ def as_layers(
     if layers is None:
         default = model.card.default_layer if model is not None else None
         return [LayerRef.parse(default or find_pooling(module, batch).name)]
-    single = isinstance(layers, (str, LayerRef, Fused))
-    wanted: list[AnyLayer] = [layers] if single else list(layers)  # type: ignore[list-item, arg-type]
+    given: Any = layers
+    wanted = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     parsed: list[Layer] = [
         item if isinstance(item, Fused) else LayerRef.parse(item) for item in wanted
     ]
