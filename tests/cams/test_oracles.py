@@ -19,6 +19,7 @@ from napari_cam.errors import (
     ModelError,
     PreparationError,
 )
+from napari_cam.models.hooks import POOLING_INPUT
 from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, image, seeded
 
 GRADIENT_FAMILY = [name for name in METHODS if name != "cam"]
@@ -113,6 +114,44 @@ def test_cam_of_a_network_whose_maps_are_its_class_scores():
 def test_cam_is_refused_where_it_does_not_exist(module, layer):
     with pytest.raises(MethodError, match="needs global average pooling and one linear layer"):
         raw_cams(seeded(module()), image(), "cam", 0, layer)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-4])
+def test_cam_is_refused_where_only_the_bias_agrees(factor):
+    # Both convolutions have as many channels as the head, and its biases outweigh everything.
+    class Twins(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.far = nn.Conv2d(2, 5, 3, padding=1)
+            self.near = nn.Conv2d(5, 5, 3, padding=1)
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.head(torch.relu(self.near(torch.relu(self.far(x)))).mean((2, 3)))
+
+    net, x = seeded(Twins()), image()
+    with torch.no_grad():
+        net.head.weight.mul_(factor)
+        net.head.bias.copy_(torch.tensor([90.0, -70.0, 80.0]))
+    with pytest.raises(MethodError, match="right after 'far'"):
+        raw_cams(net, x, "cam", 1, "far")
+    maps = raw_cams(net, x, ["cam", "gradcam"], 1, POOLING_INPUT)
+    torch.testing.assert_close(maps["cam"] / 120, maps["gradcam"], rtol=1e-4, atol=0)
+
+
+def test_cam_after_sum_pooling_and_of_one_output():
+    class Summed(GapNet):
+        def forward(self, x):
+            maps = self.relu2(self.second(self.relu1(self.first(x))))
+            return maps.sum((2, 3)) @ self.head.weight[:1].T
+
+    net, x = seeded(Summed()), image()
+    net.single = nn.Linear(5, 1, bias=False)
+    net.single.weight = nn.Parameter(net.head.weight[:1].detach().clone())
+    maps = raw_cams(net, x, ["cam", "hirescam"], [0, 1], "relu2")
+    for name in ("class 0", "class 1"):  # sum pooling: all three coincide
+        torch.testing.assert_close(maps[f"cam / {name}"], maps[f"hirescam / {name}"])
+    torch.testing.assert_close(maps["cam / class 0"], -maps["cam / class 1"])
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
