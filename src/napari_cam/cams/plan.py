@@ -25,6 +25,7 @@ from napari_cam.cams.keys import AnyLayer, Layer, MapKey
 from napari_cam.cams.method import CamMethod
 from napari_cam.cams.methods import AnyMethod, as_methods
 from napari_cam.cams.raw import BatchCams, as_input, as_layers, compute
+from napari_cam.cams.tap import widen
 from napari_cam.cams.targets import AnyTarget, Target, as_targets, class_logits
 from napari_cam.errors import DeviceError, ModelError, PreparationError, VolumeError
 from napari_cam.heatmap import Maps
@@ -227,7 +228,7 @@ def as_volume(volume_or_array: Any) -> Volume:
     if isinstance(volume_or_array, Volume):
         return volume_or_array
     if isinstance(volume_or_array, torch.Tensor):
-        volume_or_array = volume_or_array.detach().cpu().numpy()
+        volume_or_array = widen(volume_or_array.detach()).cpu()
     return Volume.from_array(volume_or_array)
 
 

@@ -132,6 +132,8 @@ def wrap_model(
             f"wrap_model takes a torch.nn.Module, not {type(module).__name__}; "
             "read files with load_model."
         )
+    if isinstance(class_names, str):
+        raise ModelError(f"class_names is a list of names, not the word '{class_names}'.")
     inferred = infer_input(module) or (3, 2)
     in_channels = inferred[0] if in_channels is None else in_channels
     if spatial_ndim is None:
