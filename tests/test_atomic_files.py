@@ -113,3 +113,9 @@ def test_sidecar_is_plain_json(tmp_path: Path) -> None:
     written = write_sidecar(tmp_path / "map.nii.gz", {"cut": float("nan"), "shape": (2, 3)})
     assert written == tmp_path / "map.json"
     assert json.loads(written.read_text()) == {"cut": None, "shape": [2, 3]}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "zero\0byte"])
+def test_a_name_that_no_file_can_have_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(WriteError, match="cannot name a file"), writing(tmp_path / name):
+        pass
