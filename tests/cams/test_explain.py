@@ -488,3 +488,26 @@ def test_provenance_tells_the_story_without_the_patient():
     assert "jane" not in str(story).lower()
     assert "jane" not in repr(image).lower()
     assert "jane" not in repr(heatmap).lower()
+
+
+def test_a_slice_without_evidence_does_not_move_the_volumes_scale():
+    cells = [[[2.0, 3, 4], [5, 6, 8]], [[7, 7, 7], [7, 7, 7]], [[3, 4, 5], [6, 7, 20]]]
+    array = np.stack([cell_image(c, 2) for c in cells])
+    wrapped = model(OneChannel(cell=2))
+    heatmap = nc.explain_one(wrapped, array, "hirescam", "bright", "cells", normalize="volume")
+    assert heatmap.valid.tolist() == [True, False, True]
+    np.testing.assert_allclose(heatmap.raw_min, [2 / 6] * 3, rtol=1e-6)  # not the flat slice's 0
+    np.testing.assert_allclose(heatmap.raw_max, [20 / 6] * 3, rtol=1e-6)
+    assert not heatmap.values[1].any()
+
+
+def test_evidence_outside_of_the_foreground_is_none():
+    array = np.stack([cell_image([[1.0, 2, 3], [4, 5, 6]], 2)] * 2)
+    foreground = np.ones(array.shape, bool)
+    foreground[1] = False
+    heatmap = nc.explain_one(
+        model(OneChannel(cell=2)), array, "hirescam", "bright", "cells",
+        normalize="foreground", foreground=foreground,
+    )  # fmt: skip
+    assert heatmap.valid.tolist() == [True, False]
+    assert not heatmap.values[1].any()
