@@ -10,7 +10,7 @@ from torch import nn
 import napari_cam as nc
 from napari_cam.cams.keys import Fused, MapKey
 from napari_cam.cams.methods import METHODS
-from napari_cam.cams.raw import raw_cams
+from napari_cam.cams.raw import fuse, raw_cams
 from napari_cam.cams.targets import ClassScore
 from napari_cam.errors import (
     LayerError,
@@ -19,7 +19,7 @@ from napari_cam.errors import (
     ModelError,
     PreparationError,
 )
-from napari_cam.models.hooks import POOLING_INPUT
+from napari_cam.models.hooks import POOLING_INPUT, LayerRef
 from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, image, seeded
 
 GRADIENT_FAMILY = [name for name in METHODS if name != "cam"]
@@ -265,6 +265,17 @@ def test_fused_options():
     assert mean.max() <= np.tanh(2) + 1e-6
     plain = raw_cams(net, x, "gradcam", 0, Fused(["relu1", "second"], unscaled=["relu1"]))
     assert plain["gradcam"].amax() == 1.0
+
+
+def test_fused_does_not_stretch_a_layers_rounding():
+    one, two = LayerRef("one"), LayerRef("two")
+    negative = -torch.rand(1, 4, 6, generator=torch.Generator().manual_seed(0))
+    negative[0, 1, 2] = 1e-8
+    clear = torch.zeros(1, 4, 6)
+    clear[0, 3, 5] = 2.0
+    fused = fuse({one: negative, two: clear}, Fused([one, two]))
+    assert fused[0, 3, 5] == pytest.approx(np.tanh(2))
+    assert fused.sum() == pytest.approx(np.tanh(2))
 
 
 @pytest.mark.parametrize(

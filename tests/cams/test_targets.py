@@ -64,6 +64,13 @@ def test_classes_that_do_not_exist(wanted, sentence):
         as_targets(wanted, model)
 
 
+def test_a_name_that_two_classes_bear():
+    model = wrap_model(GapNet(), class_names=["crane", "cat", "crane"], in_channels=2)
+    with pytest.raises(TargetError, match=r"2 classes called 'crane'; .* 0 or 2"):
+        as_targets("crane", model)
+    assert as_targets(2, model)[0].label == "crane"
+
+
 def test_without_names():
     with pytest.raises(TargetError, match="classes have no names, so 'damaged' is unknown"):
         as_targets("damaged", None)

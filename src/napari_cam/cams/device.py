@@ -34,11 +34,8 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype | None
 
 
 @contextmanager
-def exact_float32(device: torch.device) -> Iterator[None]:
+def exact_float32() -> Iterator[None]:
     """Compute float32 as float32: TensorFloat-32 would cost the agreement of CPU and GPU."""
-    if device.type != "cuda":
-        yield
-        return
     matmul = torch.get_float32_matmul_precision()
     convolutions = torch.backends.cudnn.allow_tf32
     try:

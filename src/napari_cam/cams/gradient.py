@@ -88,8 +88,8 @@ class GradCAMPlusPlus(CamMethod):
     Attributes
     ----------
     normalize_alpha
-        Divide alpha by its sum over places, as the original authors' release does and the
-        published formula does not.
+        Divide alpha by its sum over the places with positive gradients, as the original authors'
+        release does and the published formula does not.
     """
 
     name: ClassVar[str] = "gradcam++"
@@ -107,7 +107,8 @@ class GradCAMPlusPlus(CamMethod):
         usable = (G != 0) & (denominator > 0)
         alpha = torch.where(usable, 1 / torch.where(usable, denominator, 1.0), 0.0)
         if self.normalize_alpha:
-            total = over_places(alpha.flatten(2).sum(2), alpha)
+            positive = torch.where(G > 0, alpha, 0.0)
+            total = over_places(positive.flatten(2).sum(2), alpha)
             alpha = alpha / torch.where(total > 0, total, 1.0)
         weights = (alpha * G.clamp(min=0)).flatten(2).sum(2)
         return weighted_sum(weights, A)

@@ -14,8 +14,8 @@ Scale = Literal["minmax", "max"]
 NORMALIZE: tuple[Normalize, ...] = ("unit", "volume", "foreground", "none")
 SCALE: tuple[Scale, ...] = ("minmax", "max")
 
-# What is smaller than this share of a raw map's magnitude is rounding.
-_FLAT = 1e-5
+ROUNDING = 1e-5
+"""What is smaller than this share of a raw map's magnitude is rounding."""
 
 
 def check_choices(normalize: str, scale: str) -> None:
@@ -35,7 +35,7 @@ def has_evidence(maps: NDArray[np.float32], rectified: bool) -> NDArray[np.bool_
     flat = maps.reshape(len(maps), -1)
     with np.errstate(invalid="ignore"):
         low, high = flat.min(axis=1), flat.max(axis=1)
-        rounding = _FLAT * np.maximum(np.abs(low), np.abs(high))
+        rounding = ROUNDING * np.maximum(np.abs(low), np.abs(high))
         shown = high - np.maximum(low, 0) if rectified else high - low
         clear = (shown > rounding) & (high > rounding)
         return np.asarray(np.isfinite(flat).all(axis=1) & clear)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from napari_cam.cams.device import (
     choose_device,
     choose_precision,
-    exact_float32,
     is_out_of_memory,
     on_device,
     release_memory,
@@ -140,15 +139,14 @@ class Plan:
         try:
             module = on_device(self.model.module, self.device)
             batch = torch.from_numpy(self.prepared.batch(units)).to(self.device)
-            with exact_float32(self.device):
-                return compute(
-                    module,
-                    as_input(batch, module),
-                    self.methods,
-                    self.targets,
-                    self.layers,
-                    self.autocast,
-                )
+            return compute(
+                module,
+                as_input(batch, module),
+                self.methods,
+                self.targets,
+                self.layers,
+                self.autocast,
+            )
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 return None

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from napari_cam.cams.device import exact_float32
 from napari_cam.cams.head import weights_of_classes
 from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey
 from napari_cam.cams.method import CamMethod, Evidence
 from napari_cam.cams.methods import AnyMethod, as_methods
+from napari_cam.cams.normalize import ROUNDING
 from napari_cam.cams.tap import Tapped, tap, widen
 from napari_cam.cams.targets import AnyTarget, Scored, Target, as_targets
 from napari_cam.errors import LayerError, ModelError, PreparationError
@@ -140,7 +142,7 @@ def compute(
 ) -> BatchCams:
     """Run one forward pass and every formula on it; see :func:`raw_cams`."""
     # The caller may be inside no_grad or inference_mode, and gradients are needed all the same.
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad(), exact_float32():
         tapped = tap(module, batch, _single_layers(layers), autocast)
         return _formulas(module, tapped, methods, targets, layers)
 
@@ -214,9 +216,11 @@ def fuse(maps: dict[LayerRef, Tensor], fused: Fused) -> Tensor:
     finest = max((maps[layer].shape[1:] for layer in fused.layers), key=lambda f: f.numel())
     scaled = []
     for layer in fused.layers:
-        positive = maps[layer].clamp(min=0)
-        peak = positive.flatten(1).amax(1).reshape(-1, *(1,) * len(finest))
-        share = positive / torch.where(peak > 0, peak, 1.0)
+        flat = maps[layer].flatten(1)
+        peak, magnitude = flat.amax(1), flat.abs().amax(1)
+        # A layer whose positive part is rounding says nothing, and must not be stretched to 1.
+        scale = torch.where(peak > ROUNDING * magnitude, peak, torch.inf)
+        share = maps[layer].clamp(min=0) / scale.reshape(-1, *(1,) * len(finest))
         if layer not in fused.unscaled:
             share = torch.tanh(fused.gamma * share)
         scaled.append(enlarge(share, finest))

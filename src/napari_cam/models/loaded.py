@@ -42,11 +42,17 @@ class LoadedModel:
         Raises
         ------
         TargetError
-            Where the network has no such class.
+            Where the network has no such class, or several of that name (ImageNet has two cranes).
         """
         names = self.card.class_names
         if isinstance(name, str) and name in names:
-            return names.index(name)
+            same = [str(index) for index, each in enumerate(names) if each == name]
+            if len(same) > 1:
+                raise TargetError(
+                    f"The network has {len(same)} classes called '{name}'; say which by its index, "
+                    f"{' or '.join(same)}."
+                )
+            return int(same[0])
         try:
             index = int(name)
         except ValueError:
