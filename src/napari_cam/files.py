@@ -31,6 +31,15 @@ def sidecar_path(path: Path) -> Path:
 
 def check_writable(path: Path, overwrite: bool) -> None:
     """Raise a :class:`WriteError` where `path` cannot be, or must not be, written."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass  # said below, or on writing
+    except (OSError, ValueError) as error:  # too long a name, a zero byte in it
+        reason = getattr(error, "strerror", None) or error
+        raise WriteError(
+            f"{str(path)[:200]!r} cannot name a file ({reason}); choose another name."
+        ) from error
     if path.is_dir():
         raise WriteError(f"{path} is a folder; give a file name inside it.")
     if path.exists() and not overwrite:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -28,10 +28,15 @@ class Maps(Mapping[K, V], Generic[K, V]):
 
     def __getitem__(self, key: K | str) -> V:
         """Return the result under `key`, or the only one whose parts a plain string names."""
-        if key in self._items:
-            return self._items[key]
-        wanted = {part.strip() for part in key.split("/")} if isinstance(key, str) else {key}
-        found = [known for known in self._items if wanted <= set(parts_of(known))]
+        asked: Any = key
+        if isinstance(asked, Hashable) and asked in self._items:
+            return self._items[asked]
+        found: list[K] = []
+        if isinstance(key, str):
+            # Names of classes may hold slashes themselves.
+            found = [known for known in self._items if key in (label_of(known), *parts_of(known))]
+            wanted = {part.strip() for part in key.split("/")}
+            found = found or [known for known in self._items if wanted <= set(parts_of(known))]
         if len(found) == 1:
             return self._items[found[0]]
         known = ", ".join(f"'{label_of(item)}'" for item in self._items)

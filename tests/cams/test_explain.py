@@ -111,6 +111,33 @@ def test_flat_and_nan_maps_are_no_evidence():
     assert np.isfinite(heatmap.values).all()
 
 
+def test_rounding_above_a_negative_map_is_no_evidence():
+    array = cell_image([[-1.0, -2, -3], [-4, -5, 1e-7]], 2)[None]
+    explained = nc.explain_one(model(OneChannel(cell=2)), array, "hirescam", "bright", "cells")
+    assert not explained.valid.any()
+    assert not explained.values.any()
+    # The same speck is evidence where nothing outweighs it.
+    alone = nc.explain_one(
+        model(OneChannel(cell=2)), np.maximum(array, 0), "hirescam", "bright", "cells"
+    )
+    assert alone.valid.all()
+
+
+def test_methods_that_cannot_take_nan_leave_the_other_slices():
+    class Broken(MlpNet):
+        def forward(self, x):
+            return super().forward(torch.where(x > 0.999, torch.nan, x))
+
+    array = np.random.default_rng(0).random((2, 5, 10, 12), dtype=np.float32) * 0.9
+    array[0, 3, 0, 0] = 1.0
+    steps = (Slices("acquisition"), Channels("as_is"))
+    broken = model(seeded(Broken()), steps, in_channels=2, class_names=["a", "b", "c"])
+    image = nc.Volume.from_array(array, channel_axis=0)
+    for method in ("eigencam", "eigengradcam"):
+        heatmap = nc.explain_one(broken, image, method, "b", "relu2")
+        assert heatmap.valid.tolist() == [True, True, True, False, True]
+
+
 def test_normalisations_by_hand():
     cells = np.array([[[1.0, 2, 3], [4, 5, 6]], [[10, 20, 30], [40, 50, 60]]])
     array = np.stack([cell_image(c, 2) for c in cells])
@@ -393,6 +420,11 @@ def test_other_runtime_errors_are_sentences():
         ({"scale": "std"}, MethodError, "scale is one of"),
         ({"units": [7]}, PreparationError, "no slice 7; the volume has 7, 0 to 6"),
         ({"units": []}, PreparationError, "No slices are asked for"),
+        ({"units": [1.5]}, PreparationError, "by their numbers, not 1.5"),
+        ({"units": "12"}, PreparationError, "by their numbers, not '1'"),
+        ({"units": np.ones(7, bool)}, PreparationError, "by their numbers, not np.True_"),
+        ({"units": [True]}, PreparationError, "by their numbers, not True"),
+        ({"units": slice(0, 2)}, PreparationError, "by their numbers, not slice"),
         ({"units": 3}, PreparationError, r"for slice 3 write \[3\]"),
         ({"methods": [["gradcam"]]}, MethodError, "no method '"),
     ],
@@ -456,3 +488,26 @@ def test_provenance_tells_the_story_without_the_patient():
     assert "jane" not in str(story).lower()
     assert "jane" not in repr(image).lower()
     assert "jane" not in repr(heatmap).lower()
+
+
+def test_a_slice_without_evidence_does_not_move_the_volumes_scale():
+    cells = [[[2.0, 3, 4], [5, 6, 8]], [[7, 7, 7], [7, 7, 7]], [[3, 4, 5], [6, 7, 20]]]
+    array = np.stack([cell_image(c, 2) for c in cells])
+    wrapped = model(OneChannel(cell=2))
+    heatmap = nc.explain_one(wrapped, array, "hirescam", "bright", "cells", normalize="volume")
+    assert heatmap.valid.tolist() == [True, False, True]
+    np.testing.assert_allclose(heatmap.raw_min, [2 / 6] * 3, rtol=1e-6)  # not the flat slice's 0
+    np.testing.assert_allclose(heatmap.raw_max, [20 / 6] * 3, rtol=1e-6)
+    assert not heatmap.values[1].any()
+
+
+def test_evidence_outside_of_the_foreground_is_none():
+    array = np.stack([cell_image([[1.0, 2, 3], [4, 5, 6]], 2)] * 2)
+    foreground = np.ones(array.shape, bool)
+    foreground[1] = False
+    heatmap = nc.explain_one(
+        model(OneChannel(cell=2)), array, "hirescam", "bright", "cells",
+        normalize="foreground", foreground=foreground,
+    )  # fmt: skip
+    assert heatmap.valid.tolist() == [True, False]
+    assert not heatmap.values[1].any()

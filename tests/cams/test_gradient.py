@@ -170,6 +170,15 @@ def test_plusplus_constant_gradient_closed_form(g):
     torch.testing.assert_close(normalised[0], g * a[0, 0])
 
 
+def test_plusplus_normalises_over_positive_gradients_alone():
+    # sum A = 1: alpha = 1/(2 + G) = 1/3, 1/1.5, 1/2.5 at G = 1, -0.5, 0.5. Over the positive ones
+    # alpha sums to 1/3 + 2/5 = 11/15; w = (1/3 * 1 + 2/5 * 0.5) / (11/15) = 8/11.
+    a = torch.tensor([[[[0.25, 0.25, 0.5]]]])
+    g = torch.tensor([[[[1.0, -0.5, 0.5]]]])
+    found = GradCAMPlusPlus(normalize_alpha=True).raw(Evidence(a, g))
+    torch.testing.assert_close(found, 8 / 11 * a[0])
+
+
 def test_xgrad_gives_a_cancelling_channel_no_weight():
     a = torch.zeros(1, 2, 2, 2)
     a[0, 0] = torch.tensor([[1.0, -1.0], [1e-9, 0.0]])  # sums to rounding
@@ -208,3 +217,12 @@ def test_unknown_method_is_named(wrong, sentence):
 def test_unknown_relu_is_named():
     with pytest.raises(MethodError, match="relu is one of 'sum', 'none', not 'per_channel'"):
         GradCAM(relu="per_channel")
+
+
+def test_eigen_of_an_image_that_is_no_number_leaves_the_others():
+    maps = torch.rand(3, 6, 4, 5, generator=torch.Generator().manual_seed(0))
+    broken = maps.clone()
+    broken[1, 0, 2, 3], broken[2, 1, 0, 0] = torch.nan, torch.inf
+    found = principal_projection(broken)
+    torch.testing.assert_close(found[0], principal_projection(maps)[0])
+    assert found[1:].isnan().all()

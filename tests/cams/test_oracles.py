@@ -7,11 +7,19 @@ import pytest
 import torch
 from torch import nn
 
+import napari_cam as nc
 from napari_cam.cams.keys import Fused, MapKey
 from napari_cam.cams.methods import METHODS
-from napari_cam.cams.raw import raw_cams
+from napari_cam.cams.raw import fuse, raw_cams
 from napari_cam.cams.targets import ClassScore
-from napari_cam.errors import LayerError, LookupFailed, MethodError
+from napari_cam.errors import (
+    LayerError,
+    LookupFailed,
+    MethodError,
+    ModelError,
+    PreparationError,
+)
+from napari_cam.models.hooks import POOLING_INPUT, LayerRef
 from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, image, seeded
 
 GRADIENT_FAMILY = [name for name in METHODS if name != "cam"]
@@ -106,6 +114,44 @@ def test_cam_of_a_network_whose_maps_are_its_class_scores():
 def test_cam_is_refused_where_it_does_not_exist(module, layer):
     with pytest.raises(MethodError, match="needs global average pooling and one linear layer"):
         raw_cams(seeded(module()), image(), "cam", 0, layer)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-4])
+def test_cam_is_refused_where_only_the_bias_agrees(factor):
+    # Both convolutions have as many channels as the head, and its biases outweigh everything.
+    class Twins(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.far = nn.Conv2d(2, 5, 3, padding=1)
+            self.near = nn.Conv2d(5, 5, 3, padding=1)
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.head(torch.relu(self.near(torch.relu(self.far(x)))).mean((2, 3)))
+
+    net, x = seeded(Twins()), image()
+    with torch.no_grad():
+        net.head.weight.mul_(factor)
+        net.head.bias.copy_(torch.tensor([90.0, -70.0, 80.0]))
+    with pytest.raises(MethodError, match="right after 'far'"):
+        raw_cams(net, x, "cam", 1, "far")
+    maps = raw_cams(net, x, ["cam", "gradcam"], 1, POOLING_INPUT)
+    torch.testing.assert_close(maps["cam"] / 120, maps["gradcam"], rtol=1e-4, atol=0)
+
+
+def test_cam_after_sum_pooling_and_of_one_output():
+    class Summed(GapNet):
+        def forward(self, x):
+            maps = self.relu2(self.second(self.relu1(self.first(x))))
+            return maps.sum((2, 3)) @ self.head.weight[:1].T
+
+    net, x = seeded(Summed()), image()
+    net.single = nn.Linear(5, 1, bias=False)
+    net.single.weight = nn.Parameter(net.head.weight[:1].detach().clone())
+    maps = raw_cams(net, x, ["cam", "hirescam"], [0, 1], "relu2")
+    for name in ("class 0", "class 1"):  # sum pooling: all three coincide
+        torch.testing.assert_close(maps[f"cam / {name}"], maps[f"hirescam / {name}"])
+    torch.testing.assert_close(maps["cam / class 0"], -maps["cam / class 1"])
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -221,6 +267,17 @@ def test_fused_options():
     assert plain["gradcam"].amax() == 1.0
 
 
+def test_fused_does_not_stretch_a_layers_rounding():
+    one, two = LayerRef("one"), LayerRef("two")
+    negative = -torch.rand(1, 4, 6, generator=torch.Generator().manual_seed(0))
+    negative[0, 1, 2] = 1e-8
+    clear = torch.zeros(1, 4, 6)
+    clear[0, 3, 5] = 2.0
+    fused = fuse({one: negative, two: clear}, Fused([one, two]))
+    assert fused[0, 3, 5] == pytest.approx(np.tanh(2))
+    assert fused.sum() == pytest.approx(np.tanh(2))
+
+
 @pytest.mark.parametrize(
     ("layers", "options"),
     [
@@ -261,3 +318,44 @@ def test_lookup_by_string():
     assert "scorecam" not in maps
     with pytest.raises(LookupFailed, match="'7' names no map"):
         maps[7]
+
+
+def test_names_with_slashes_are_found():
+    net = nc.wrap_model(seeded(MlpNet()), ["in/out", "in", "b"], in_channels=2)
+    maps = raw_cams(net, image(), "gradcam", ["in/out", "in"], "relu2")
+    for key, value in maps.items():
+        assert maps[str(key)] is value
+        assert maps[key.target.label] is value
+    assert ["gradcam"] not in maps
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_network_in_its_own_precision(dtype):
+    net, x = seeded(MlpNet()).to(dtype), image()
+    maps = raw_cams(net, x, "hirescam", 1)
+    exact = raw_cams(seeded(MlpNet()).double(), x.double(), "hirescam", 1)["hirescam"]
+    tolerance = 1e-10 if dtype == torch.float64 else 0.05 * float(exact.abs().max())
+    torch.testing.assert_close(maps["hirescam"].double(), exact, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("model", "batch", "layers", "error", "sentence"),
+    [
+        ("net", image(), None, ModelError, "A str is no network"),
+        (MlpNet(), None, None, PreparationError, "not a NoneType"),
+        (MlpNet(), image().numpy(), None, PreparationError, "A batch is a torch tensor"),
+        (MlpNet(), image()[0], None, PreparationError, r"Tensor of shape \(2, 10, 12\)"),
+        (MlpNet(), image()[:0], None, PreparationError, r"shape \(0, 2, 10, 12\)"),
+        (MlpNet(), image(), 3, LayerError, "'3' does not name a layer"),
+        (MlpNet(), image(), ["relu1", None], LayerError, "'None' does not name a layer"),
+    ],
+)
+def test_what_makes_no_sense_is_a_sentence(model, batch, layers, error, sentence):
+    with pytest.raises(error, match=sentence):
+        raw_cams(model, batch, "gradcam", 0, layers)
+
+
+@pytest.mark.parametrize("methods", [None, 3, MlpNet])
+def test_what_is_no_method_is_a_sentence(methods):
+    with pytest.raises(MethodError, match="There is no method"):
+        raw_cams(MlpNet(), image(), methods, 0)

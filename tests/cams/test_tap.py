@@ -354,3 +354,28 @@ def test_reference_that_cannot_be_read(text):
 def test_reference_round_trip():
     for text in ("layer4", "layer4.1.relu#2", "encoder[1]", "encoder#1[features]"):
         assert str(LayerRef.parse(text)) == text
+
+
+def test_half_precision_does_not_overflow_on_steep_scores():
+    class Steep(GapNet):
+        def forward(self, x):
+            return 3000 * super().forward(x)
+
+    net, x = seeded(Steep()), image()
+    exact = tap(net, x, [LayerRef("relu2")])
+    mixed = tap(net, x, [LayerRef("relu2")], autocast=torch.float16)
+    g = exact.gradients(exact.output[:, 1])[LayerRef("relu2")]
+    h = mixed.gradients(mixed.output[:, 1])[LayerRef("relu2")]
+    assert torch.isfinite(h).all()
+    torch.testing.assert_close(h, g, rtol=0.02, atol=0.02 * float(g.abs().max()))
+
+
+def test_a_network_that_no_gradient_comes_through_is_named():
+    class InPlace(GapNet):
+        def forward(self, x):
+            maps = torch.sigmoid(self.first(x))
+            maps.mul_(2)  # fine for a forward pass alone; sigmoid's derivative needs its output
+            return self.head(self.pool(self.second(maps)).flatten(1))
+
+    with pytest.raises(ModelError, match=r"No gradients come through .* inplace .* later layer"):
+        raw_cams(seeded(InPlace()), image(), "gradcam", 1, "first")

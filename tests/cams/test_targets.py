@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -63,6 +64,13 @@ def test_classes_that_do_not_exist(wanted, sentence):
         as_targets(wanted, model)
 
 
+def test_a_name_that_two_classes_bear():
+    model = wrap_model(GapNet(), class_names=["crane", "cat", "crane"], in_channels=2)
+    with pytest.raises(TargetError, match=r"2 classes called 'crane'; .* 0 or 2"):
+        as_targets("crane", model)
+    assert as_targets(2, model)[0].label == "crane"
+
+
 def test_without_names():
     with pytest.raises(TargetError, match="classes have no names, so 'damaged' is unknown"):
         as_targets("damaged", None)
@@ -72,3 +80,18 @@ def test_without_names():
         ClassScore(1, "softmax")
     with pytest.raises(TargetError, match="is it a classifier"):
         ClassScore(1).read(torch.zeros(2, 3, 4, 5))
+
+
+@pytest.mark.parametrize(
+    "wanted", [np.int64(2), torch.tensor(2), np.array([2]), torch.tensor([2]), (2,), range(2, 3)]
+)
+def test_indices_from_arrays(wanted):
+    (target,) = as_targets(wanted, None)
+    assert target == ClassScore(2)
+    assert type(target.class_id) is int
+
+
+@pytest.mark.parametrize("wanted", [1.0, [[1]], {"a": 1}, np.array([0.5]), b"x", np.bool_(True)])
+def test_what_names_no_class(wanted):
+    with pytest.raises(TargetError, match="by name or index, not"):
+        as_targets(wanted, None)

@@ -241,3 +241,14 @@ def test_threads_take_turns_to_look():
     assert names == ["relu2"] * 6  # not "relu2#3", as the hooks of another thread would count
     assert all(part.training for part in net.modules())
     assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("shape", [5, "abc", (3,), (2, -1, 4), (2, 10.5, 12), (2, 0, 0), ()])
+def test_what_is_no_input_shape_is_a_sentence(shape):
+    with pytest.raises(ModelError, match="input_shape is"):
+        candidate_layers(GapNet(), shape)
+
+
+def test_what_is_no_network_is_a_sentence():
+    with pytest.raises(ModelError, match="A str is no network"):
+        candidate_layers("resnet18")

@@ -91,3 +91,8 @@ def test_wrapping_changes_nothing() -> None:
 def test_only_modules_are_wrapped() -> None:
     with pytest.raises(ModelError, match="load_model"):
         wrap_model("net.pth")  # type: ignore[arg-type]
+
+
+def test_one_word_is_no_list_of_classes() -> None:
+    with pytest.raises(ModelError, match="a list of names, not the word 'ab'"):
+        wrap_model(_net(), class_names="ab")

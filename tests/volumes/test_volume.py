@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
+import torch
 
 from napari_cam.errors import VolumeError
 from napari_cam.grid import Grid
@@ -90,3 +91,27 @@ def test_identity_and_path_stay_out_of_texts() -> None:
         ARRAY[0], Grid.plain((3, 4, 5)), source=source, identity=Identity("Doe", "1.2.3")
     )
     assert "oe" not in repr(volume.source) + repr(volume.identity)
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "sentence"),
+    [
+        ([[1, 2], [3]], {}, "A list cannot be taken as an image"),
+        (np.ma.masked_array(np.ones((3, 4)), mask=True), {}, "fill it first"),
+        (object(), {}, "not real numbers"),
+        (ARRAY[0, 0], {"spacing": 0.5}, "spacing is 2 numbers in mm, not 0.5"),
+        (ARRAY[0, 0], {"spacing": (1, 2, 3)}, "spacing is 2 numbers in mm"),
+        (ARRAY[0], {"channel_axis": "x"}, "channel_axis 'x' does not exist"),
+        (ARRAY[0], {"channel_axis": 1.5}, "channel_axis 1.5 does not exist"),
+    ],
+)
+def test_what_is_no_image_is_a_sentence(array, options, sentence) -> None:
+    with pytest.raises(VolumeError, match=sentence):
+        Volume.from_array(array, **options)
+
+
+def test_tensors_and_lists_are_arrays() -> None:
+    for array in (torch.tensor([[1.5, 2], [3, 4]]), [[1.5, 2], [3, 4]]):
+        volume = Volume.from_array(array)
+        assert isinstance(volume.values, np.ndarray)
+        assert volume.values.tolist() == [[[1.5, 2.0], [3.0, 4.0]]]

@@ -34,11 +34,8 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype | None
 
 
 @contextmanager
-def exact_float32(device: torch.device) -> Iterator[None]:
+def exact_float32() -> Iterator[None]:
     """Compute float32 as float32: TensorFloat-32 would cost the agreement of CPU and GPU."""
-    if device.type != "cuda":
-        yield
-        return
     matmul = torch.get_float32_matmul_precision()
     convolutions = torch.backends.cudnn.allow_tf32
     try:
@@ -50,7 +47,7 @@ def exact_float32(device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = convolutions
 
 
-Fingerprint = tuple[tuple[int, int], ...]
+Fingerprint = tuple[tuple[int, ...], ...]
 _COPIES: WeakKeyDictionary[nn.Module, dict[torch.device, tuple[Fingerprint, nn.Module]]] = (
     WeakKeyDictionary()
 )
@@ -59,12 +56,14 @@ _COPIES: WeakKeyDictionary[nn.Module, dict[torch.device, tuple[Fingerprint, nn.M
 def on_device(module: nn.Module, device: torch.device) -> nn.Module:
     """Return `module` where it already lives on `device`, else a private copy that does.
 
-    The user's module never moves. The copy is kept and made anew once any weight has changed.
+    The user's module never moves. The copy is kept and made anew once a part was replaced or a
+    weight has changed (but for changes through ``.data``, which torch does not count).
     """
     tensors = [*module.parameters(), *module.buffers()]
     if all(_same_device(tensor.device, device) for tensor in tensors):
         return module
-    fingerprint = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)  # noqa: SLF001
+    parts = tuple(id(part) for part in module.modules())
+    fingerprint = (parts, *((t.data_ptr(), t._version) for t in tensors))  # noqa: SLF001
     copies = _COPIES.setdefault(module, {})
     if device not in copies or copies[device][0] != fingerprint:
         copies.pop(device, None)

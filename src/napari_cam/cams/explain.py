@@ -221,9 +221,10 @@ def _heatmap(
     valid = np.zeros(prepared.n_units, bool)
     if len(units):
         raw = np.concatenate([part.maps[key] for part in parts])
-        rectified = np.maximum(raw, 0) if key.method.relu == "sum" else raw
-        evidence = has_evidence(rectified)
-        on_grid = prepared.on_volume_grid(np.where(_like(evidence, raw), rectified, 0))
+        rectify = key.method.relu == "sum"
+        evidence = has_evidence(raw, rectify)
+        shown = np.where(_like(evidence, raw), np.maximum(raw, 0) if rectify else raw, 0)
+        on_grid = prepared.on_volume_grid(shown)
         seen = np.broadcast_to(prepared.inside, on_grid.shape)
         counted = seen if foreground is None else seen & _per_unit(foreground, plan, units)
         unit_low, unit_high = extremes(on_grid, counted)

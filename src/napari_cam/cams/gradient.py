@@ -88,8 +88,8 @@ class GradCAMPlusPlus(CamMethod):
     Attributes
     ----------
     normalize_alpha
-        Divide alpha by its sum over places, as the original authors' release does and the
-        published formula does not.
+        Divide alpha by its sum over the places with positive gradients, as the original authors'
+        release does and the published formula does not.
     """
 
     name: ClassVar[str] = "gradcam++"
@@ -107,7 +107,8 @@ class GradCAMPlusPlus(CamMethod):
         usable = (G != 0) & (denominator > 0)
         alpha = torch.where(usable, 1 / torch.where(usable, denominator, 1.0), 0.0)
         if self.normalize_alpha:
-            total = over_places(alpha.flatten(2).sum(2), alpha)
+            positive = torch.where(G > 0, alpha, 0.0)
+            total = over_places(positive.flatten(2).sum(2), alpha)
             alpha = alpha / torch.where(total > 0, total, 1.0)
         weights = (alpha * G.clamp(min=0)).flatten(2).sum(2)
         return weighted_sum(weights, A)
@@ -222,6 +223,9 @@ def principal_projection(maps: Tensor) -> Tensor:
     """
     home = maps.cpu() if maps.device.type == "mps" else maps  # MPS has no float64
     matrix = home.flatten(2).transpose(1, 2).double()  # (n, Z, K)
+    # The decomposition refuses what is not finite, and with it all other images of the batch.
+    finite = matrix.isfinite().all(dim=2).all(dim=1)
+    matrix = torch.where(finite[:, None, None], matrix, 0.0)
     # Squares of very small activations must not underflow, and only directions matter here.
     scale = matrix.abs().amax(dim=(1, 2), keepdim=True)
     matrix = matrix / torch.where(scale > 0, scale, 1.0)
@@ -234,4 +238,5 @@ def principal_projection(maps: Tensor) -> Tensor:
         projection = vectors[:, :, -1] * values[:, -1:].clamp(min=0).sqrt()
     agreement = (projection * matrix.mean(2)).sum(1, keepdim=True)
     projection = torch.where(agreement < 0, -projection, projection) * scale[:, :, 0]
+    projection = torch.where(finite[:, None], projection, torch.nan)
     return projection.reshape(maps.shape[0], *maps.shape[2:]).to(maps)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from napari_cam.cams.tap import Tapped, widen
+from napari_cam.cams.targets import class_logits
 from napari_cam.errors import MethodError
 from napari_cam.models.hooks import LayerRef, plain_module
 
-# Agreement between the network's scores and W pool(A) + b that proves W to be its head; mixed
-# precision rounds the scores to about three digits.
+# Agreement between a score's gradient and the weights of a layer that proves it to be the head;
+# mixed precision rounds gradients to about three digits.
 _AGREEMENT = 2e-2
 
 
@@ -19,7 +22,9 @@ def weights_of_classes(
 ) -> Tensor:
     """Return for each image the head's weights (n, k) of its class.
 
-    A single-output head z is binary: class 1 has weights w and class 0 has -w.
+    A single-output head z is binary: class 1 has weights w and class 0 has -w. The head proves
+    itself by the gradient of the class score, which after global pooling is w_k / Z (mean) or w_k
+    (sum) at every place of channel k. Scores would prove less: a bias can outweigh all else.
 
     Raises
     ------
@@ -27,47 +32,37 @@ def weights_of_classes(
         Where the scores are not W pool(A) + b for any linear layer of the network, pool being the
         mean (or sum) over places.
     """
-    activations = widen(tapped.activations[layer].detach())
-    output = tapped.output.detach()
-    weights = _head_weights(plain_module(module), activations, output)
-    if weights is None:
-        raise MethodError(
-            f"CAM needs global average pooling and one linear layer right after '{layer}', which "
-            "this network has not; choose Grad-CAM, which equals CAM where CAM exists."
-        )
-    if output.shape[1] == 1:
-        weights = torch.cat([-weights, weights])
-    return weights[class_index]
+    scores = class_logits(tapped.output).gather(1, class_index[:, None])[:, 0]
+    gradients = tapped.gradients(scores)[layer].flatten(2)
+    slopes = gradients.mean(2)
+    if _agree(gradients, slopes[:, :, None]):
+        places = gradients.shape[2]
+        for matrix in _matrices(plain_module(module), slopes.shape[1], tapped.output):
+            weights = matrix[class_index].to(slopes.dtype)
+            if _agree(slopes * places, weights) or _agree(slopes, weights):
+                return weights
+    raise MethodError(
+        f"CAM needs global average pooling and one linear layer right after '{layer}', which "
+        "this network has not; choose Grad-CAM, which equals CAM where CAM exists."
+    )
 
 
-def _head_weights(module: nn.Module, activations: Tensor, output: Tensor) -> Tensor | None:
-    """Return W (classes, k) of the layer that turns pooled activations into the scores."""
-    pooled = [activations.flatten(2).mean(2), activations.flatten(2).sum(2)]
-    for part in module.modules():
-        linear = _as_matrix(part, activations.shape[1], output.shape[1])
-        if linear is None:
-            continue
-        weight, bias = linear
-        for features in pooled:
-            if _agree(features @ weight.T + bias, output):
-                return weight
-    if activations.shape[1] == output.shape[1] and _agree(pooled[0], output):
-        # The maps are the class scores before averaging: each class weighs its own channel.
-        return torch.eye(output.shape[1], device=output.device, dtype=activations.dtype)
-    return None
+def _matrices(module: nn.Module, channels: int, output: Tensor) -> Iterator[Tensor]:
+    """Yield the weights (classes, k) of every layer that could be the head."""
+    outputs = output.shape[1]
+    found = [
+        widen(part.weight.detach()).flatten(1)
+        for part in module.modules()
+        if isinstance(part, (nn.Linear, nn.Conv2d, nn.Conv3d))
+    ]
+    if channels == outputs:
+        # The maps are the class scores before pooling: each class weighs its own channel.
+        found.append(torch.eye(outputs, device=output.device))
+    for matrix in found:
+        if matrix.shape == (outputs, channels):
+            yield torch.cat([-matrix, matrix]) if outputs == 1 else matrix
 
 
-def _as_matrix(part: nn.Module, channels: int, classes: int) -> tuple[Tensor, Tensor] | None:
-    """Return (W, b) of a linear layer or 1x1 convolution from `channels` to `classes`."""
-    if not isinstance(part, (nn.Linear, nn.Conv2d, nn.Conv3d)):
-        return None
-    weight = widen(part.weight.detach())
-    if weight.shape[:2] != (classes, channels) or weight[0, 0].numel() != 1:
-        return None
-    bias = part.bias.detach() if part.bias is not None else weight.new_zeros(classes)
-    return weight.reshape(classes, channels), widen(bias)
-
-
-def _agree(predicted: Tensor, output: Tensor) -> bool:
-    scale = output.abs().amax().clamp(min=1e-6)
-    return bool(((predicted.to(output.dtype) - output).abs().amax() / scale) < _AGREEMENT)
+def _agree(found: Tensor, expected: Tensor) -> bool:
+    difference = (found - expected).flatten(1).abs().amax(1)
+    return bool((difference <= _AGREEMENT * expected.flatten(1).abs().amax(1)).all())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -49,7 +49,8 @@ def as_methods(methods: AnyMethod | Sequence[AnyMethod]) -> list[CamMethod]:
     MethodError
         Where a name is unknown, or none is given.
     """
-    wanted = [methods] if isinstance(methods, (str, CamMethod)) else list(methods)
+    given: Any = methods
+    wanted = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     if not wanted:
         raise MethodError(f"No method is given; choose among {', '.join(METHODS)}.")
     return list(dict.fromkeys(_as_method(item) for item in wanted))

@@ -14,8 +14,8 @@ Scale = Literal["minmax", "max"]
 NORMALIZE: tuple[Normalize, ...] = ("unit", "volume", "foreground", "none")
 SCALE: tuple[Scale, ...] = ("minmax", "max")
 
-# A map whose range is this share of its magnitude is flat: what varies is rounding.
-_FLAT = 1e-5
+ROUNDING = 1e-5
+"""What is smaller than this share of a raw map's magnitude is rounding."""
 
 
 def check_choices(normalize: str, scale: str) -> None:
@@ -26,14 +26,19 @@ def check_choices(normalize: str, scale: str) -> None:
         raise MethodError(f"scale is one of {', '.join(SCALE)}, not '{scale}'.")
 
 
-def has_evidence(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return for each map (n, *f) whether it says anything: not flat, not all negative, no NaN."""
+def has_evidence(maps: NDArray[np.float32], rectified: bool) -> NDArray[np.bool_]:
+    """Return for each raw map (n, *f) whether it says anything: not flat, all negative or NaN.
+
+    Both are judged against the magnitude of the raw map, also where only its positive part is
+    shown (`rectified`): a negative map with a speck of rounding above zero is negative.
+    """
     flat = maps.reshape(len(maps), -1)
-    low, high = flat.min(axis=1), flat.max(axis=1)
     with np.errstate(invalid="ignore"):
-        magnitude = np.maximum(np.abs(low), np.abs(high))
-        varies = (high - low) > _FLAT * magnitude
-        return np.asarray(np.isfinite(flat).all(axis=1) & varies & (high > 0))
+        low, high = flat.min(axis=1), flat.max(axis=1)
+        rounding = ROUNDING * np.maximum(np.abs(low), np.abs(high))
+        shown = high - np.maximum(low, 0) if rectified else high - low
+        clear = (shown > rounding) & (high > rounding)
+        return np.asarray(np.isfinite(flat).all(axis=1) & clear)
 
 
 def extremes(

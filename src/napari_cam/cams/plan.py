@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from napari_cam.cams.device import (
     choose_device,
     choose_precision,
-    exact_float32,
     is_out_of_memory,
     on_device,
     release_memory,
@@ -23,7 +23,8 @@ from napari_cam.cams.device import (
 from napari_cam.cams.keys import AnyLayer, Layer, MapKey
 from napari_cam.cams.method import CamMethod
 from napari_cam.cams.methods import AnyMethod, as_methods
-from napari_cam.cams.raw import BatchCams, as_layers, compute
+from napari_cam.cams.raw import BatchCams, as_input, as_layers, compute
+from napari_cam.cams.tap import widen
 from napari_cam.cams.targets import AnyTarget, Target, as_targets, class_logits
 from napari_cam.errors import DeviceError, ModelError, PreparationError, VolumeError
 from napari_cam.heatmap import Maps
@@ -136,16 +137,16 @@ class Plan:
     def _try(self, units: tuple[int, ...]) -> BatchCams | None:
         """Return the maps of `units`, None where memory ran out."""
         try:
+            module = on_device(self.model.module, self.device)
             batch = torch.from_numpy(self.prepared.batch(units)).to(self.device)
-            with exact_float32(self.device):
-                return compute(
-                    on_device(self.model.module, self.device),
-                    batch,
-                    self.methods,
-                    self.targets,
-                    self.layers,
-                    self.autocast,
-                )
+            return compute(
+                module,
+                as_input(batch, module),
+                self.methods,
+                self.targets,
+                self.layers,
+                self.autocast,
+            )
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 return None
@@ -192,8 +193,7 @@ def plan_explanation(
     wanted = _order(units, first, prepared.n_units)
     if layers is None and model.card.default_layer is None:
         example = torch.from_numpy(prepared.batch(wanted[:1]))
-        home = next(model.module.parameters(), torch.zeros(0)).device
-        chosen_layers = as_layers(None, model, model.module, example.to(home))
+        chosen_layers = as_layers(None, model, model.module, as_input(example, model.module))
     else:
         chosen_layers = as_layers(layers, model, model.module, torch.zeros(0))
     return Plan(
@@ -226,19 +226,23 @@ def as_volume(volume_or_array: Any) -> Volume:
     if isinstance(volume_or_array, Volume):
         return volume_or_array
     if isinstance(volume_or_array, torch.Tensor):
-        volume_or_array = volume_or_array.detach().cpu().numpy()
+        volume_or_array = widen(volume_or_array.detach()).cpu()
     return Volume.from_array(volume_or_array)
 
 
-def _order(units: Any, first: int | None, n_units: int) -> tuple[int, ...]:
+def _order(units: Any, first: Any, n_units: int) -> tuple[int, ...]:
     """Return the units to explain, the asked-for one in front."""
     if isinstance(units, Integral):
         raise PreparationError(
             f"units is a list of slice numbers; for slice {units} write [{units}]."
         )
-    wanted = list(range(n_units)) if units is None else [int(unit) for unit in units]
+    given = range(n_units) if units is None else units
+    wanted = list(given) if isinstance(given, Iterable) else [given]
     for unit in [*wanted, *([] if first is None else [first])]:
-        if not 0 <= unit < n_units:
+        if isinstance(unit, bool) or not isinstance(unit, SupportsIndex):
+            # A mask of slices would pass for slices 0 and 1.
+            raise PreparationError(f"Slices are given by their numbers, not {unit!r}.")
+        if not 0 <= index(unit) < n_units:
             raise PreparationError(
                 f"There is no slice {unit}; the volume has {n_units}, 0 to {n_units - 1}."
             )
@@ -246,12 +250,13 @@ def _order(units: Any, first: int | None, n_units: int) -> tuple[int, ...]:
         raise PreparationError("No slices are asked for; name at least one.")
     if first is not None:
         wanted = [first, *(unit for unit in wanted if unit != first)]
-    return tuple(dict.fromkeys(wanted))
+    return tuple(dict.fromkeys(map(index, wanted)))
 
 
-def _batch_size(batch_size: int | str, device: torch.device, spatial_ndim: int) -> int:
+def _batch_size(batch_size: Any, device: torch.device, spatial_ndim: int) -> int:
     if batch_size == "auto":
         return _AUTO_BATCH.get((device.type, spatial_ndim), 1 if spatial_ndim == 3 else 8)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+    number = isinstance(batch_size, SupportsIndex) and not isinstance(batch_size, bool)
+    if not number or index(batch_size) < 1:
         raise DeviceError(f"batch_size is 'auto' or a positive integer, not {batch_size!r}.")
-    return batch_size
+    return index(batch_size)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from napari_cam.cams.device import exact_float32
 from napari_cam.cams.head import weights_of_classes
 from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey
 from napari_cam.cams.method import CamMethod, Evidence
 from napari_cam.cams.methods import AnyMethod, as_methods
+from napari_cam.cams.normalize import ROUNDING
 from napari_cam.cams.tap import Tapped, tap, widen
 from napari_cam.cams.targets import AnyTarget, Scored, Target, as_targets
-from napari_cam.errors import LayerError
+from napari_cam.errors import LayerError, ModelError, PreparationError
 from napari_cam.heatmap import Maps
 from napari_cam.models.hooks import LayerRef
 from napari_cam.models.layers import find_pooling
@@ -55,7 +58,7 @@ def raw_cams(
     model
         A loaded or wrapped network, or any module that returns (n, classes).
     batch
-        (n, c, *s) as the network takes it; moved to the network's device.
+        (n, c, *s) as the network takes it; moved to the network's device and precision.
     methods
         Names from :data:`napari_cam.METHODS`, or methods with parameters of their own.
     targets
@@ -75,19 +78,38 @@ def raw_cams(
     ------
     MethodError, TargetError, LayerError
         Where a method, class or layer is unknown or does not fit the network.
+    ModelError, PreparationError
+        Where `model` is no network or `batch` no batch that it takes.
     """
     loaded = model if isinstance(model, LoadedModel) else None
-    module = model.module if isinstance(model, LoadedModel) else model
-    parameter = next(module.parameters(), None)
-    if parameter is not None:
-        batch = batch.to(parameter.device)
+    module: Any = model.module if isinstance(model, LoadedModel) else model
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"A {type(module).__name__} is no network; give a torch.nn.Module.")
+    images = as_input(_checked(batch), module)
     return compute(
         module,
-        batch,
+        images,
         as_methods(methods),
         as_targets(targets, loaded),
-        as_layers(layers, loaded, module, batch),
+        as_layers(layers, loaded, module, images),
     ).maps
+
+
+def _checked(batch: Any) -> Tensor:
+    if isinstance(batch, Tensor) and batch.ndim in (4, 5) and 0 not in batch.shape:
+        return batch
+    kind = type(batch).__name__
+    raise PreparationError(
+        "A batch is a torch tensor (n, c, height, width) or (n, c, depth, height, width), not a "
+        f"{kind} of shape {tuple(getattr(batch, 'shape', ()))}."
+    )
+
+
+def as_input(batch: Tensor, module: nn.Module) -> Tensor:
+    """Return a batch where the network's weights are and in their precision."""
+    weights = (weight for weight in module.parameters() if weight.is_floating_point())
+    weight = next(weights, None)
+    return batch.float() if weight is None else batch.to(weight.device, weight.dtype)
 
 
 def as_layers(
@@ -100,8 +122,8 @@ def as_layers(
     if layers is None:
         default = model.card.default_layer if model is not None else None
         return [LayerRef.parse(default or find_pooling(module, batch).name)]
-    single = isinstance(layers, (str, LayerRef, Fused))
-    wanted: list[AnyLayer] = [layers] if single else list(layers)  # type: ignore[list-item, arg-type]
+    given: Any = layers
+    wanted = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     parsed: list[Layer] = [
         item if isinstance(item, Fused) else LayerRef.parse(item) for item in wanted
     ]
@@ -120,7 +142,7 @@ def compute(
 ) -> BatchCams:
     """Run one forward pass and every formula on it; see :func:`raw_cams`."""
     # The caller may be inside no_grad or inference_mode, and gradients are needed all the same.
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad(), exact_float32():
         tapped = tap(module, batch, _single_layers(layers), autocast)
         return _formulas(module, tapped, methods, targets, layers)
 
@@ -194,9 +216,11 @@ def fuse(maps: dict[LayerRef, Tensor], fused: Fused) -> Tensor:
     finest = max((maps[layer].shape[1:] for layer in fused.layers), key=lambda f: f.numel())
     scaled = []
     for layer in fused.layers:
-        positive = maps[layer].clamp(min=0)
-        peak = positive.flatten(1).amax(1).reshape(-1, *(1,) * len(finest))
-        share = positive / torch.where(peak > 0, peak, 1.0)
+        flat = maps[layer].flatten(1)
+        peak, magnitude = flat.amax(1), flat.abs().amax(1)
+        # A layer whose positive part is rounding says nothing, and must not be stretched to 1.
+        scale = torch.where(peak > ROUNDING * magnitude, peak, torch.inf)
+        share = maps[layer].clamp(min=0) / scale.reshape(-1, *(1,) * len(finest))
         if layer not in fused.unscaled:
             share = torch.tanh(fused.gamma * share)
         scaled.append(enlarge(share, finest))

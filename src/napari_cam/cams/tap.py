@@ -31,8 +31,9 @@ from napari_cam.models.hooks import (
 )
 from napari_cam.models.layers import find_pooling, logits_of
 
-# Below this a half-precision gradient is flushed to zero; scaling the score lifts it out.
-_HALF_SCALE = 1024.0
+# Half precision flushes small gradients to zero and overflows on large ones. The score is scaled
+# up by the first of these, and by less where that is too much.
+_HALF_SCALES = (2.0**10, 1.0, 2.0**-10)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +67,15 @@ class Tapped:
         layers = list(self.activations)
         tensors = [self.activations[layer] for layer in layers]
         half = any(tensor.dtype == torch.float16 for tensor in tensors)
-        scale = _HALF_SCALE if half else 1.0
         if not scores.requires_grad:
             raise LayerError(
                 f"The score does not depend on layer '{layers[0]}'; "
                 "choose a layer upstream of the network's output."
             )
-        # Images do not mix in eval mode, so the sum's gradient holds every image's own.
-        found = torch.autograd.grad(
-            scores.sum() * scale, tensors, retain_graph=True, allow_unused=True
-        )
+        for scale in _HALF_SCALES if half else (1.0,):
+            found = _differentiate(scores, tensors, scale)
+            if not half or all(g is None or bool(g.isfinite().all()) for g in found):
+                break
         gradients: dict[LayerRef, Tensor] = {}
         for layer, gradient in zip(layers, found, strict=True):
             if gradient is None:
@@ -85,6 +85,21 @@ class Tapped:
                 )
             gradients[layer] = widen(gradient) / scale if half else widen(gradient)
         return gradients
+
+
+def _differentiate(scores: Tensor, tensors: list[Tensor], scale: float) -> list[Tensor | None]:
+    # Images do not mix in eval mode, so the sum's gradient holds every image's own.
+    total = scores.sum() * scale
+    try:
+        return list(torch.autograd.grad(total, tensors, retain_graph=True, allow_unused=True))
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        raise ModelError(
+            "No gradients come through this network "
+            f"({str(error).splitlines()[0].split('; ')[0][:160]}); it may change a tensor in "
+            "place, so name a later layer."
+        ) from error
 
 
 def widen(tensor: Tensor) -> Tensor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from operator import index
+from typing import Any, Literal, Protocol, SupportsIndex, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,6 +34,7 @@ class Scored:
     class_index: Tensor
 
 
+@runtime_checkable
 class Target(Protocol):
     """Network output -> one scalar per image."""
 
@@ -76,8 +79,12 @@ class ClassScore:
     def __post_init__(self) -> None:
         if self.score not in _SCORES:
             raise TargetError(f"The score is one of {', '.join(_SCORES)}, not '{self.score}'.")
-        if isinstance(self.class_id, bool) or not isinstance(self.class_id, (int, str, type(None))):
-            raise TargetError(f"A class is given by name or index, not {self.class_id!r}.")
+        given: Any = self.class_id
+        if given is None or isinstance(given, str):
+            return
+        if isinstance(given, bool) or not isinstance(given, SupportsIndex):
+            raise TargetError(f"A class is given by name or index, not {given!r}.")
+        object.__setattr__(self, "class_id", index(given))  # NumPy's integers too
 
     @property
     def label(self) -> str:
@@ -178,19 +185,18 @@ def as_targets(targets: AnyTarget | Sequence[AnyTarget], model: LoadedModel | No
     TargetError
         Where none is given, or the network has no such class.
     """
-    wanted: list[AnyTarget] = (
-        list(targets)
-        if isinstance(targets, Sequence) and not isinstance(targets, str)
-        else [targets]
-    )
+    given: Any = targets
+    if isinstance(given, (np.ndarray, Tensor)):
+        given = given.tolist()
+    wanted = list(given) if isinstance(given, (list, tuple, range)) else [given]
     if not wanted:
         raise TargetError("No target is given; name a class, or None for the predicted one.")
     return [_as_target(item, model).resolved(model) for item in wanted]
 
 
-def _as_target(item: AnyTarget, model: LoadedModel | None) -> Target:
-    if item is None or isinstance(item, (int, str)):
-        names = model.card.class_names if model is not None else ()
-        predicted = item == "predicted" and "predicted" not in names
-        return ClassScore(None if predicted else item)
-    return item
+def _as_target(item: Any, model: LoadedModel | None) -> Target:
+    if isinstance(item, Target):
+        return item
+    names = model.card.class_names if model is not None else ()
+    predicted = isinstance(item, str) and item == "predicted" and item not in names
+    return ClassScore(None if predicted else item)

@@ -47,11 +47,11 @@ class LayerRef:
     output: str | None = None
 
     @classmethod
-    def parse(cls, text: str | LayerRef) -> LayerRef:
+    def parse(cls, text: Any) -> LayerRef:
         """Read ``layer4``, ``relu#2``, ``encoder[1]`` or ``encoder#1[features]``."""
         if isinstance(text, LayerRef):
             return text
-        match = _REFERENCE.match(text.strip())
+        match = _REFERENCE.match(text.strip()) if isinstance(text, str) else None
         if match is None or not match["module"]:
             raise LayerError(
                 f"'{text}' does not name a layer; write its module name, "

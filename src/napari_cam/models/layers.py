@@ -351,8 +351,11 @@ def candidate_layers(
     NapariCamError
         Where the network cannot run on such an input.
     """
-    module = plain_module(model.module if isinstance(model, LoadedModel) else model)
-    shape = tuple(input_shape) if input_shape else _input_shape(model)
+    network: Any = model.module if isinstance(model, LoadedModel) else model
+    if not isinstance(network, nn.Module):
+        raise ModelError(f"A {type(network).__name__} is no network; give a torch.nn.Module.")
+    module = plain_module(network)
+    shape = _input_shape(model) if input_shape is None else _checked_shape(input_shape)
     parameter = next(module.parameters(), None)
     like = parameter if parameter is not None else torch.zeros(0)
     batch = torch.zeros((1, *shape), device=like.device, dtype=like.dtype)
@@ -374,6 +377,13 @@ def candidate_layers(
     if pooling is not None and pooling.name == POOLING_INPUT:
         rows.append(_pooling_row(trace, pooling, shape[1:], default == POOLING_INPUT))
     return rows
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    lengths = tuple(shape) if isinstance(shape, Sequence) else ()
+    if len(lengths) in (3, 4) and all(type(n) is int and n > 0 for n in lengths):
+        return lengths
+    raise ModelError(f"input_shape is (c, height, width) or (c, depth, h, w), not {shape!r}.")
 
 
 def _input_shape(model: LoadedModel | nn.Module) -> tuple[int, ...]:

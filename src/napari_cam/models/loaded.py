@@ -42,11 +42,17 @@ class LoadedModel:
         Raises
         ------
         TargetError
-            Where the network has no such class.
+            Where the network has no such class, or several of that name (ImageNet has two cranes).
         """
         names = self.card.class_names
         if isinstance(name, str) and name in names:
-            return names.index(name)
+            same = [str(index) for index, each in enumerate(names) if each == name]
+            if len(same) > 1:
+                raise TargetError(
+                    f"The network has {len(same)} classes called '{name}'; say which by its index, "
+                    f"{' or '.join(same)}."
+                )
+            return int(same[0])
         try:
             index = int(name)
         except ValueError:
@@ -132,6 +138,8 @@ def wrap_model(
             f"wrap_model takes a torch.nn.Module, not {type(module).__name__}; "
             "read files with load_model."
         )
+    if isinstance(class_names, str):
+        raise ModelError(f"class_names is a list of names, not the word '{class_names}'.")
     inferred = infer_input(module) or (3, 2)
     in_channels = inferred[0] if in_channels is None else in_channels
     if spatial_ndim is None:

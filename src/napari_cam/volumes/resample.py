@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,19 @@ class AxisMap:
         return (centres >= 0) & (centres <= self.n_to)
 
 
-def linear_weights(places: NDArray[np.float64], n: int) -> NDArray[np.float32]:
+def linear_weights(places: NDArray[np.float64], n: int) -> csr_array:
     """Return the weights (len(places), n) that read an axis of `n` pixels at edge coordinates."""
     index = np.clip(places - 0.5, 0, n - 1)
     low = np.minimum(index.astype(np.int64), max(n - 2, 0))
-    high = np.minimum(low + 1, n - 1)
-    share = index - low
-    weights = np.zeros((len(places), n))
+    share = (index - low).astype(np.float32)
     rows = np.arange(len(places))
-    np.add.at(weights, (rows, low), 1 - share)
-    np.add.at(weights, (rows, high), share)
-    return weights.astype(np.float32)
+    # Where n is 1 both neighbours are the one pixel, and their shares add up.
+    columns = np.concatenate([low, np.minimum(low + 1, n - 1)])
+    values = np.concatenate([1 - share, share])
+    return csr_array((values, (np.tile(rows, 2), columns)), shape=(len(places), n))
 
 
-def resize_weights(n_in: int, n_out: int, antialias: bool = False) -> NDArray[np.float32]:
+def resize_weights(n_in: int, n_out: int, antialias: bool = False) -> csr_array:
     """Return the weights (n_out, n_in) that resize an axis.
 
     With `antialias` a smaller output averages over a triangle as wide as one of its pixels on
@@ -69,18 +69,21 @@ def resize_weights(n_in: int, n_out: int, antialias: bool = False) -> NDArray[np
     distance = np.abs((np.arange(n_in) + 0.5)[None] - centres[:, None]) / step
     triangle = np.clip(1 - distance, 0, None)
     weights = triangle / triangle.sum(axis=1, keepdims=True)
-    return np.asarray(weights, dtype=np.float32)
+    return csr_array(weights.astype(np.float32))
 
 
-def apply_weights(
-    values: NDArray[Any], weights: Sequence[NDArray[np.float32]]
-) -> NDArray[np.float32]:
-    """Apply one weight matrix (out, in) to each of the last ``len(weights)`` axes of `values`."""
+def apply_weights(values: NDArray[Any], weights: Sequence[csr_array]) -> NDArray[np.float32]:
+    """Apply one weight matrix (out, in) to each of the last ``len(weights)`` axes of `values`.
+
+    The matrices are sparse, as a pixel has few neighbours. A dense product would also start BLAS
+    threads, which keep the cores busy for a while after it and so slow the network down.
+    """
     result = np.asarray(values, dtype=np.float32)
     first = result.ndim - len(weights)
     for axis, matrix in enumerate(weights, start=first):
-        moved = np.moveaxis(result, axis, -1) @ matrix.T
-        result = np.moveaxis(moved, -1, axis)
+        moved = np.moveaxis(result, axis, 0)
+        read = matrix @ moved.reshape(moved.shape[0], -1)
+        result = np.moveaxis(read.reshape(-1, *moved.shape[1:]), 0, axis)
     return np.ascontiguousarray(result)
 
 

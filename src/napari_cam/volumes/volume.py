@@ -189,13 +189,13 @@ class Volume:
         VolumeError
             Where the shape or type of the array is no image.
         """
-        if not hasattr(array, "ndim"):
-            array = np.asarray(array)
+        array = _as_array(array)
         check_numeric(array.dtype)
         if channel_axis is not None:
-            if not -array.ndim <= channel_axis < array.ndim:
+            number = isinstance(channel_axis, (int, np.integer))
+            if not number or not -array.ndim <= channel_axis < array.ndim:
                 raise VolumeError(
-                    f"channel_axis {channel_axis} does not exist in an array of shape "
+                    f"channel_axis {channel_axis!r} does not exist in an array of shape "
                     f"{tuple(array.shape)}."
                 )
             order = [channel_axis % array.ndim]
@@ -216,10 +216,28 @@ class Volume:
         if spacing is None:
             grid = Grid.plain(shape)
         else:
-            if len(spacing) != spatial:
-                raise VolumeError(f"spacing needs {spatial} numbers (mm), not {len(spacing)}.")
+            if np.ndim(spacing) != 1 or len(spacing) != spatial:
+                raise VolumeError(f"spacing is {spatial} numbers in mm, not {spacing!r}.")
             grid = Grid.plain(shape, zyx_spacing(spacing, shape), "mm")
         return cls(array, grid, channel_names=channel_names)
+
+
+def _as_array(array: Any) -> Any:
+    """Return a user's array, list or tensor as something that slices like NumPy."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise VolumeError(
+            "A masked array hides voxels, which a volume cannot; fill it first, as in "
+            "array.filled(0)."
+        )
+    if hasattr(array, "ndim") and isinstance(getattr(array, "dtype", None), np.dtype):
+        return array  # NumPy, Dask
+    try:
+        return np.asarray(array)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise VolumeError(
+            f"A {type(array).__name__} cannot be taken as an image ({str(error)[:100]}); "
+            "give a NumPy array (y, x) or (z, y, x)."
+        ) from error
 
 
 def zyx_spacing(

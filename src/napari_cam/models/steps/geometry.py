@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from napari_cam.models.steps import checks
 from napari_cam.models.steps.base import Array, Frame, GeometricStep, Mask, Move
@@ -212,7 +212,7 @@ class Resample:
     """Weights that resize images of one shape."""
 
     frame: Frame
-    weights: tuple[NDArray[np.float32], ...] | None
+    weights: tuple[csr_array, ...] | None
 
     @classmethod
     def to(cls, frame: Frame, shape: tuple[int, ...], antialias: bool) -> Resample:
