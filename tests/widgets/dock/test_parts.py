@@ -92,11 +92,15 @@ def test_commands_are_understood(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     volume = nc.load_sample_volume()
-    nc.write_volume("image.nii.gz", volume.values[8:10], like=nc.Volume.from_array(
-        volume.values[8:10], volume.spacing
-    ))
+    nc.write_volume(
+        "image.nii.gz",
+        volume.values[8:10],
+        like=nc.Volume.from_array(volume.values[8:10], volume.spacing),
+    )
     request = Request(class_id="damaged", normalize="volume", device="cpu", precision="float32")
-    explain, mask = as_command(request, MaskRequest("quantile:0.8:volume", strict=False)).split("\n")[:2]
+    explain, mask = as_command(request, MaskRequest("quantile:0.8:volume", strict=False)).split(
+        "\n"
+    )[:2]
     for line in (explain, mask):
         monkeypatch.setattr(sys, "argv", shlex.split(line))
         with pytest.raises(SystemExit) as ended:
@@ -108,7 +112,17 @@ def test_commands_are_understood(tmp_path, monkeypatch):
 def heatmap_of(values, inside, grid):
     one = np.ones(1, np.float32)
     return Heatmap(
-        values, "unit", one * 0, one, one > 0, one.astype(int), one.astype(int), one, inside, None, grid
+        values,
+        "unit",
+        one * 0,
+        one,
+        one > 0,
+        one.astype(int),
+        one.astype(int),
+        one,
+        inside,
+        None,
+        grid,
     )
 
 
@@ -220,7 +234,7 @@ def test_every_kind_of_image(qtbot, make_napari_viewer, open_dock, kind):
     model = give(dock, ndim, channels)
     if kind == "series":
         viewer.dims.set_point(0, 1)
-    dock.heatmap.run.click()
+    dock.heatmap_step.run.click()
     qtbot.waitUntil(lambda: not dock.explainer.running, timeout=30_000)
     assert not dock.problem.text()
     shown = viewer.layers["Grad-CAM: predicted"]
@@ -235,9 +249,9 @@ def test_every_kind_of_image(qtbot, make_napari_viewer, open_dock, kind):
     for index in corner:
         place = layer.data_to_world((*(0,) * (layer.ndim - n), *index))
         np.testing.assert_allclose(shown.data_to_world(index), place[-n:], atol=1e-6)
-    dock.mask.make.click()
+    dock.mask_step.make.click()
     qtbot.waitUntil(lambda: bool(dock.state.masks), timeout=20_000)
-    dock.mask.cut.setValue(0.3)
+    dock.mask_step.cut.setValue(0.3)
     mask = dock.state.masks[0].layer()
     above = np.squeeze(expected > np.float32(0.3))
     qtbot.waitUntil(lambda: np.array_equal(np.squeeze(mask.data) == 1, above), timeout=5_000)
@@ -249,12 +263,12 @@ def test_several_layers_are_channels(qtbot, make_napari_viewer, open_dock):
         viewer.add_image(STACK + number, name=f"echo {number}")
     dock = open_dock(viewer)
     model = give(dock, 2, 2)
-    dock.image.several.setChecked(True)
-    assert "Tick the layers" in dock.heatmap.run.toolTip()
+    dock.image_step.several.setChecked(True)
+    assert "Tick the layers" in dock.heatmap_step.run.toolTip()
     for row in (0, 2):
-        dock.image.channels.item(row).setCheckState(Qt.CheckState.Checked)
-    assert dock.heatmap.run.isEnabled()
-    dock.heatmap.run.click()
+        dock.image_step.channels.item(row).setCheckState(Qt.CheckState.Checked)
+    assert dock.heatmap_step.run.isEnabled()
+    dock.heatmap_step.run.click()
     qtbot.waitUntil(lambda: not dock.explainer.running, timeout=30_000)
     volume = nc.Volume.from_array(np.stack([STACK, STACK + 2]), channel_axis=0)
     expected = nc.explain_one(model, volume).values
@@ -266,8 +280,8 @@ def test_channels_in_one_layer(qtbot, make_napari_viewer, open_dock):
     viewer.add_image(np.stack([STACK, STACK * 0.5]), name="both")
     dock = open_dock(viewer)
     give(dock, 2, 2)
-    dock.image.extra_axis.setCurrentIndex(1)
-    dock.heatmap.run.click()
+    dock.image_step.extra_axis.setCurrentIndex(1)
+    dock.heatmap_step.run.click()
     qtbot.waitUntil(lambda: not dock.explainer.running, timeout=30_000)
     assert not dock.problem.text()
     assert dock.state.made[0].volume.n_channels == 2
@@ -277,7 +291,7 @@ def test_a_wrong_number_of_channels_is_told(qtbot, make_napari_viewer, open_dock
     viewer = make_napari_viewer()
     viewer.add_image((STACK[:3].transpose(1, 2, 0) * 255).astype(np.uint8), rgb=True)
     dock = open_dock(viewer)
-    dock.heatmap.run.click()
+    dock.heatmap_step.run.click()
     qtbot.waitUntil(lambda: not dock.explainer.running, timeout=30_000)
     assert "channels" in dock.problem.text()
 
@@ -288,9 +302,9 @@ def test_the_manifest_opens_the_dock(qtbot, make_napari_viewer_proxy):
     _, dock = viewer.window.add_plugin_dock_widget("napari-cam", "CAM")
     qtbot.waitUntil(lambda: dock.state.network is not None, timeout=30_000)
     give(dock, 2, 1)
-    dock.heatmap.preview.click()
+    dock.heatmap_step.preview.click()
     qtbot.waitUntil(lambda: not dock.explainer.running, timeout=30_000)
-    assert dock.image.image.currentText() == "it"
+    assert dock.image_step.image.currentText() == "it"
     assert len(viewer.layers) == 2
     viewer.layers["it"].name = "renamed"
-    assert dock.image.image.currentText() == "renamed"
+    assert dock.image_step.image.currentText() == "renamed"

@@ -16,7 +16,7 @@ from napari_cam.widgets.dock.beside_opengl import load_triton_apart
 from napari_cam.widgets.dock.request import SAMPLE, Request
 
 if TYPE_CHECKING:
-    from napari_cam.cams.explain import Normalize
+    from napari_cam.cams.normalize import Normalize
     from napari_cam.cams.plan import ExplainedUnits, Plan
     from napari_cam.models.layers import LayerInfo
     from napari_cam.models.loaded import LoadedModel
