@@ -370,11 +370,6 @@ def _build_timm(
     return module
 
 
-_RANDOM_FILLS = frozenset(
-    f"{start}{kind}_" for start in ("", "kaiming_", "xavier_") for kind in ("normal", "uniform")
-)
-
-
 class _EmptyOnMeta(TorchFunctionMode):
     """Makes ``torch.empty`` give tensors without storage: names and shapes, no numbers.
 
@@ -392,12 +387,6 @@ class _EmptyOnMeta(TorchFunctionMode):
     ) -> Any:
         if func is torch.empty:
             kwargs = {**(kwargs or {}), "device": "meta"}
-        # Numbers that no one will see; and for them torch would import its compiler, which takes
-        # seconds and crashes beside a software OpenGL that brings another LLVM.
-        if getattr(func, "__name__", "") in _RANDOM_FILLS:
-            tensor = args[0] if args else (kwargs or {}).get("tensor")
-            if isinstance(tensor, torch.Tensor) and tensor.is_meta:
-                return tensor
         return func(*args, **(kwargs or {}))
 
 

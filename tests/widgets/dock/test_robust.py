@@ -82,12 +82,12 @@ def test_an_error_in_the_worker_is_told(
     qtbot, dock, monkeypatch, silent_notifications, error, said
 ):
     fail_with(monkeypatch, error)
-    dock.heatmap.run.click()
+    dock.heatmap_step.run.click()
     finish(qtbot, dock)
     assert said in dock.problem.text()
     assert silent_notifications == [dock.problem.text()]
-    assert dock.heatmap.run.isEnabled(), "one can try again"
-    assert not dock.heatmap.bar.isVisibleTo(dock)
+    assert dock.heatmap_step.run.isEnabled(), "one can try again"
+    assert not dock.heatmap_step.bar.isVisibleTo(dock)
 
 
 def test_memory_that_runs_out_in_torch_is_told(qtbot, dock, monkeypatch):
@@ -95,7 +95,7 @@ def test_memory_that_runs_out_in_torch_is_told(qtbot, dock, monkeypatch):
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr("napari_cam.cams.plan.compute", out_of_memory)
-    dock.heatmap.run.click()
+    dock.heatmap_step.run.click()
     finish(qtbot, dock)
     assert "does not fit into the memory" in dock.problem.text()
 
@@ -103,26 +103,26 @@ def test_memory_that_runs_out_in_torch_is_told(qtbot, dock, monkeypatch):
 def test_cancel_keeps_the_finished_slices(qtbot, viewer, dock, gate):
     fillet = viewer.layers["fillet"]
     viewer.dims.set_point(0, fillet.data_to_world((5, 0, 0))[0])
-    dock.heatmap.run.click()
+    dock.heatmap_step.run.click()
     gate.let(qtbot, 2)  # the slice on screen, then one batch of two is under way
-    dock.heatmap.cancel.click()
-    assert "Cancelling" in dock.heatmap.cancel.text()
+    dock.heatmap_step.cancel.click()
+    assert "Cancelling" in dock.heatmap_step.cancel.text()
     gate.let_all()
     finish(qtbot, dock)
     heatmap = dock.state.made[0].result.heatmap
     done = np.flatnonzero(heatmap.inside.any(axis=(1, 2))).tolist()
     assert 5 in done
     assert 3 <= len(done) < 9
-    assert f"Cancelled: {len(done)} of 9 slices" in dock.heatmap.time.text()
+    assert f"Cancelled: {len(done)} of 9 slices" in dock.heatmap_step.time.text()
     shown = viewer.layers["Grad-CAM: predicted"].data
     np.testing.assert_array_equal(shown, heatmap.values)
     assert shown[5].max() > 0
 
 
 def test_run_pressed_twice_runs_once(qtbot, viewer, dock, gate):
-    dock.heatmap.run.click()
-    assert not dock.heatmap.run.isEnabled()
-    assert "under way" in dock.heatmap.run.toolTip()
+    dock.heatmap_step.run.click()
+    assert not dock.heatmap_step.run.isEnabled()
+    assert "under way" in dock.heatmap_step.run.toolTip()
     dock.run()
     dock.preview()
     gate.let_all()
@@ -131,19 +131,19 @@ def test_run_pressed_twice_runs_once(qtbot, viewer, dock, gate):
 
 
 def test_a_removed_image_ends_its_run(qtbot, viewer, dock, gate):
-    dock.heatmap.run.click()
+    dock.heatmap_step.run.click()
     gate.let(qtbot)
     viewer.layers.remove("fillet")
     gate.let_all()
     finish(qtbot, dock)
     assert "removed while it was explained" in dock.problem.text()
-    assert not dock.heatmap.run.isEnabled()
-    assert "There is no image" in dock.heatmap.run.toolTip()
-    assert "There is no image" in dock.image.hint.text()
+    assert not dock.heatmap_step.run.isEnabled()
+    assert "There is no image" in dock.heatmap_step.run.toolTip()
+    assert "There is no image" in dock.image_step.hint.text()
 
 
 def test_a_heatmap_removed_during_its_run_stays_removed(qtbot, viewer, dock, gate):
-    dock.heatmap.run.click()
+    dock.heatmap_step.run.click()
     gate.let(qtbot, 2)
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=10_000)
     viewer.layers.remove("Grad-CAM: predicted")
@@ -151,13 +151,13 @@ def test_a_heatmap_removed_during_its_run_stays_removed(qtbot, viewer, dock, gat
     finish(qtbot, dock)
     assert [layer.name for layer in viewer.layers] == ["fillet"]
     assert dock.state.made == []
-    assert not dock.mask.make.isEnabled()
-    assert "Make a heatmap first" in dock.mask.make.toolTip()
+    assert not dock.mask_step.make.isEnabled()
+    assert "Make a heatmap first" in dock.mask_step.make.toolTip()
 
 
 def test_layers_renamed_during_a_run_are_still_meant(qtbot, viewer, dock, gate):
     fillet = viewer.layers["fillet"]
-    dock.heatmap.run.click()
+    dock.heatmap_step.run.click()
     gate.let(qtbot, 2)
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=10_000)
     fillet.name = "cod"
@@ -165,14 +165,14 @@ def test_layers_renamed_during_a_run_are_still_meant(qtbot, viewer, dock, gate):
     shown.name = "where it looked"
     gate.let_all()
     finish(qtbot, dock)
-    assert dock.image.image.currentText() == "cod"
-    assert dock.mask.heatmap.currentText() == "where it looked"
+    assert dock.image_step.image.currentText() == "cod"
+    assert dock.mask_step.heatmap.currentText() == "where it looked"
     np.testing.assert_array_equal(shown.data, dock.state.made[0].result.heatmap.values)
     assert shown.data[8].max() > 0
 
 
 def test_the_dock_closed_during_a_run_lets_nothing_arrive(qtbot, viewer, dock, gate):
-    dock.heatmap.run.click()
+    dock.heatmap_step.run.click()
     gate.let(qtbot, 2)
     before = [layer.name for layer in viewer.layers]
     viewer.window.remove_dock_widget(dock)
@@ -180,21 +180,21 @@ def test_the_dock_closed_during_a_run_lets_nothing_arrive(qtbot, viewer, dock, g
     qtbot.wait(300)
     assert [layer.name for layer in viewer.layers] == before
     add_volume(viewer, 8, "later")  # nobody listens, nothing breaks
-    assert dock.image.image.count() == 1
+    assert dock.image_step.image.count() == 1
 
 
 def test_a_dock_put_back_works_again(qtbot, viewer, dock):
     viewer.window.remove_dock_widget(dock)
     add_volume(viewer, 8, "later")
     viewer.window.add_dock_widget(dock, name="CAM again")
-    assert dock.image.image.count() == 2
-    dock.heatmap.preview.click()
+    assert dock.image_step.image.count() == 2
+    dock.heatmap_step.preview.click()
     finish(qtbot, dock)
     assert len(dock.state.made) == 1
 
 
 def test_the_viewer_closed_during_a_run(qtbot, viewer, dock, gate):
-    dock.heatmap.run.click()
+    dock.heatmap_step.run.click()
     gate.let(qtbot)
     viewer.close()
     gate.let_all()
@@ -203,10 +203,10 @@ def test_the_viewer_closed_during_a_run(qtbot, viewer, dock, gate):
 
 def test_two_docks_do_not_meddle(qtbot, viewer, open_dock, dock):
     other = open_dock(viewer, "second")
-    other.network.methods.item(1).setCheckState(Qt.CheckState.Unchecked)
-    other.network.methods.item(4).setCheckState(Qt.CheckState.Checked)
-    dock.heatmap.run.click()
-    other.heatmap.run.click()
+    other.network_step.methods.item(1).setCheckState(Qt.CheckState.Unchecked)
+    other.network_step.methods.item(4).setCheckState(Qt.CheckState.Checked)
+    dock.heatmap_step.run.click()
+    other.heatmap_step.run.click()
     finish(qtbot, dock)
     finish(qtbot, other)
     names = sorted(layer.name for layer in viewer.layers)
@@ -220,64 +220,66 @@ def test_two_docks_do_not_meddle(qtbot, viewer, open_dock, dock):
 
 def test_a_model_file_that_is_gone_is_told(qtbot, dock, tmp_path):
     path = nc.save_model(nc.load_sample_model(), tmp_path / "mine.safetensors")
-    dock.network.open_file(str(path))
+    dock.network_step.open_file(str(path))
     qtbot.waitUntil(lambda: dock.state.network is not None, timeout=20_000)
     path.unlink()
-    dock.heatmap.preview.click()  # it is in memory
+    dock.heatmap_step.preview.click()  # it is in memory
     finish(qtbot, dock)
     assert len(dock.state.made) == 1
-    dock.network.open_file(str(path))
-    qtbot.waitUntil(lambda: "There is no model file" in dock.network.hint.text(), timeout=20_000)
-    assert "There is no model file" in dock.heatmap.run.toolTip()
-    dock.network.network.setCurrentIndex(0)
+    dock.network_step.open_file(str(path))
+    qtbot.waitUntil(
+        lambda: "There is no model file" in dock.network_step.hint.text(), timeout=20_000
+    )
+    assert "There is no model file" in dock.heatmap_step.run.toolTip()
+    dock.network_step.network.setCurrentIndex(0)
     qtbot.waitUntil(lambda: dock.state.network is not None, timeout=20_000)
-    assert dock.heatmap.run.isEnabled()
+    assert dock.heatmap_step.run.isEnabled()
 
 
 def test_weights_without_a_card_ask_for_their_architecture(qtbot, dock, tmp_path):
     import torch
 
     torch.save({"strange": torch.zeros(3)}, tmp_path / "bare.pt")
-    dock.network.open_file(str(tmp_path / "bare.pt"))
-    qtbot.waitUntil(lambda: bool(dock.network.hint.text()), timeout=20_000)
-    assert dock.network.architecture.isVisibleTo(dock)
-    assert not dock.heatmap.run.isEnabled()
+    dock.network_step.open_file(str(tmp_path / "bare.pt"))
+    qtbot.waitUntil(lambda: bool(dock.network_step.hint.text()), timeout=20_000)
+    assert dock.network_step.architecture.isVisibleTo(dock)
+    assert not dock.heatmap_step.run.isEnabled()
 
 
 def test_the_last_network_asked_for_is_the_one_shown(qtbot, dock, tmp_path):
     path = nc.save_model(nc.load_sample_model(), tmp_path / "mine.safetensors")
-    dock.network.open_file(str(path))
-    dock.network.network.setCurrentIndex(0)
+    dock.network_step.open_file(str(path))
+    dock.network_step.network.setCurrentIndex(0)
     qtbot.waitUntil(lambda: dock.state.network is not None, timeout=20_000)
     qtbot.wait(200)
     assert dock.state.network.source == "sample"
 
 
 def test_no_method_is_told(qtbot, dock):
-    dock.network.methods.item(1).setCheckState(Qt.CheckState.Unchecked)
-    assert not dock.heatmap.run.isEnabled()
-    assert "Tick at least one method" in dock.heatmap.hint.text()
+    dock.network_step.methods.item(1).setCheckState(Qt.CheckState.Unchecked)
+    assert not dock.heatmap_step.run.isEnabled()
+    assert "Tick at least one method" in dock.heatmap_step.hint.text()
 
 
 def test_slices_that_do_not_exist_are_told(qtbot, viewer, dock, silent_notifications):
     viewer.add_image(np.random.default_rng(0).random((5, 52, 60), np.float32), name="plain")
-    dock.image.image.setCurrentIndex(1)
-    dock.image.slices.setCurrentIndex(dock.image.slices.findData("coronal"))
-    dock.heatmap.run.click()
+    dock.image_step.image.setCurrentIndex(1)
+    dock.image_step.slices.setCurrentIndex(dock.image_step.slices.findData("coronal"))
+    dock.heatmap_step.run.click()
     finish(qtbot, dock)
     assert "no coronal slices" in dock.problem.text()
     assert silent_notifications
 
 
 def test_the_window_stays_alive_during_a_run(qtbot, viewer, dock, monkeypatch):
-    dock.heatmap.preview.click()
+    dock.heatmap_step.preview.click()
     finish(qtbot, dock)  # napari's own cost of a new layer is not the run's
     stamps = []
     timer = QTimer()
     timer.setInterval(5)
     timer.timeout.connect(lambda: stamps.append(time.perf_counter()))
     timer.start()
-    dock.heatmap.run.click()
+    dock.heatmap_step.run.click()
     finish(qtbot, dock)
     timer.stop()
     gaps = np.diff(stamps)
@@ -291,7 +293,7 @@ def test_the_slider_is_quick_on_a_large_volume(qtbot, viewer, dock):
     from napari_cam.widgets.dock.cutting import cut_slice
     from napari_cam.widgets.dock.request import MaskRequest
 
-    dock.heatmap.preview.click()
+    dock.heatmap_step.preview.click()
     finish(qtbot, dock)
     small = dock.state.made[0].result.heatmap
     shape, n = (54, 256, 256), 54
@@ -337,7 +339,7 @@ def test_keys_are_shown_and_click(qtbot, dock):
     from napari_cam.widgets.dock.shortcuts import KEYS
 
     for name, key in KEYS.items():
-        assert f"({key})" in getattr(dock.heatmap, name).text()
+        assert f"({key})" in getattr(dock.heatmap_step, name).text()
     taken = {"Ctrl+Q", "Ctrl+S", *map(str, range(10))}
     assert not taken & set(KEYS.values())
     dock.shortcuts._shortcuts[list(KEYS).index("preview")].activated.emit()

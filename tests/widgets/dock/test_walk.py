@@ -23,23 +23,23 @@ def click(qtbot, button):
 
 
 def run(qtbot, dock, button=None):
-    click(qtbot, button or dock.heatmap.run)
+    click(qtbot, button or dock.heatmap_step.run)
     qtbot.waitUntil(lambda: not dock.explainer.running, timeout=60_000)
 
 
 def make_mask(qtbot, dock):
     before = len(dock.state.masks)
-    click(qtbot, dock.mask.make)
+    click(qtbot, dock.mask_step.make)
     qtbot.waitUntil(lambda: len(dock.state.masks) > before, timeout=20_000)
     return dock.state.masks[-1].layer()
 
 
 def test_the_walk_gives_what_the_library_gives(qtbot, viewer, dock, tmp_path, monkeypatch):
     image = viewer.layers["fillet"]
-    assert dock.image.current is image
-    assert "9 × 56 × 72" in dock.image.facts.text()
-    assert "healthy, damaged" in dock.network.card.toPlainText()
-    dock.network.class_id.setCurrentIndex(DAMAGED)
+    assert dock.image_step.current is image
+    assert "9 × 56 × 72" in dock.image_step.facts.text()
+    assert "healthy, damaged" in dock.network_step.card.toPlainText()
+    dock.network_step.class_id.setCurrentIndex(DAMAGED)
     run(qtbot, dock)
     shown = viewer.layers["Grad-CAM: damaged"]
     assert isinstance(shown, Image)
@@ -55,13 +55,13 @@ def test_the_walk_gives_what_the_library_gives(qtbot, viewer, dock, tmp_path, mo
     assert layer.data.dtype == np.uint8
     np.testing.assert_array_equal(layer.data == 1, expected.values > np.float32(0.5))
     ml = np.count_nonzero(expected.values > 0.5) * 3.0 * 0.5 * 0.75 / 1000
-    assert f"{ml:.3g} mL" in dock.mask.size.text()
+    assert f"{ml:.3g} mL" in dock.mask_step.covers.text()
 
     target = tmp_path / "mask.nii.gz"
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: (str(target), ""))
-    dock.save.result.setCurrentIndex(1)
-    click(qtbot, dock.save.save)
-    qtbot.waitUntil(lambda: "Written" in dock.save.done.text(), timeout=20_000)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(target), ""))
+    dock.save_step.result.setCurrentIndex(1)
+    click(qtbot, dock.save_step.save)
+    qtbot.waitUntil(lambda: "Written" in dock.save_step.done.text(), timeout=20_000)
     read = nc.read_volume(target)
     np.testing.assert_array_equal(read.values, layer.data)
     assert read.grid.same_as(volume.grid)
@@ -75,10 +75,10 @@ def test_a_saved_heatmap_reads_back(qtbot, dock, tmp_path, monkeypatch):
     run(qtbot, dock)
     target = tmp_path / "map"
     monkeypatch.setattr(
-        QFileDialog, "getSaveFileName", lambda *a, **k: (str(target), "TIFF (*.tif *.tiff)")
+        QFileDialog, "getSaveFileName", lambda *_args: (str(target), "TIFF (*.tif *.tiff)")
     )
-    click(qtbot, dock.save.save)
-    qtbot.waitUntil(lambda: "Written" in dock.save.done.text(), timeout=20_000)
+    click(qtbot, dock.save_step.save)
+    qtbot.waitUntil(lambda: "Written" in dock.save_step.done.text(), timeout=20_000)
     heatmap, _ = read_heatmap(tmp_path / "map.tif")
     made = dock.state.made[0].result.heatmap
     np.testing.assert_array_equal(heatmap.values, made.values)
@@ -88,8 +88,8 @@ def test_a_saved_heatmap_reads_back(qtbot, dock, tmp_path, monkeypatch):
 def test_saving_over_the_image_is_refused(qtbot, dock, tmp_path, monkeypatch, silent_notifications):
     run(qtbot, dock)
     blocked = tmp_path / "no folder" / "map.nii"
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: (str(blocked), ""))
-    click(qtbot, dock.save.save)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(blocked), ""))
+    click(qtbot, dock.save_step.save)
     qtbot.waitUntil(lambda: bool(silent_notifications), timeout=20_000)
     assert "does not exist" in silent_notifications[0]
     assert "does not exist" in dock.problem.text()
@@ -97,11 +97,11 @@ def test_saving_over_the_image_is_refused(qtbot, dock, tmp_path, monkeypatch, si
 
 def test_preview_explains_the_slice_on_screen_alone(qtbot, viewer, dock):
     viewer.dims.set_point(0, viewer.layers["fillet"].data_to_world((6, 0, 0))[0])
-    run(qtbot, dock, dock.heatmap.preview)
+    run(qtbot, dock, dock.heatmap_step.preview)
     heatmap = dock.state.made[0].result.heatmap
     assert np.flatnonzero(heatmap.inside.any(axis=(1, 2))).tolist() == [6]
-    assert dock.heatmap.scores.rowCount() == 2
-    assert dock.heatmap.slice_title.text().startswith("Slice 6")
+    assert dock.heatmap_step.scores.rowCount() == 2
+    assert dock.heatmap_step.slice_title.text().startswith("Slice 6")
     run(qtbot, dock)
     assert len(dock.state.made) == 1, "the whole volume grows out of the preview"
     assert heatmap is not dock.state.made[0].result.heatmap
@@ -116,12 +116,12 @@ def test_the_scores_follow_the_slider(qtbot, viewer, dock):
         viewer.dims.set_point(0, fillet.data_to_world((index, 0, 0))[0])
         best = int(logits[index].argmax())
         name = ("healthy", "damaged")[best]
-        assert dock.heatmap.scores.item(0, 0).text().startswith(name)
-        assert dock.heatmap.scores.item(0, 1).text() == f"{logits[index, best]:.2f}"
+        assert dock.heatmap_step.scores.item(0, 0).text().startswith(name)
+        assert dock.heatmap_step.scores.item(0, 1).text() == f"{logits[index, best]:.2f}"
 
 
 def test_evidence_buttons_walk_over_slices_without(qtbot, viewer, dock):
-    dock.network.class_id.setCurrentIndex(DAMAGED)
+    dock.network_step.class_id.setCurrentIndex(DAMAGED)
     run(qtbot, dock)
     made = dock.state.made[0]
     made.result.heatmap.valid[:] = [False, True, False, False, True, False, False, False, False]
@@ -131,45 +131,45 @@ def test_evidence_buttons_walk_over_slices_without(qtbot, viewer, dock):
         return round(fillet.world_to_data(viewer.dims.point)[0])
 
     viewer.dims.set_point(0, fillet.data_to_world((0, 0, 0))[0])
-    click(qtbot, dock.heatmap.next)
+    click(qtbot, dock.heatmap_step.next)
     assert shown() == 1
-    click(qtbot, dock.heatmap.next)
+    click(qtbot, dock.heatmap_step.next)
     assert shown() == 4
-    click(qtbot, dock.heatmap.next)
+    click(qtbot, dock.heatmap_step.next)
     assert shown() == 4
-    assert "No slice with evidence after" in dock.heatmap.slice_title.text()
-    click(qtbot, dock.heatmap.previous)
+    assert "No slice with evidence after" in dock.heatmap_step.slice_title.text()
+    click(qtbot, dock.heatmap_step.previous)
     assert shown() == 1
 
 
 def test_several_methods_are_separate_layers_of_one_run(qtbot, viewer, dock):
     for row in (2, 5):
-        dock.network.methods.item(row).setCheckState(Qt.CheckState.Checked)
+        dock.network_step.methods.item(row).setCheckState(Qt.CheckState.Checked)
     run(qtbot, dock)
     names = [layer.name for layer in viewer.layers][1:]
     assert names == ["Grad-CAM: predicted", "Grad-CAM++: predicted", "Layer-CAM: predicted"]
     assert [viewer.layers[name].visible for name in names] == [True, False, False]
-    assert dock.mask.heatmap.count() == 3
+    assert dock.mask_step.heatmap.count() == 3
 
 
 @pytest.mark.parametrize("rule", ["quantile", "otsu"])
 def test_other_rules_cut_as_the_library_does(qtbot, dock, rule):
     run(qtbot, dock)
-    dock.mask.rule.setCurrentIndex(dock.mask.rule.findData(rule))
-    dock.mask.inequality.setCurrentIndex(1)
-    dock.mask.scope.setCurrentIndex(1)
+    dock.mask_step.rule.setCurrentIndex(dock.mask_step.rule.findData(rule))
+    dock.mask_step.inequality.setCurrentIndex(1)
+    dock.mask_step.scope.setCurrentIndex(1)
     layer = make_mask(qtbot, dock)
     heatmap = dock.state.made[0].result.heatmap
     text = "otsu:volume" if rule == "otsu" else "quantile:0.9:volume"
-    assert dock.mask.request.rule == text
+    assert dock.mask_step.request.rule == text
     expected = nc.binarize(heatmap, text, strict=False)["mask"]
     np.testing.assert_array_equal(layer.data == 1, expected)
 
 
 def test_the_gate_empties_slices_predicted_otherwise(qtbot, dock):
-    dock.network.class_id.setCurrentIndex(DAMAGED)
+    dock.network_step.class_id.setCurrentIndex(DAMAGED)
     run(qtbot, dock)
-    dock.mask.gate.setChecked(True)
+    dock.mask_step.gate.setChecked(True)
     layer = make_mask(qtbot, dock)
     heatmap = dock.state.made[0].result.heatmap
     expected = heatmap.values > np.float32(0.5)
@@ -183,7 +183,7 @@ def test_the_slider_cuts_the_slice_at_once_and_the_volume_soon(qtbot, viewer, do
     layer = make_mask(qtbot, dock)
     values = dock.state.made[0].result.heatmap.values
     viewer.dims.set_point(0, viewer.layers["fillet"].data_to_world((4, 0, 0))[0])
-    dock.mask.cut.setValue(0.25)
+    dock.mask_step.cut.setValue(0.25)
     np.testing.assert_array_equal(layer.data[4] == 1, values[4] > np.float32(0.25))
     qtbot.waitUntil(
         lambda: np.array_equal(layer.data == 1, values > np.float32(0.25)), timeout=5_000
@@ -197,8 +197,8 @@ def test_painting_keeps_a_mask_and_the_slider_begins_another(qtbot, viewer, dock
     first.data_setitem((np.array([2]), np.array([3]), np.array([5])), 1)
     painted = first.data.copy()
     assert painted[2, 3, 5] == 1
-    assert "it is kept" in dock.mask.size.text()
-    dock.mask.cut.setValue(0.8)
+    assert "it is kept" in dock.mask_step.covers.text()
+    dock.mask_step.cut.setValue(0.8)
     qtbot.wait(300)
     np.testing.assert_array_equal(first.data, painted)
     second = make_mask(qtbot, dock)
@@ -210,22 +210,22 @@ def test_painting_keeps_a_mask_and_the_slider_begins_another(qtbot, viewer, dock
 def test_a_kept_mask_stays(qtbot, viewer, dock):
     run(qtbot, dock)
     layer = make_mask(qtbot, dock)
-    dock.mask.cut.setValue(0.7)
-    click(qtbot, dock.mask.keep)
+    dock.mask_step.cut.setValue(0.7)
+    click(qtbot, dock.mask_step.keep)
     values = dock.state.made[0].result.heatmap.values
     np.testing.assert_array_equal(layer.data == 1, values > np.float32(0.7))
-    dock.mask.cut.setValue(0.2)
+    dock.mask_step.cut.setValue(0.2)
     qtbot.wait(300)
     np.testing.assert_array_equal(layer.data == 1, values > np.float32(0.7))
 
 
 def test_a_script_from_the_clipboard_gives_the_same(qtbot, dock, tmp_path, monkeypatch):
-    dock.network.class_id.setCurrentIndex(DAMAGED)
-    dock.image.slices.setCurrentIndex(dock.image.slices.findData(1))
-    dock.heatmap.normalize.setCurrentIndex(1)
+    dock.network_step.class_id.setCurrentIndex(DAMAGED)
+    dock.image_step.slices.setCurrentIndex(dock.image_step.slices.findData(1))
+    dock.heatmap_step.normalize.setCurrentIndex(1)
     run(qtbot, dock)
     layer = make_mask(qtbot, dock)
-    click(qtbot, dock.save.python)
+    click(qtbot, dock.save_step.python)
     made = dock.state.made[0]
     nc.write_volume(tmp_path / "image.nii.gz", made.volume.values, like=made.volume)
     monkeypatch.chdir(tmp_path)
@@ -238,11 +238,11 @@ def test_a_script_from_the_clipboard_gives_the_same(qtbot, dock, tmp_path, monke
 
 
 def test_the_command_lines_parse_and_name_the_same_choices(qtbot, dock):
-    dock.network.class_id.setCurrentIndex(DAMAGED)
+    dock.network_step.class_id.setCurrentIndex(DAMAGED)
     run(qtbot, dock)
     make_mask(qtbot, dock)
-    dock.save.result.setCurrentIndex(1)
-    click(qtbot, dock.save.command)
+    dock.save_step.result.setCurrentIndex(1)
+    click(qtbot, dock.save_step.command)
     explain, mask = QApplication.clipboard().text().splitlines()
     assert explain == (
         "napari-cam explain image.nii.gz --model sample --method gradcam --class damaged "
@@ -253,12 +253,12 @@ def test_the_command_lines_parse_and_name_the_same_choices(qtbot, dock):
 
 def test_a_model_file_is_opened(qtbot, dock, tmp_path, monkeypatch):
     path = nc.save_model(nc.load_sample_model(), tmp_path / "mine.safetensors")
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a, **k: (str(path), ""))
-    click(qtbot, dock.network.open)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
+    click(qtbot, dock.network_step.open)
     qtbot.waitUntil(
         lambda: dock.state.network is not None and dock.state.network.source == str(path),
         timeout=20_000,
     )
-    assert dock.network.network.currentText() == "mine.safetensors"
+    assert dock.network_step.network.currentText() == "mine.safetensors"
     run(qtbot, dock)
     assert dock.state.made[0].request.model == str(Path(path))

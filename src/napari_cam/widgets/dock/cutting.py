@@ -50,7 +50,8 @@ def cut_slice(heatmap: Heatmap, index: int, request: MaskRequest) -> NDArray[np.
         return None
     one = one_slice(heatmap, index)
     mask = binarize(one, request.rule, request.strict, _gate(one, request))[ONLY]
-    return np.take(mask, 0, axis=heatmap.unit_axis)
+    shown: NDArray[np.bool_] = np.take(mask, 0, axis=heatmap.unit_axis)
+    return shown
 
 
 def one_slice(heatmap: Heatmap, index: int) -> Heatmap:

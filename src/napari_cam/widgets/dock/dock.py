@@ -53,12 +53,12 @@ class CamDock(QWidget):
         self._closed = False
         self.state = DockState()
         self.settings = read_settings()
-        self.image = ImageStep(napari_viewer)
-        self.network = NetworkStep(self.settings.method, self.settings.model_folder)
-        self.heatmap = HeatmapStep()
-        self.mask = MaskStep()
-        self.save = SaveStep()
-        self.device = DeviceLine()
+        self.image_step = ImageStep(napari_viewer)
+        self.network_step = NetworkStep(self.settings.method, self.settings.model_folder)
+        self.heatmap_step = HeatmapStep()
+        self.mask_step = MaskStep()
+        self.save_step = SaveStep()
+        self.device_line = DeviceLine()
         self.problem = Hint("#ff6060")
         self.explainer = Explainer(napari_viewer, self.state)
         self.masker = Masker(napari_viewer, self.state, self)
@@ -80,7 +80,13 @@ class CamDock(QWidget):
         steps = QWidget()
         inner = QVBoxLayout(steps)
         inner.setContentsMargins(2, 2, 2, 2)
-        contents = (self.image, self.network, self.heatmap, self.mask, self.save)
+        contents: tuple[QWidget, ...] = (
+            self.image_step,
+            self.network_step,
+            self.heatmap_step,
+            self.mask_step,
+            self.save_step,
+        )
         titles = ("Image", "Network and method", "Heatmap", "Mask", "Save")
         self.steps = [
             Step(number, title, content)
@@ -89,47 +95,47 @@ class CamDock(QWidget):
         for step in self.steps:
             inner.addWidget(step)
         inner.addStretch(1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(steps)
+        self.scroll_area = QScrollArea()
+        self.scroll_area.setWidgetResizable(True)
+        self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll_area.setWidget(steps)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self.scroll, 1)
+        outer.addWidget(self.scroll_area, 1)
         outer.addWidget(self.problem)
-        outer.addWidget(self.device)
+        outer.addWidget(self.device_line)
         self.setMinimumWidth(330)
         buttons = {
-            "preview": self.heatmap.preview,
-            "run": self.heatmap.run,
-            "cancel": self.heatmap.cancel,
-            "previous": self.heatmap.previous,
-            "next": self.heatmap.next,
+            "preview": self.heatmap_step.preview,
+            "run": self.heatmap_step.run,
+            "cancel": self.heatmap_step.cancel,
+            "previous": self.heatmap_step.previous,
+            "next": self.heatmap_step.next,
         }
         self.shortcuts = Shortcuts(self, buttons)
 
     def _wire_steps(self) -> None:
-        self.image.changed.connect(self._on_image)
-        self.network.network_wanted.connect(self._load)
-        self.network.changed.connect(self._allow)
-        self.heatmap.run_wanted.connect(self.run)
-        self.heatmap.preview_wanted.connect(self.preview)
-        self.heatmap.cancel_wanted.connect(self.explainer.cancel)
-        self.heatmap.step_wanted.connect(self.go_to_evidence)
-        self.mask.changed.connect(self._on_mask_changed)
-        self.mask.make_wanted.connect(self.make_mask)
-        self.mask.keep_wanted.connect(self.keep_mask)
-        self.save.save_wanted.connect(self.save_as)
-        self.save.copy_wanted.connect(self.copy)
+        self.image_step.changed.connect(self._on_image)
+        self.network_step.network_wanted.connect(self._load)
+        self.network_step.changed.connect(self._allow)
+        self.heatmap_step.run_wanted.connect(self.run)
+        self.heatmap_step.preview_wanted.connect(self.preview)
+        self.heatmap_step.cancel_wanted.connect(self.explainer.cancel)
+        self.heatmap_step.step_wanted.connect(self.go_to_evidence)
+        self.mask_step.changed.connect(self._on_mask_changed)
+        self.mask_step.make_wanted.connect(self.make_mask)
+        self.mask_step.keep_wanted.connect(self.keep_mask)
+        self.save_step.save_wanted.connect(self.save_as)
+        self.save_step.copy_wanted.connect(self.copy)
         self.state.network_changed.connect(self._on_network)
         self.state.busy_changed.connect(self._allow)
         self.state.made_changed.connect(self._on_made)
         self.explainer.began.connect(self._on_began)
         self.explainer.progressed.connect(self._on_progress)
-        self.explainer.cancelling.connect(self.heatmap.show_cancelling)
+        self.explainer.cancelling.connect(self.heatmap_step.show_cancelling)
         self.explainer.ended.connect(self._on_ended)
-        self.masker.sized.connect(self.mask.show_size)
+        self.masker.sized.connect(self.mask_step.show_covers)
         self.masker.failed.connect(self._fail)
 
     def _wire_viewer(self) -> None:
@@ -157,7 +163,7 @@ class CamDock(QWidget):
                 self._reopen()
         return bool(super().event(a0))
 
-    def showEvent(self, a0: QShowEvent | None) -> None:
+    def showEvent(self, a0: QShowEvent | None) -> None:  # noqa: N802
         """Take the keys of the window."""
         self.shortcuts.take()
         super().showEvent(a0)
@@ -179,10 +185,10 @@ class CamDock(QWidget):
         self._closed = False
         self._wire_viewer()
         self.state.set_busy("")
-        self.heatmap.show_idle("")
+        self.heatmap_step.show_idle("")
         self.follow_layers()
         if self.state.network is None:
-            self._load(self.network.source, None)
+            self._load(self.network_step.source, None)
 
     # Step 1.
 
@@ -191,11 +197,11 @@ class CamDock(QWidget):
         if self._closed:
             return
         self.state.keep_only({id(bare(layer)) for layer in self._viewer.layers})
-        self.image.follow_layers()
+        self.image_step.follow_layers()
         self._on_made()
 
     def _on_image(self) -> None:
-        picked, problem = self.image.pick()
+        picked, problem = self.image_step.pick()
         volume: Volume | None = None
         if picked is not None:
             try:
@@ -203,7 +209,7 @@ class CamDock(QWidget):
             except NapariCamError as error:
                 picked, problem = None, str(error)
         self.state.set_image(picked, problem)
-        self.image.show_facts(volume, problem)
+        self.image_step.show_facts(volume, problem)
         self._allow()
 
     # Step 2.
@@ -212,7 +218,7 @@ class CamDock(QWidget):
         if self._loading is not None:
             self._loading.drop()
         self.state.set_network(None, "The network is being loaded; this takes a moment.")
-        self.network.show_loading()
+        self.network_step.show_loading()
         device, precision = self.settings.device, self.settings.precision
         self._loading = Job(
             lambda: load_network(source, architecture, device, precision),
@@ -228,9 +234,9 @@ class CamDock(QWidget):
     def _on_network(self) -> None:
         network: Network | None = self.state.network
         if network is not None or self._loading is None:
-            self.network.show_network(network, self.state.no_network)
+            self.network_step.show_network(network, self.state.no_network)
         if network is not None:
-            self.device.show_device(network.device)
+            self.device_line.show_device(network.device)
         self._allow()
 
     # Step 3.
@@ -240,15 +246,15 @@ class CamDock(QWidget):
         """Why nothing can run, "" where all is there."""
         if self.state.missing:
             return self.state.missing
-        if not self.network.chosen_methods:
+        if not self.network_step.chosen_methods:
             return "Tick at least one method in step 2."
         return self.state.busy
 
     def _allow(self) -> None:
         missing = self.missing
-        self.heatmap.show_missing(missing)
+        self.heatmap_step.show_missing(missing)
         if self.explainer.running:
-            self.heatmap.hint.say("")
+            self.heatmap_step.hint.say("")
 
     def request(self, volume: Volume) -> Request:
         """Return what is asked for, as the controls stand."""
@@ -261,11 +267,11 @@ class CamDock(QWidget):
         return Request(
             model=network.source if network is not None else SAMPLE,
             architecture=network.architecture if network is not None else None,
-            methods=self.network.chosen_methods,
-            class_id=self.network.chosen_class,
-            layers=self.network.chosen_layers,
-            axis=self.image.axis,
-            normalize=str(self.heatmap.normalize.currentData()),
+            methods=self.network_step.chosen_methods,
+            class_id=self.network_step.chosen_class,
+            layers=self.network_step.chosen_layers,
+            axis=self.image_step.axis,
+            normalize=str(self.heatmap_step.normalize.currentData()),
             device=self.settings.device,
             precision=self.settings.precision,
             image=volume.source.path,
@@ -288,17 +294,17 @@ class CamDock(QWidget):
 
     def _on_began(self, what: str) -> None:
         self._fail("")
-        self.heatmap.show_running(what)
+        self.heatmap_step.show_running(what)
         self._allow()
 
     def _on_progress(self, progress: Progress) -> None:
-        self.heatmap.show_progress(progress)
+        self.heatmap_step.show_progress(progress)
         if progress.results is not None and self.chosen is not None:
-            self.masker.follow(self.chosen, self.mask.request)
+            self.masker.follow(self.chosen, self.mask_step.request)
         self._on_slice()
 
     def _on_ended(self, summary: str, problem: str) -> None:
-        self.heatmap.show_idle(summary)
+        self.heatmap_step.show_idle(summary)
         self._fail(problem)
         self._allow()
         self._on_slice()
@@ -318,7 +324,7 @@ class CamDock(QWidget):
         made = self.chosen
         layer = None if made is None else made.layer()
         if self._closed or made is None or layer is None:
-            self.heatmap.show_scores(None, (), "")
+            self.heatmap_step.show_scores(None, (), "")
             return
         index = self._shown(made, layer)
         logits = made.result.logits[index]
@@ -327,7 +333,7 @@ class CamDock(QWidget):
         title = where if known else f"{where} has not been computed yet."
         if known and not made.result.heatmap.valid[index]:
             title += ": no evidence for this class"
-        self.heatmap.show_scores(logits if known else None, made.class_names, title)
+        self.heatmap_step.show_scores(logits if known else None, made.class_names, title)
 
     def _shown(self, made: Made, layer: Any) -> int:
         axis = layer_axis(made.picked.axes, made.result.heatmap.unit_axis)
@@ -346,7 +352,7 @@ class CamDock(QWidget):
         found = neighbour(heatmap.valid, index, step)
         if found is None:
             side = "after" if step > 0 else "before"
-            self.heatmap.slice_title.setText(f"No slice with evidence {side} this one.")
+            self.heatmap_step.slice_title.setText(f"No slice with evidence {side} this one.")
             return
         show_index(self._viewer, source, axis, found, made.n_units)
 
@@ -361,24 +367,24 @@ class CamDock(QWidget):
             chosen = made[-1] if made else None
         self._known, self._chosen = list(made), chosen
         place = next((n for n, each in enumerate(made) if each is chosen), -1)
-        self.mask.show_heatmaps([each.title for each in made], place)
+        self.mask_step.show_heatmaps([each.title for each in made], place)
         missing = "" if made else _NO_HEATMAP
-        for button in (self.heatmap.previous, self.heatmap.next):
+        for button in (self.heatmap_step.previous, self.heatmap_step.next):
             allow(button, missing)
         titles = [title for title, _ in savable(self.state)]
-        self.save.show_results(titles, missing)
+        self.save_step.show_results(titles, missing)
         self._allow_mask()
         self._on_slice()
 
     def _allow_mask(self) -> None:
         made = self.chosen
         live = made is not None and self.state.live_mask(made) is not None
-        self.mask.show_state("" if made is not None else _NO_HEATMAP, live)
+        self.mask_step.show_state("" if made is not None else _NO_HEATMAP, live)
         if not live and not self.state.masks:
-            self.mask.show_size("")
+            self.mask_step.show_covers("")
 
     def _on_mask_changed(self) -> None:
-        index = self.mask.heatmap.currentIndex()
+        index = self.mask_step.heatmap.currentIndex()
         if 0 <= index < len(self.state.made):
             self._chosen = self.state.made[index]
         self._allow_mask()
@@ -386,14 +392,14 @@ class CamDock(QWidget):
         made = self.chosen
         if made is not None:
             self._fail("")
-            self.masker.follow(made, self.mask.request)
+            self.masker.follow(made, self.mask_step.request)
 
     def make_mask(self) -> None:
         """Add a mask of the chosen heatmap."""
         made = self.chosen
         if made is not None:
             self._fail("")
-            self.masker.make(made, self.mask.request)
+            self.masker.make(made, self.mask_step.request)
 
     def keep_mask(self) -> None:
         """Leave the mask as it is, for editing."""
@@ -406,13 +412,13 @@ class CamDock(QWidget):
     @property
     def _chosen_result(self) -> Savable | None:
         items = savable(self.state)
-        index = self.save.result.currentIndex()
+        index = self.save_step.result.currentIndex()
         return items[index][1] if 0 <= index < len(items) else None
 
     def save_as(self) -> None:
         """Ask where, and write the chosen result there."""
         item = self._chosen_result
-        asked = None if item is None else self.save.ask_path(file_name(item))
+        asked = None if item is None else self.save_step.ask_path(file_name(item))
         if item is None or asked is None:
             return
         self._fail("")
@@ -421,16 +427,16 @@ class CamDock(QWidget):
         except NapariCamError as error:
             self._fail(str(error))
             return
-        self.save.show_done("Writing …")
+        self.save_step.show_done("Writing …")
         self._saving = Job(job, self._on_written, self._on_saved).start()
 
     def _on_written(self, path: Path) -> None:
-        self.save.show_done(f"Written: {path}, with its .json beside it.")
+        self.save_step.show_done(f"Written: {path}, with its .json beside it.")
 
     def _on_saved(self, failure: Failure | None) -> None:
         self._saving = None
         if failure is not None:
-            self.save.show_done("")
+            self.save_step.show_done("")
             self._fail(failure.sentence)
 
     def copy(self, kind: str) -> None:
@@ -440,7 +446,7 @@ class CamDock(QWidget):
         if item is not None and clipboard is not None:
             clipboard.setText(as_text(item, kind))
             what = "script" if kind == "python" else "command lines"
-            self.save.show_done(f"The {what} that make this again are on the clipboard.")
+            self.save_step.show_done(f"The {what} that make this again are on the clipboard.")
 
 
 def _shut(dock: CamDock | None) -> None:

@@ -36,16 +36,15 @@ class MaskStep(QWidget):
         describe(self.cut, "cut")
         self.cut.setRange(0.0, 1.0)
         self.cut.setDecimals(3)
-        self.cut.setSingleStep(0.01)
         self.cut.setValue(self._cuts["fixed"])
         self.inequality = combo("inequality", _STRICT)
         self.gate = QCheckBox("only where the class is predicted")
         describe(self.gate, "gate")
         self.make = button("make_mask", "Make a mask", self.make_wanted.emit)
         self.keep = button("keep_mask", "Keep it and edit", self.keep_wanted.emit)
-        self.size = QLabel()
-        describe(self.size, "size")
-        self.size.setWordWrap(True)
+        self.covers = QLabel()
+        describe(self.covers, "size")
+        self.covers.setWordWrap(True)
         self.hint = Hint()
         self._lay_out()
         self._on_rule()
@@ -70,7 +69,7 @@ class MaskStep(QWidget):
         buttons.addWidget(self.make)
         buttons.addWidget(self.keep)
         layout.addLayout(buttons)
-        layout.addWidget(self.size)
+        layout.addWidget(self.covers)
 
     @property
     def request(self) -> MaskRequest:
@@ -104,7 +103,7 @@ class MaskStep(QWidget):
             control.setEnabled(not missing)
         self.hint.say(missing)
 
-    def show_size(self, text: str) -> None:
+    def show_covers(self, text: str) -> None:
         """Say how much the mask covers, or what happened to it."""
-        self.size.setText(text)
-        self.size.setVisible(bool(text))
+        self.covers.setText(text)
+        self.covers.setVisible(bool(text))

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.heatmap import Heatmap
+from napari_cam.widgets.dock.beside_opengl import load_triton_apart
 from napari_cam.widgets.dock.request import SAMPLE, Request
 
 if TYPE_CHECKING:
-    from napari_cam.cams.explain import Normalize
+    from napari_cam.cams.normalize import Normalize
     from napari_cam.cams.plan import ExplainedUnits, Plan
     from napari_cam.models.layers import LayerInfo
     from napari_cam.models.loaded import LoadedModel
@@ -79,6 +80,8 @@ def load_network(
     # Everything that a run needs is loaded here, so that its first slice need not wait for it.
     from napari_cam.cams import explain as _explain  # noqa: F401  # isort: skip
 
+    if source != SAMPLE:  # which needs no torchvision
+        load_triton_apart()
     model = load_sample_model() if source == SAMPLE else load_model(source, architecture)
     layers: tuple[LayerInfo, ...] = ()
     problem = ""

@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QAbstractButton, QShortcut, QWidget
+from qtpy.QtWidgets import QAbstractButton, QShortcut, QWidget  # type: ignore[attr-defined]
 
 KEYS: Mapping[str, str] = {
     "preview": "F5",
