@@ -42,6 +42,19 @@ def test_the_layer_is_a_view_and_its_metadata_plain(tmp_path):
     assert not is_derived(layer)
 
 
+@pytest.mark.parametrize("width", [3, 4])
+def test_a_narrow_volume_is_not_taken_for_colours(width):
+    values = RNG.integers(0, 255, (40, 50, width), np.uint8)
+    volume = nc.Volume.from_array(values, spacing=(1.0, 2.0, 3.0))
+    layer = Layer.create(*volume_to_layer(volume))
+    assert not layer.rgb
+    assert layer.ndim == 3
+    heatmap = Layer.create(*heatmap_to_layer(heatmap_on(volume), layer))
+    assert heatmap.ndim == 3
+    series = Layer.create(*time_series_to_layer(values[None], volume))
+    assert series.ndim == 4
+
+
 def test_a_flat_layer_is_one_slice():
     values = RNG.random((4, 5))
     volume = layer_to_volume(Image(values, scale=(3, 2), translate=(10, 20), units="mm"))

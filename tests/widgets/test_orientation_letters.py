@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from itertools import permutations, product
 
 import numpy as np
@@ -119,6 +120,18 @@ def test_letters_are_for_patients_alone_and_come_and_go_with_them():
     viewer.layers.remove(layer)
     assert view.letters == WITHOUT
     assert viewer.scene.camera.orientation == before
+
+
+@pytest.mark.parametrize(("axis", "top", "right"), [(0, "A", "L"), (1, "S", "L"), (2, "S", "P")])
+def test_the_first_image_is_shown_slice_by_slice_as_acquired(axis, top, right):
+    viewer = ViewerModel()
+    view = PatientView(viewer)
+    add(viewer, replace(marked(), stack_axis=axis))
+    assert viewer.dims.order[0] == axis
+    assert (view.letters["top"], view.letters["right"]) == (top, right)
+    order = viewer.dims.order
+    add(viewer, replace(marked(), stack_axis=(axis + 1) % 3), "another")
+    assert viewer.dims.order == order
 
 
 def test_time_has_no_letters():

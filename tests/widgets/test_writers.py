@@ -113,3 +113,11 @@ def test_colours_and_time_are_refused_in_a_sentence(tmp_path):
     with pytest.raises(nc.NapariCamError, match="'series' has 2 time points"):
         save_layer(series, tmp_path / "a.nii")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("width", [3, 4])
+def test_a_narrow_volume_is_written_as_one(tmp_path, width):
+    values = np.arange(40 * 50 * width, dtype=np.int16).reshape(40, 50, width)
+    volume = nc.Volume.from_array(values, spacing=(1.0, 2.0, 3.0))
+    save_layer(Layer.create(*volume_to_layer(volume)), tmp_path / "a.nii.gz")
+    assert np.array_equal(nc.read_volume(tmp_path / "a.nii.gz").values, values)

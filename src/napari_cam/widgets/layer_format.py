@@ -46,6 +46,8 @@ MAX_VOXELS = 1 << 27
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 
+# napari takes a last axis of length 3 or 4 for colours unless told.
+_GREY = {"rgb": False, "multiscale": False}
 _COLOURS = ("red", "green", "blue")
 
 
@@ -95,7 +97,8 @@ def volume_to_layers(volume: Volume, name: str = "image") -> list[LayerData]:
     facts = {**_image_facts(volume), "channel": None}
     metadata = {FACTS: facts, VOLUME: volume}
     if volume.values.ndim == 3:
-        return [(volume.values, {"name": name, "metadata": metadata, **place}, "image")]
+        attributes = {"name": name, "metadata": metadata, **place, **_GREY, **_window(volume)}
+        return [(volume.values, attributes, "image")]
     if volume.channel_names == _COLOURS and volume.values.dtype == np.uint8:
         colours = volume.values.transpose(1, 2, 3, 0)
         attributes = {"name": name, "rgb": True, "metadata": metadata, **place}
@@ -107,9 +110,15 @@ def volume_to_layers(volume: Volume, name: str = "image") -> list[LayerData]:
             "metadata": {FACTS: {**facts, "channel": index}, VOLUME: volume},
             "blending": "translucent" if index == 0 else "additive",
             **place,
+            **_GREY,
         }
         layers.append((volume.values[index], attributes, "image"))
     return layers
+
+
+def _window(volume: Volume) -> dict[str, Any]:
+    """Return the contrast limits that the scanner states, none where it states none."""
+    return {"contrast_limits": volume.windows[0].limits} if volume.windows else {}
 
 
 def time_series_to_layer(points: Any, first: Volume, name: str = "image") -> LayerData:
@@ -122,6 +131,8 @@ def time_series_to_layer(points: Any, first: Volume, name: str = "image") -> Lay
         "axis_labels": ("t", *place["axis_labels"]),
         "units": ("pixel", *place["units"]),
         "metadata": {FACTS: {**_image_facts(first), "channel": None}, VOLUME: first},
+        **_GREY,
+        **_window(first),
     }
     return points, attributes, "image"
 
@@ -404,6 +415,7 @@ def heatmap_to_layer(
         "blending": "translucent",
         "metadata": {**_inherited(like), FACTS: facts},
         **place,
+        **_GREY,
     }
     return data, attributes, "image"
 
