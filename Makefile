@@ -17,8 +17,14 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .PHONY: demo test dev window clean
 
+# In a window where there is a display, else files and pictures.
+ifneq ($(or $(DISPLAY),$(WAYLAND_DISPLAY)),)
+demo: $(VENV)/.all window
+	$(VENV)/bin/napari-cam demo --out demo --window
+else
 demo: $(VENV)/.base
 	$(VENV)/bin/napari-cam demo --out demo
+endif
 
 # One thread per process: two test processes share the cores better than torch's threads do.
 test: $(VENV)/.test window
@@ -48,6 +54,11 @@ clean:
 $(VENV)/.base: pyproject.toml $(VENV)/.made
 	@echo "Installing napari-cam and its libraries (several minutes the first time) ..."
 	$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/.all: pyproject.toml $(VENV)/.made
+	@echo "Installing napari-cam, its libraries and napari (several minutes the first time) ..."
+	$(PIP) install --quiet --editable ".[all]"
 	@touch $@
 
 $(VENV)/.test: pyproject.toml $(VENV)/.made

@@ -23,6 +23,9 @@ def demo(
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write to.")
     ] = Path("napari-cam-demo"),
     overwrite: Overwrite = False,
+    window: Annotated[
+        bool, typer.Option("--window", help="Open the results in napari, where there is a display.")
+    ] = False,
 ) -> ExitCode | None:
     """Try everything on a sample volume whose truth is known.
 
@@ -44,7 +47,27 @@ def demo(
         check_results(files.images, overwrite)
         files.write(results, overwrite)
     _report(results, files)
+    if window:
+        _open(files)
     return None
+
+
+def _open(files: DemoFiles) -> None:
+    """Show the results in napari, or say why not."""
+    from napari_cam.cli.window import no_window_because, open_window
+
+    reason = no_window_because()
+    if reason is not None:
+        typer.echo(f"\nNo window: {reason}. Everything is in {files.folder}.")
+        return
+    key = next(key for key in files.heatmaps if key.method.name == "gradcam")
+    open_window(
+        "show_demo",
+        volume=str(files.volume),
+        truth=str(files.truth),
+        heatmap=str(files.heatmaps[key]),
+        mask=str(files.masks[key]),
+    )
 
 
 def _report(results: DemoResults, files: DemoFiles) -> None:

@@ -218,6 +218,7 @@ def mask_to_layer(
 def layer_provenance(
     heatmap: Heatmap | None,
     like: Layer,
+    /,
     kind: str = "heatmap",
     threshold: Mapping[str, Any] | None = None,
     **facts: Any,
