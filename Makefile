@@ -3,6 +3,9 @@
 # make dev    the environment for working on the project (.venv with every tool)
 # make clean  removes the environment and everything built
 #
+# The tests of the docks draw into a window of their own (Xvfb), which needs some libraries of the
+# system; without them, and without a display, the tests that look at a canvas are left out.
+#
 # Each target installs what it needs into .venv on its first run and is quick afterwards. Debian 12
 # or newer and Ubuntu 24.04 or newer need nothing but make and python3; elsewhere name a Python 3.11
 # or newer: make test PYTHON=python3.12
@@ -12,16 +15,31 @@ PYTEST_ARGS ?= -n 2
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: demo test dev clean
+.PHONY: demo test dev window clean
 
 demo: $(VENV)/.base
 	$(VENV)/bin/napari-cam demo --out demo
 
 # One thread per process: two test processes share the cores better than torch's threads do.
-test: $(VENV)/.test
+test: $(VENV)/.test window
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest $(PYTEST_ARGS)
 
 dev: $(VENV)/.dev
+
+# What Qt and OpenGL need on Debian and Ubuntu to draw without a screen. Newer releases add t64 to
+# some of the names.
+WINDOW := xvfb xauth libgl1 libegl1 libfontconfig1 libglib2.0-0 libdbus-1-3 libxkbcommon-x11-0 \
+          libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
+
+window:
+	@command -v dpkg-query >/dev/null || exit 0; \
+	missing=; \
+	for package in $(WINDOW); do \
+	  dpkg-query -W -f '$${db:Status-Status} ' "$$package" "$${package}t64" 2>/dev/null | grep -qw installed || \
+	    missing="$$missing $$package"; \
+	done; \
+	[ -z "$$missing" ] || ( $(call system_packages,$$missing) ) || \
+	  echo "Going on without:$$missing" >&2
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache

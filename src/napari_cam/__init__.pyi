@@ -30,7 +30,10 @@ from .models.loaded import wrap_model as wrap_model
 from .models.preparation import Preparation as Preparation
 from .sample import load_sample_model as load_sample_model
 from .sample import load_sample_volume as load_sample_volume
+from .volumes.dicom import SeriesInfo as SeriesInfo
+from .volumes.dicom import dicom_series as dicom_series
 from .volumes.heatmap_files import read_heatmap as read_heatmap
 from .volumes.reading import read_volume as read_volume
 from .volumes.volume import Volume as Volume
+from .volumes.volume import Window as Window
 from .volumes.writing import write_volume as write_volume

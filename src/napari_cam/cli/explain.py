@@ -23,6 +23,7 @@ from napari_cam.cli.options import (
     OutFolder,
     Overwrite,
     PreparationText,
+    SeriesText,
     SpacingText,
     TimeNumber,
 )
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 @guarded
 def explain(
     path: Annotated[
-        Path, typer.Argument(metavar="IMAGE", help="Image: NIfTI, TIFF, PNG, JPEG or NumPy.")
+        Path,
+        typer.Argument(
+            metavar="IMAGE", help="Image: DICOM (folder or file), NIfTI, TIFF, PNG, JPEG, NumPy."
+        ),
     ],
     model: ModelText,
     out: OutFolder,
@@ -94,6 +98,7 @@ def explain(
     axis4: Axis4Text = None,
     time: TimeNumber = 0,
     spacing: SpacingText = None,
+    series: SeriesText = None,
     file_format: Annotated[
         FileFormat, typer.Option("--format", help="Format of the heatmaps.")
     ] = FileFormat.NIFTI,
@@ -111,7 +116,7 @@ def explain(
 
     check_choices(normalize, scale)
     with output_folder(out) as folder:
-        volume = open_volume(path, axis4, time, spacing)
+        volume = open_volume(path, axis4, time, spacing, series)
         mask = None if foreground is None else open_mask(foreground, volume.grid, "foreground")
         plan = plan_explanation(
             open_model(model, architecture, class_names, preparation),

@@ -82,9 +82,13 @@ def open_preparation(text: str) -> Preparation:
 
 
 def open_volume(
-    path: Path, axis4: str | None = None, time: int = 0, spacing: str | None = None
+    path: Path,
+    axis4: str | None = None,
+    time: int = 0,
+    spacing: str | None = None,
+    series: str | None = None,
 ) -> Volume:
-    """Read the image at `path`; `spacing` is the text "z,y,x".
+    """Read the image at `path`; `spacing` is the text "z,y,x", `series` a number or UID.
 
     Raises
     ------
@@ -94,7 +98,8 @@ def open_volume(
     from napari_cam.volumes.reading import read_volume
 
     sizes: Any = spacing.split(",") if spacing is not None else None
-    return read_volume(path, axis4=cast(Any, axis4), time=time, spacing=sizes)
+    chosen = int(series) if series is not None and series.isdecimal() else series
+    return read_volume(path, axis4=cast(Any, axis4), time=time, spacing=sizes, series=chosen)
 
 
 def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:

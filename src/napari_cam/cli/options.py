@@ -49,6 +49,14 @@ SpacingText = Annotated[
         metavar="Z,Y,X", help="Voxel size z,y,x in mm, for files that do not state one: 2,0.5,0.5."
     ),
 ]
+SeriesText = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SERIES",
+        help="Which series of a DICOM folder: its number, as 'napari-cam info FOLDER' lists it, "
+        "or its UID.",
+    ),
+]
 ForegroundPath = Annotated[
     Path | None,
     typer.Option(

@@ -14,6 +14,7 @@ from napari_cam.cli.options import (
     ArchitectureText,
     Axis4Text,
     ClassNamesText,
+    SeriesText,
     SpacingText,
     TimeNumber,
 )
@@ -21,6 +22,7 @@ from napari_cam.cli.terminal import show_notes, table
 from napari_cam.errors import ModelError
 
 if TYPE_CHECKING:
+    from napari_cam.volumes.dicom import SeriesInfo
     from napari_cam.volumes.volume import Volume
 
 # As models.files reads them; asking there would load torch before an image is shown.
@@ -30,15 +32,17 @@ MODEL_SUFFIXES = (".safetensors", ".pt2", ".pt", ".pth", ".th", ".ckpt", ".bin")
 @guarded
 def info(
     path: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="Images, heatmaps or model files.")
+        list[str],
+        typer.Argument(metavar="FILE", help="Images, DICOM folders, heatmaps or model files."),
     ],
     architecture: ArchitectureText = None,
     class_names: ClassNamesText = None,
     axis4: Axis4Text = None,
     time: TimeNumber = 0,
     spacing: SpacingText = None,
+    series: SeriesText = None,
 ) -> ExitCode | None:
-    """Show what image and model files hold, but not whom.
+    """Show what image and model files hold, but not whom; list the series of a DICOM folder.
 
     Nothing that names a patient is printed.
     """
@@ -49,8 +53,10 @@ def info(
         try:
             if _is_model(name):
                 _show_model(name, architecture, class_names)
+            elif Path(name).is_dir() and series is None and (found := _several_series(name)):
+                _show_series(found)
             else:
-                _show_volume(Path(name), open_volume(Path(name), axis4, time, spacing))
+                _show_volume(Path(name), open_volume(Path(name), axis4, time, spacing, series))
         except Exception as error:
             said = sentence(error)
             if said is None or len(path) == 1:
@@ -148,6 +154,34 @@ def _show_model(name: str, architecture: str | None, class_names: str | None) ->
     model = open_model(name, architecture, class_names)
     typer.echo(model.card.describe())
     typer.echo(f"sha256         {model.sha256}")
+
+
+def _several_series(folder: str) -> list[SeriesInfo]:
+    """Return the series of a DICOM folder, empty where there is one and so nothing to choose."""
+    from napari_cam.volumes.dicom import dicom_series
+
+    found = dicom_series(folder)
+    return found if len(found) > 1 else []
+
+
+def _show_series(found: list[SeriesInfo]) -> None:
+    """Print a table of series, and a sentence on each that cannot be read."""
+    rows = [
+        (
+            each.number,
+            each.modality,
+            each.plane or "",
+            f"{each.n_volumes} x {each.n_slices}" if each.n_volumes > 1 else each.n_slices,
+            f"{each.size[0]} x {each.size[1]}",
+            " x ".join(f"{size:.3g}" for size in each.spacing) if each.spacing else "",
+            each.description,
+            "no" if each.problem else "yes",
+        )
+        for each in found
+    ]
+    header = ("series", "kind", "plane", "slices", "size", "voxel (mm)", "description", "readable")
+    typer.echo(table(header, rows, right=(0, 3)))
+    show_notes(f"series {each.number}: {each.problem}" for each in found if each.problem)
 
 
 def _show_volume(path: Path, volume: Volume) -> None:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from napari_cam.errors import VolumeError
 from napari_cam.grid import Grid
 from napari_cam.volumes.decoding import decoding
+from napari_cam.volumes.patient_grid import patient_grid
 from napari_cam.volumes.volume import Source, Volume, check_time
 
 HEADER_BYTES = 540
@@ -188,16 +189,8 @@ def stored_grid(path: Path, header: Any) -> tuple[Grid, tuple[int, int, int]]:
             f"{path} has an affine that is {problem}, so its voxels lie nowhere; "
             "repair the sform, qform or pixdim of its header."
         )
-    world_axes = nibabel.io_orientation(affine)[:, 0].tolist()
-    z, y, x = (world_axes.index(world) for world in (2, 1, 0))
-    letters = nibabel.aff2axcodes(affine)
-    shape = stored_shape(path, header)
-    grid = Grid(
-        shape=(shape[z], shape[y], shape[x]),
-        affine=affine[:, [z, y, x, 3]],
-        orientation=letters[z] + letters[y] + letters[x],
-    )
-    return grid, (z, y, x)
+    x, y, z = stored_shape(path, header)[:3]
+    return patient_grid(affine, (x, y, z))
 
 
 def _in_mm(affine: NDArray[np.float64], header: Any) -> NDArray[np.float64]:

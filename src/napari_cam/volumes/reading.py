@@ -10,18 +10,22 @@ from typing import Literal
 
 from napari_cam.errors import VolumeError
 from napari_cam.volumes.decoding import decoding
+from napari_cam.volumes.dicom_signature import is_dicom, may_be_dicom
 from napari_cam.volumes.nifti import HEADER_BYTES, header_class, open_maybe_gzip, read_nifti
 from napari_cam.volumes.raster import read_npy, read_picture
 from napari_cam.volumes.tiff import read_tiff
 from napari_cam.volumes.volume import Volume, check_time
 
-READABLE = "NIfTI (.nii, .nii.gz, .hdr with .img), TIFF (.tif, .tiff), PNG, JPEG or NumPy (.npy)"
+READABLE = (
+    "DICOM (a folder or file), NIfTI (.nii, .nii.gz, .hdr with .img), TIFF (.tif, .tiff), PNG, "
+    "JPEG or NumPy (.npy)"
+)
 """The families of files, for messages."""
 
 _EXTENSIONS = {
     ".nii": "NIfTI", ".nii.gz": "NIfTI", ".hdr": "NIfTI", ".hdr.gz": "NIfTI", ".img": "NIfTI",
     ".img.gz": "NIfTI", ".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".jpg": "JPEG",
-    ".jpeg": "JPEG", ".npy": "NumPy",
+    ".jpeg": "JPEG", ".npy": "NumPy", ".dcm": "DICOM",
 }  # fmt: skip
 _SIGNATURES = {
     b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
@@ -35,13 +39,15 @@ def read_volume(
     time: int = 0,
     spacing: Sequence[float] | None = None,
     channel_names: Sequence[str] | None = None,
+    series: str | int | None = None,
 ) -> Volume:
-    """Read an image file: NIfTI, TIFF, PNG, JPEG or NumPy, told apart by content.
+    """Read an image: DICOM, NIfTI, TIFF, PNG, JPEG or NumPy, told apart by content.
 
     Parameters
     ----------
     path
-        The file. Arrays in memory go through :meth:`Volume.from_array`.
+        The file, or a folder of DICOM files. Arrays in memory go through
+        :meth:`Volume.from_array`.
     axis4
         What an axis beyond space means: "channels", or "time" of which one point is read. Files
         with such an axis longer than 1 need the choice; nothing is guessed.
@@ -49,9 +55,12 @@ def read_volume(
         Which time point to read, counted from 0.
     spacing
         Voxel size (z, y, x) in mm, or (y, x) for a single slice, for TIFF, pictures and NumPy
-        files; it takes the place of a stated one. NIfTI files always state theirs.
+        files; it takes the place of a stated one. NIfTI files and DICOM images that lie in a
+        patient always state theirs.
     channel_names
         One name per channel, in place of "channel 1", "channel 2", ...
+    series
+        Which series of a DICOM folder: its number or UID in :func:`dicom_series`.
 
     Returns
     -------
@@ -62,12 +71,22 @@ def read_volume(
     Raises
     ------
     VolumeError
-        Where the file is missing, of an unknown kind or damaged, or its axes need a choice.
+        Where the file is missing, of an unknown kind or damaged, its axes or several series need
+        a choice, or DICOM images form no volume.
     """
     path = Path(path)
     if axis4 not in (None, "channels", "time"):
         raise VolumeError(f'axis4 is "channels" or "time", not {axis4!r}.')
     path, family = _family(path)
+    if family == "DICOM":
+        from napari_cam.volumes.dicom import read_dicom  # pydicom takes a while to load
+
+        volume = read_dicom(path, axis4, time, spacing, series)
+        return replace(volume, channel_names=tuple(channel_names)) if channel_names else volume
+    if series is not None:
+        raise VolumeError(
+            f"{path} is no DICOM, so it holds no series to choose; leave out series=."
+        )
     if family == "NIfTI":
         if spacing is not None:
             raise VolumeError(
@@ -84,7 +103,9 @@ def read_volume(
 
 def _family(path: Path) -> tuple[Path, str]:
     """Return the file to open and which reader takes it, judged by content."""
-    _check_file(path)
+    _check_path(path)
+    if path.is_dir():
+        return path, "DICOM"
     extension = _extension(path)
     if extension.startswith(".img"):
         path = _header_of(path, extension)
@@ -92,6 +113,8 @@ def _family(path: Path) -> tuple[Path, str]:
         head = file.read(HEADER_BYTES)
     if header_class(head) is not None:
         return path, "NIfTI"
+    if is_dicom(head):
+        return path, "DICOM"
     for signature, family in _SIGNATURES.items():
         if head.startswith(signature):
             return path, family
@@ -100,12 +123,9 @@ def _family(path: Path) -> tuple[Path, str]:
             f"{path} is an Analyze 7.5 header, which does not tell left from right; "
             "convert the image to NIfTI first."
         )
-    if head[128:132] == b"DICM":
-        raise VolumeError(
-            f"{path} is a DICOM file, which this version does not read; "
-            "convert its series to NIfTI first."
-        )
     expected = _EXTENSIONS.get(extension)
+    if expected in (None, "DICOM") and may_be_dicom(head):
+        return path, "DICOM"
     if expected is None:
         raise VolumeError(f"{path} is no image of a known kind; give {READABLE}.")
     raise VolumeError(
@@ -113,7 +133,7 @@ def _family(path: Path) -> tuple[Path, str]:
     )
 
 
-def _check_file(path: Path) -> None:
+def _check_path(path: Path) -> None:
     try:
         size = path.stat().st_size
         folder = path.is_dir()
@@ -122,9 +142,7 @@ def _check_file(path: Path) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise VolumeError(f"{path} cannot be opened ({reason}); check name and rights.") from error
-    if folder:
-        raise VolumeError(f"{path} is a folder; give a file in it: {READABLE}.")
-    if size == 0:
+    if size == 0 and not folder:
         raise VolumeError(f"{path} is empty (0 bytes); copy or export it again.")
 
 

@@ -22,7 +22,7 @@ class Source:
     Attributes
     ----------
     format
-        "nifti", "tiff", "raster" (PNG, JPEG) or "array".
+        "nifti", "dicom", "tiff", "raster" (PNG, JPEG) or "array".
     path
         Where it was read; it may hold a patient's name, so it is never printed or written.
     stored_axes
@@ -31,7 +31,7 @@ class Source:
         The stored header without free text that could identify a patient; None where none exists.
     """
 
-    format: Literal["nifti", "tiff", "raster", "array"]
+    format: Literal["nifti", "dicom", "tiff", "raster", "array"]
     path: str | None = field(default=None, repr=False)
     stored_axes: tuple[int, int, int] = (0, 1, 2)
     header: bytes | None = field(default=None, repr=False)
@@ -43,6 +43,28 @@ class Identity:
 
     subject: str | None = field(default=None, repr=False)
     series: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A preset for display: values from `center` - `width`/2 (black) to + `width`/2 (white).
+
+    Attributes
+    ----------
+    center, width
+        In the volume's values.
+    name
+        What the scanner calls it ("BONE"); free text, for the screen alone.
+    """
+
+    center: float
+    width: float
+    name: str = field(default="", repr=False)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The values shown black and white."""
+        return self.center - self.width / 2, self.center + self.width / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +89,8 @@ class Volume:
         Whom the images are of.
     notes
         Sentences on what reading had to decide (conflicting orientations, NaN voxels, ...).
+    windows
+        The scanner's presets for display, the first one its default; empty where none are stated.
     """
 
     values: Any
@@ -76,6 +100,7 @@ class Volume:
     source: Source = Source("array")
     identity: Identity = Identity()
     notes: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = ()
 
     def __post_init__(self) -> None:
         if self.values.ndim not in (3, 4):

@@ -8,7 +8,7 @@ without the mirroring that napari's default would give to a world (S, P, L).
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary, ref
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from napari_cam.widgets.world import WORLD_AXES
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
     from napari.viewer import Viewer
 
 Edge = Literal["left", "right", "top", "bottom"]
@@ -59,14 +60,14 @@ def letters_2d(axes: Sequence[str], orientation: Orientation) -> dict[Edge, str]
         Of napari's camera: depth ("towards", "away"), rows ("down", "up"), columns ("right",
         "left").
     """
-    rows, columns = axes
-    down, right = orientation[1] == "down", orientation[2] == "right"
-    ends = {True: lambda axis: axis, False: lambda axis: _OPPOSITE.get(axis, "")}
+    (rows, columns), (_, vertical, horizontal) = axes, orientation
+    far_row, far_column = _OPPOSITE.get(rows, ""), _OPPOSITE.get(columns, "")
+    down, right = vertical == "down", horizontal == "right"
     return {
-        "bottom": ends[down](rows),
-        "top": ends[not down](rows),
-        "right": ends[right](columns),
-        "left": ends[not right](columns),
+        "bottom": rows if down else far_row,
+        "top": far_row if down else rows,
+        "right": columns if right else far_column,
+        "left": far_column if right else columns,
     }
 
 
@@ -188,13 +189,29 @@ class PatientView:
         def moved(_event: Any) -> None:
             self._update()
 
+        def inserted(event: Any) -> None:
+            self._show_acquired(event.value)
+            turned(event)
+
         dims, camera, layers = viewer.dims.events, viewer.scene.camera.events, viewer.layers.events
-        for emitter in (dims.order, dims.ndisplay, dims.ndim, layers.inserted, layers.removed):
+        self._connected.append((layers.inserted, inserted))
+        for emitter in (dims.order, dims.ndisplay, dims.ndim, layers.removed):
             self._connected.append((emitter, turned))
         for emitter in (camera.orientation, camera.angles):
             self._connected.append((emitter, moved))
         for emitter, callback in self._connected:
-            emitter.connect(callback)
+            emitter.connect(callback, position="last")  # after napari's own
+
+    def _show_acquired(self, layer: Layer) -> None:
+        """Show the first image's own slices: across them it may be a single line of pixels."""
+        viewer = self._viewer()
+        facts = layer.metadata.get("napari_cam")
+        stack_axis = facts.get("stack_axis") if isinstance(facts, Mapping) else None
+        if viewer is None or len(viewer.layers) > 1 or stack_axis not in (1, 2):
+            return
+        if self._axes():
+            show_plane(viewer, ("axial", "coronal", "sagittal")[stack_axis])
+            viewer.reset_view()
 
     def _axes(self) -> dict[int, str]:
         """Return the anatomical direction of each of the viewer's axes, of a patient alone."""

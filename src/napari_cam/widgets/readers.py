@@ -24,6 +24,7 @@ _EXTENSIONS = (
     ".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz", ".dcm", ".dicom", ".ima",
     ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy",
 )  # fmt: skip
+_DICOM = (".dcm", ".dicom", ".ima")
 _LABEL_KINDS = ("labels", "mask", "seeds", "truth")
 # So many files of a folder are looked at before it is taken for one without DICOM.
 _LOOKED_AT = 200
@@ -88,6 +89,8 @@ def _read(path: Path) -> list[LayerData]:
     from napari_cam.widgets.layer_format import time_series_to_layer, volume_to_layers
 
     name = layer_name(path)
+    if path.is_dir() or path.name.lower().endswith(_DICOM):
+        return _dicom(path, name)
     facts = _record(path)
     if facts is not None and isinstance(facts.get("map"), dict):
         return [_heatmap(path, name)]
@@ -101,6 +104,35 @@ def _read(path: Path) -> list[LayerData]:
     if facts is not None and facts.get("kind") in _LABEL_KINDS and volume.values.dtype.kind in "ui":
         return [_labels(volume, name, facts)]
     return volume_to_layers(volume, name)
+
+
+def _dicom(path: Path, name: str) -> list[LayerData]:
+    """Return the chosen series of a DICOM folder or file, several volumes in one as time points."""
+    from dataclasses import replace
+
+    from napari_cam.volumes.dicom import dicom_series
+    from napari_cam.volumes.reading import read_volume
+    from napari_cam.widgets.layer_format import time_series_to_layer, volume_to_layers
+    from napari_cam.widgets.series_choice import choose_series
+
+    series = dicom_series(path)
+    numbers = choose_series(series)
+    if numbers is None:
+        return NO_LAYERS
+    if not numbers:
+        numbers = [series[0].number]  # reading it says what is wrong
+    layers: list[LayerData] = []
+    for number in numbers:
+        own = name if len(numbers) == 1 else f"{name} [{number}]"
+        n_volumes = series[number].n_volumes
+        volume = read_volume(path, axis4="channels" if n_volumes > 1 else None, series=number)
+        _tell(volume, own)
+        if n_volumes > 1:
+            first = replace(volume, values=volume.values[0], channel_names=())
+            layers.append(time_series_to_layer(volume.values, first, own))
+        else:
+            layers += volume_to_layers(volume, own)
+    return layers
 
 
 def layer_name(path: Path) -> str:

@@ -41,7 +41,7 @@ def sample_with_truth() -> list[LayerData]:
 
 
 def sample_anatomical() -> list[LayerData]:
-    """Return a real MRI of a head, coarse and small, that nibabel brings for its own tests.
+    """Return a real MRI of a brain, coarse and small, that nibabel brings for its own tests.
 
     Raises
     ------
@@ -60,4 +60,4 @@ def sample_anatomical() -> list[LayerData]:
             "or open a scan of your own."
         )
     with as_file(source) as path:
-        return volume_to_layers(read_volume(path), "head (nibabel)")
+        return volume_to_layers(read_volume(path), "brain (nibabel)")

@@ -59,8 +59,10 @@ def _write(path: str, data: Any, attributes: Mapping[str, Any], layer_type: str)
             f"The layer '{attributes.get('name')}' holds colours, and one channel is written; "
             "split its channels first (right click on the layer)."
         )
-    layer = Layer.create(data, {key: attributes[key] for key in _GEOMETRY if key in attributes},
-                         layer_type)  # fmt: skip
+    kept = {key: attributes[key] for key in _GEOMETRY if key in attributes}
+    if layer_type == "image":
+        kept["rgb"] = False  # napari guesses from the last axis
+    layer = Layer.create(data, kept, layer_type)
     volume = layer_to_volume(layer)
     values = layer_to_heatmap(layer) if is_heatmap(layer) else np.asarray(volume.values)
     facts = layer.metadata.get(FACTS, {})
