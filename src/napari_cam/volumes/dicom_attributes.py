@@ -56,6 +56,10 @@ class Lookup:
         """Return `n` finite numbers, None where the attribute is absent."""
         return numbers_of(self.get(keyword), keyword, n)
 
+    def number(self, keyword: str) -> float | None:
+        """Return one finite number, None where the attribute is absent."""
+        return number_of(self.get(keyword), keyword)
+
     def kind(self) -> str:
         """Return the image type, in one text."""
         for item in self._groups:
@@ -107,6 +111,12 @@ def numbers_of(value: Any, keyword: str, n: int) -> Numbers | None:
     if len(numbers) != n or not all(map(math.isfinite, numbers)):
         raise VolumeError(f"Its {keyword} does not hold {n} finite numbers; export it again.")
     return numbers
+
+
+def number_of(value: Any, keyword: str) -> float | None:
+    """Return one finite number, None where there is no value."""
+    numbers = numbers_of(value, keyword, 1)
+    return None if numbers is None else numbers[0]
 
 
 def plain_text(value: Any) -> str:

@@ -1,27 +1,25 @@
 """Decoding of compressed DICOM pixels: JPEG (also lossless and 12 bits), JPEG-LS, JPEG 2000.
 
-pydicom takes frames out of their envelope and calls a plugin, which is this module; imagecodecs
-does the work. pydicom's own decoders cover RLE and uncompressed pixels, but of JPEG only what
-other packages bring, of which those for lossless JPEG are under licences that would bind users.
+imagecodecs does the work; here a frame's header is read before, so that nothing is unfolded that
+is not of the stated size, and so that colours and signs come out as the DICOM header means them.
+pydicom itself reads uncompressed and RLE pixels alone.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import dataclass
 from typing import Any
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
-from pydicom.pixels.decoders.base import Decoder, DecodeRunner, get_decoder
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import convert_color_space
 
-_JPEG = (
-    uid.JPEGBaseline8Bit,
-    uid.JPEGExtended12Bit,
-    uid.JPEGLossless,
-    uid.JPEGLosslessSV1,
-)
+from napari_cam.volumes.dicom_headers import DicomFile
+
+_JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 _JPEG_LS = (uid.JPEGLSLossless, uid.JPEGLSNearLossless)
 _JPEG_2000 = (
     uid.JPEG2000Lossless,
@@ -31,126 +29,135 @@ _JPEG_2000 = (
     uid.HTJ2K,
 )
 
-DECODER_DEPENDENCIES = dict.fromkeys((*_JPEG, *_JPEG_LS, *_JPEG_2000), ("imagecodecs",))
-"""Which transfer syntaxes this plugin decodes (the name is pydicom's)."""
-
-_LOSSLESS_FRAMES = (0xC3, 0xC7, 0xCB, 0xCF)
-_RGB_LETTERS = ([82, 71, 66], [114, 103, 98])
+# Markers of JPEG frames that are lossless (not lossy), and names of their parts that mean RGB.
+_LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
+_RGB_LETTERS = (b"RGB", b"rgb")
 
 
-def is_available(transfer_syntax: str) -> bool:
-    """Whether this plugin decodes a transfer syntax (the name is pydicom's)."""
-    return transfer_syntax in DECODER_DEPENDENCIES
+@dataclass(frozen=True)
+class _Stated:
+    """What a JPEG or JPEG-LS stream states of itself."""
+
+    marker: int
+    precision: int
+    rows: int
+    columns: int
+    parts: bytes
+    jfif: bool
+    adobe: int | None
 
 
-@cache
-def decoder_of(transfer_syntax: str) -> Decoder | None:
-    """Return a decoder of our own, None where the transfer syntax cannot be decoded.
+def is_compressed_here(file: DicomFile) -> bool:
+    """Whether :func:`decode_frame` is what reads a file's pixels."""
+    return file.transfer_syntax in (*_JPEG, *_JPEG_LS, *_JPEG_2000)
 
-    pydicom's shared ones stay as they are: other programs in this process use them.
-    """
-    syntax = uid.UID(transfer_syntax)
-    if is_available(syntax):
-        decoder = Decoder(syntax)
-        decoder.add_plugin("imagecodecs", (__name__, "decode_frame"))
-        return decoder
+
+def is_readable(file: DicomFile) -> bool:
+    """Whether a file's pixels can be read at all."""
+    if is_compressed_here(file):
+        return True
     try:
-        return get_decoder(syntax)  # RLE and uncompressed pixels, which pydicom itself reads
+        return get_decoder(file.transfer_syntax).is_available
     except NotImplementedError:
-        return None
+        return False
 
 
-def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
-    """Return the pixels of one compressed frame, colours by pixel.
+def decode_frame(source: bytes, file: DicomFile) -> NDArray[Any]:
+    """Return the stored pixels of one compressed frame.
+
+    Parameters
+    ----------
+    source
+        The frame as it stands in the file.
+    file
+        What the file's header states.
+
+    Returns
+    -------
+    ndarray
+        (rows, columns), or (rows, columns, 3) of red, green and blue.
 
     Raises
     ------
     ValueError
-        Where the frame is damaged, or is not of the size that the header states.
+        Where the frame is not of the size that the header states, or is damaged.
     """
-    source = bytes(source)
-    syntax = runner.transfer_syntax
-    if syntax in _JPEG_2000:
-        pixels = _jpeg_2000(source, runner)
-    else:
-        stated = _jpeg_header(source)
-        _check_size(runner, stated["rows"], stated["columns"])
-        if syntax in _JPEG_LS:
-            pixels = imagecodecs.jpegls_decode(source)
-        else:
-            pixels = _jpeg(source, stated, runner)
-    if pixels.size != runner.rows * runner.columns * runner.samples_per_pixel:
-        raise ValueError(f"it unfolds into pixels of shape {pixels.shape}")
-    if runner.samples_per_pixel > 1:
-        runner.set_option("planar_configuration", 0)
-    runner.set_option("bits_allocated", 8 * pixels.dtype.itemsize)
-    return np.ascontiguousarray(pixels).tobytes()
+    if file.transfer_syntax in _JPEG_2000:
+        return _jpeg_2000(source, file)
+    stated = _jpeg_header(source)
+    _check_size(file, stated.rows, stated.columns)
+    if file.transfer_syntax in _JPEG_LS:
+        return _right(np.asarray(imagecodecs.jpegls_decode(source)), file, stated.precision)
+    return _jpeg(source, stated, file)
 
 
-def _check_size(runner: DecodeRunner, rows: int, columns: int) -> None:
+def _check_size(file: DicomFile, rows: int, columns: int) -> None:
     """Raise before memory is asked for where a frame is not of the size that the header states."""
-    if (rows, columns) != (runner.rows, runner.columns):
+    if (rows, columns) != (file.rows, file.columns):
         raise ValueError(
-            f"a frame of {rows} x {columns} pixels in an image of {runner.rows} x {runner.columns}"
+            f"a frame of {rows} x {columns} pixels in an image of {file.rows} x {file.columns}"
         )
 
 
-def _jpeg_2000(source: bytes, runner: DecodeRunner) -> NDArray[Any]:
+def _jpeg_2000(source: bytes, file: DicomFile) -> NDArray[Any]:
     start = source.find(b"\xff\x4f\xff\x51")  # where a header of boxes stands in front
-    if start < 0 or len(source) < start + 24:
-        raise ValueError("no JPEG 2000 header")
-    numbers = np.frombuffer(source, ">u4", 4, start + 8).tolist()
-    _check_size(runner, numbers[1] - numbers[3], numbers[0] - numbers[2])
-    pixels: NDArray[Any] = imagecodecs.jpeg2k_decode(source[start:])
-    if runner.photometric_interpretation in ("YBR_ICT", "YBR_RCT"):
-        runner.set_option("photometric_interpretation", "RGB")  # undone as part of the decoding
+    if start < 0 or len(source) < start + 43:
+        raise ValueError("a frame without a JPEG 2000 header")
+    x, y, x0, y0 = np.frombuffer(source, ">u4", 4, start + 8).tolist()
+    _check_size(file, y - y0, x - x0)
+    precision = (source[start + 42] & 0x7F) + 1
+    pixels = np.asarray(imagecodecs.jpeg2k_decode(source[start:]))
+    return _right(pixels, file, precision)
+
+
+def _jpeg(source: bytes, stated: _Stated, file: DicomFile) -> NDArray[Any]:
+    if file.samples == 1 or stated.marker in _LOSSLESS:
+        # Equal names: no conversion. What lossless colours mean, the DICOM header says.
+        space = "GRAYSCALE" if file.samples == 1 else "RGB"
+        pixels = imagecodecs.jpeg8_decode(source, colorspace=space, outcolorspace=space)
+        return _right(np.asarray(pixels), file, file.bits_stored)
+    if stated.adobe is not None:
+        luminance = stated.adobe != 0
+    else:
+        in_dicom = file.photometric.startswith("YBR") and stated.parts not in _RGB_LETTERS
+        luminance = stated.jfif or in_dicom
+    space = "YCBCR" if luminance else "RGB"
+    return np.asarray(imagecodecs.jpeg8_decode(source, colorspace=space, outcolorspace="RGB"))
+
+
+def _right(pixels: NDArray[Any], file: DicomFile, precision: int) -> NDArray[Any]:
+    """Return decoded pixels with the sign and the colours that the DICOM header states."""
+    if file.photometric in ("YBR_FULL", "YBR_FULL_422"):
+        return convert_color_space(pixels, "YBR_FULL", "RGB")
+    unused = 8 * pixels.dtype.itemsize - precision
+    if file.signed and pixels.dtype.kind == "u":
+        signed = pixels.view(pixels.dtype.str.replace("u", "i"))
+        return signed << unused >> unused if unused > 0 else signed
+    if not file.signed and pixels.dtype.kind == "i":
+        unsigned = pixels.view(pixels.dtype.str.replace("i", "u"))
+        return unsigned << unused >> unused if unused > 0 else unsigned
     return pixels
 
 
-def _jpeg(source: bytes, stated: dict[str, Any], runner: DecodeRunner) -> NDArray[Any]:
-    if runner.samples_per_pixel == 1 or stated["marker"] in _LOSSLESS_FRAMES:
-        # Equal names: no conversion. What lossless samples mean, the DICOM header says.
-        space = "GRAYSCALE" if runner.samples_per_pixel == 1 else "RGB"
-        return np.asarray(imagecodecs.jpeg8_decode(source, colorspace=space, outcolorspace=space))
-    if stated["adobe"] is not None:
-        ybr = stated["adobe"] != 0
-    else:
-        ybr = stated["jfif"] or (
-            stated["components"] not in _RGB_LETTERS
-            and str(runner.photometric_interpretation).startswith("YBR")
-        )
-    pixels = imagecodecs.jpeg8_decode(
-        source, colorspace="YCBCR" if ybr else "RGB", outcolorspace="RGB"
-    )
-    runner.set_option("photometric_interpretation", "RGB")
-    return np.asarray(pixels)
-
-
-def _jpeg_header(source: bytes) -> dict[str, Any]:
-    """Return what a JPEG or JPEG-LS stream states of its size and colours."""
-    found: dict[str, Any] = {"jfif": False, "adobe": None}
-    at = 2
-    while at + 4 <= len(source):
-        if source[at] != 0xFF:
-            raise ValueError("no JPEG header")
+def _jpeg_header(source: bytes) -> _Stated:
+    """Return what stands before the compressed pixels."""
+    jfif, adobe, at = False, None, 2
+    while at + 4 <= len(source) and source[at] == 0xFF:
         marker, length = source[at + 1], int.from_bytes(source[at + 2 : at + 4], "big")
         body = source[at + 4 : at + 2 + length]
         if marker == 0xFF:  # padding
             at += 1
             continue
         if marker == 0xE0 and body.startswith(b"JFIF"):
-            found["jfif"] = True
+            jfif = True
         elif marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:
-            found["adobe"] = body[11]
-        elif marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            if len(body) < 6:
-                break
-            found |= {
-                "marker": marker,
-                "rows": int.from_bytes(body[1:3], "big"),
-                "columns": int.from_bytes(body[3:5], "big"),
-                "components": list(body[6::3]),
-            }
-            return found
+            adobe = body[11]
+        elif _starts_frame(marker) and len(body) >= 6:
+            rows, columns = (int.from_bytes(body[n : n + 2], "big") for n in (1, 3))
+            return _Stated(marker, body[0], rows, columns, body[6::3], jfif, adobe)
         at += 2 + length
-    raise ValueError("no JPEG header")
+    raise ValueError("a frame without a JPEG header")
+
+
+def _starts_frame(marker: int) -> bool:
+    return marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_cam.errors import VolumeError
-from napari_cam.volumes.dicom_attributes import joined, numbers_of, plain_text, value_of
+from napari_cam.volumes.dicom_attributes import joined, number_of, plain_text, value_of
 
 _SCOUTS = ("LOCALIZER", "SCOUT", "TOPOGRAM")
 _MOST_FRAMES = 1 << 17
@@ -41,6 +41,8 @@ class DicomFile:
         Size of the pixel data.
     bits_allocated, bits_stored, signed, real
         How values are stored; `real` for floating point.
+    photometric
+        What values mean as light or colour, as stated.
     inverted
         Whether the smallest value is white (MONOCHROME1).
     colour
@@ -74,6 +76,7 @@ class DicomFile:
     bits_stored: int
     signed: bool
     real: bool
+    photometric: str
     inverted: bool
     colour: bool
     padding: int | None
@@ -100,8 +103,8 @@ def file_of(path: Path, root: Path, dataset: Any) -> DicomFile:
     """
 
     def number(keyword: str, default: int) -> int:
-        value = numbers_of(value_of(dataset, keyword), keyword, 1)
-        return default if value is None else int(value[0])
+        value = number_of(value_of(dataset, keyword), keyword)
+        return default if value is None else int(value)
 
     allocated = number("BitsAllocated", 16)
     stored = number("BitsStored", allocated)
@@ -138,6 +141,7 @@ def file_of(path: Path, root: Path, dataset: Any) -> DicomFile:
         signed=number("PixelRepresentation", 0) == 1,
         # Floating point comes without these two; whether it does stands behind the header.
         real=allocated in (32, 64) and value_of(dataset, "BitsStored") is None,
+        photometric=photometric,
         inverted=photometric == "MONOCHROME1",
         colour=photometric not in ("MONOCHROME1", "MONOCHROME2"),
         padding=padding if isinstance(padding, int) else None,
@@ -158,7 +162,7 @@ def _complaint(
         return f"its colours are stored as {photometric[:20]!r}, which is not supported"
     if not 1 <= stored <= allocated or allocated not in (1, 8, 16, 32, 64):
         return f"it states {stored} bits in a pixel of {allocated}"
-    high = numbers_of(value_of(dataset, "HighBit"), "HighBit", 1)
-    if high is not None and allocated > 1 and high[0] != stored - 1:
-        return f"its values lie in unusual bits (high bit {high[0]:g} of {stored})"
+    high = number_of(value_of(dataset, "HighBit"), "HighBit")
+    if high is not None and allocated > 1 and high != stored - 1:
+        return f"its values lie in unusual bits (high bit {high:g} of {stored})"
     return None

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.uid import UID
 
 from napari_cam.errors import VolumeError
 from napari_cam.volumes.decoding import decoding
-from napari_cam.volumes.dicom_codecs import decoder_of
+from napari_cam.volumes.dicom_codecs import decode_frame, is_compressed_here, is_readable
 from napari_cam.volumes.dicom_files import check_inflated, quiet, state_encoding
 from napari_cam.volumes.dicom_headers import DicomFile
 from napari_cam.volumes.dicom_planes import Plane
@@ -25,6 +27,7 @@ from napari_cam.volumes.volume import Window
 # A file that unfolds into more than this, and by more than this factor, is taken for damaged.
 _MOST_BYTES = 64 << 20
 _MOST_RATIO = 2000
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _INTEGERS = ("i2", "i4", "i8")
 
 
@@ -95,7 +98,7 @@ def _check_promise(file: DicomFile) -> None:
     bits = file.rows * file.columns * file.samples * file.bits_allocated * file.n_frames
     promised, on_disk = bits // 8, file.path.stat().st_size
     syntax = UID(file.transfer_syntax)
-    if decoder_of(syntax) is None:
+    if not is_readable(file):
         raise VolumeError(
             f"The pixels of {file.path} are encoded in a way that cannot be read here "
             f"({syntax.name[:80]}); export it again uncompressed, or as JPEG 2000."
@@ -115,6 +118,10 @@ def _frames(file: DicomFile, frames: Sequence[int]) -> Iterator[tuple[NDArray[An
     """Yield the stored pixels of frames, and the dataset."""
     check_inflated(file.path)
     dataset = pydicom.dcmread(file.path, force=True)
+    if not any(name in dataset for name in _PIXELS):
+        raise VolumeError(
+            f"{file.path} is cut short: it ends before its pixels; copy or export it again."
+        )
     state_encoding(dataset)
     # What files leave out, stated for the decoder.
     dataset.setdefault("SamplesPerPixel", 1)
@@ -122,12 +129,28 @@ def _frames(file: DicomFile, frames: Sequence[int]) -> Iterator[tuple[NDArray[An
     if not file.real:
         dataset.setdefault("BitsStored", file.bits_stored)
         dataset.setdefault("PixelRepresentation", 0)
-    decoder = decoder_of(file.transfer_syntax)
-    assert decoder is not None  # noqa: S101 - refused before
-    for pixels, _ in decoder.iter_array(dataset, indices=frames, allow_excess_frames=False):
+    for pixels in _stored(dataset, file, frames):
         if pixels.shape[:2] != (file.rows, file.columns):
             raise VolumeError(f"An image unfolds into shape {pixels.shape}; export it again.")
         yield pixels, dataset
+
+
+def _stored(dataset: Any, file: DicomFile, frames: Sequence[int]) -> Iterator[NDArray[Any]]:
+    if not is_compressed_here(file):
+        decoder = get_decoder(file.transfer_syntax)
+        for pixels, _ in decoder.iter_array(dataset, indices=frames, allow_excess_frames=False):
+            yield pixels
+        return
+    offsets = None
+    if "ExtendedOffsetTable" in dataset:
+        offsets = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
+    for frame in frames:
+        yield decode_frame(
+            get_frame(
+                dataset.PixelData, frame, number_of_frames=file.n_frames, extended_offsets=offsets
+            ),
+            file,
+        )
 
 
 def _values(plane: Plane, stored: NDArray[Any], dataset: Any) -> NDArray[Any]:

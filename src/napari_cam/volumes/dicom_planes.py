@@ -23,6 +23,7 @@ from napari_cam.volumes.dicom_attributes import (
     first_item,
     joined,
     listed,
+    number_of,
     numbers_of,
     plain_text,
     value_of,
@@ -130,8 +131,6 @@ def _plane(
     file: DicomFile, frame: int, lookup: Lookup, place: tuple[NDArray[Any], NDArray[Any]] | None
 ) -> Plane:
     position, orientation = place or _stated_place(lookup)
-    slope = lookup.numbers("RescaleSlope", 1) or lookup.numbers("DoseGridScaling", 1) or (1.0,)
-    intercept = lookup.numbers("RescaleIntercept", 1) or (0.0,)
     return Plane(
         file=file,
         frame=frame,
@@ -139,8 +138,9 @@ def _plane(
         orientation=orientation,
         pixel_spacing=_pixel_spacing(lookup),
         step=_step(lookup),
-        slope=slope[0] or 1.0,  # a slope of 0 would leave nothing: some files mean "none"
-        intercept=intercept[0],
+        # A slope of 0 would leave nothing: files that state it mean "none".
+        slope=lookup.number("RescaleSlope") or lookup.number("DoseGridScaling") or 1.0,
+        intercept=lookup.number("RescaleIntercept") or 0.0,
         windows=_windows(lookup),
         stack=plain_text(lookup.get("StackID")),
         marks=_marks(lookup),
@@ -189,10 +189,10 @@ def _stepped_places(
             offsets = [offset - offsets[0] for offset in offsets]
     elif file.modality == "NM" and "RECON" in joined(value_of(dataset, "ImageType")):
         lookup = Lookup(None, None, first_item(dataset, "DetectorInformationSequence"))
-        step = numbers_of(value_of(dataset, "SpacingBetweenSlices"), "SpacingBetweenSlices", 1)
+        step = number_of(value_of(dataset, "SpacingBetweenSlices"), "SpacingBetweenSlices")
         slices = numbers_of(value_of(dataset, "SliceVector"), "SliceVector", file.n_frames)
         if step is not None and slices is not None:
-            offsets = [(number - 1) * step[0] for number in slices]
+            offsets = [(number - 1) * step for number in slices]
     first, orientation = _stated_place(lookup)
     if offsets is None or first is None or orientation is None:
         return None
@@ -213,22 +213,22 @@ def _pixel_spacing(lookup: Lookup) -> tuple[float, float] | None:
 
 def _ultrasound_spacing(lookup: Lookup) -> tuple[float, float] | None:
     """Return mm between rows and columns where one region in cm (unit 3) covers an ultrasound."""
-    regions = lookup.get("SequenceOfUltrasoundRegions") or ()
+    regions = lookup.get("SequenceOfUltrasoundRegions") or []
     if len(regions) != 1:
         return None
     region = Lookup(None, None, regions[0])
     units = [region.get(f"PhysicalUnits{axis}Direction") for axis in "YX"]
-    rows, columns = (region.numbers(f"PhysicalDelta{axis}", 1) for axis in "YX")
-    if units != [3, 3] or rows is None or columns is None or 0 in (*rows, *columns):
+    rows, columns = (region.number(f"PhysicalDelta{axis}") for axis in "YX")
+    if units != [3, 3] or not rows or not columns:
         return None
-    return 10 * abs(rows[0]), 10 * abs(columns[0])
+    return 10 * abs(rows), 10 * abs(columns)
 
 
 def _step(lookup: Lookup) -> float | None:
     for keyword in ("SpacingBetweenSlices", "SliceThickness"):
-        size = lookup.numbers(keyword, 1)
-        if size is not None and size[0] != 0:
-            return abs(size[0])
+        size = lookup.number(keyword)
+        if size:
+            return abs(size)
     return None
 
 
