@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from napari_cam.widgets.dock.beside_opengl import load_triton_apart
+
 # napari's test fixtures reset its preferences: they must not be those of the person testing. It
 # reads this when it is first asked for a setting.
 _PREFERENCES = tempfile.TemporaryDirectory(prefix="napari_cam_preferences_")
@@ -29,7 +31,8 @@ NO_GL = not (_DISPLAY or _XVFB)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let napari run where nothing can be drawn."""
+    """Let napari run where nothing can be drawn, and torch where software draws."""
+    load_triton_apart()
     if NO_GL and importlib.util.find_spec("napari") is not None:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
         _answer_for_gl()

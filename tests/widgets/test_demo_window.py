@@ -17,7 +17,7 @@ def test_the_demos_files_stand_in_the_window(
 ) -> None:
     opened = {}
     monkeypatch.setattr(window, "no_window_because", lambda: None)
-    monkeypatch.setattr(window, "open_window", lambda command, **files: opened.update(files))
+    monkeypatch.setattr(window, "open_window", lambda _, **files: opened.update(files))
     assert main(["demo", "--out", str(tmp_path / "demo"), "--window"]) == 0
     viewer = make_napari_viewer()
     monkeypatch.setattr(napari, "Viewer", lambda **_: viewer)

@@ -42,7 +42,7 @@ def info(
     spacing: SpacingText = None,
     series: SeriesText = None,
 ) -> ExitCode | None:
-    """Show what image and model files hold, but not whom; list the series of a DICOM folder.
+    """Show what images, DICOM folders and model files hold.
 
     Nothing that names a patient is printed.
     """
