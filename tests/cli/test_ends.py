@@ -16,7 +16,10 @@ import pytest
 
 from napari_cam.cli.failures import redacted
 from napari_cam.cli.main import main
-from napari_cam.volumes import reading
+from napari_cam.volumes import (
+    heatmap_files,  # noqa: F401 - imported first, it would keep what a test puts into `reading`
+    reading,
+)
 from tests.cli.conftest import NAME, Call
 
 

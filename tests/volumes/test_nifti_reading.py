@@ -342,7 +342,7 @@ def test_broken_headers_are_named_errors(
 
 
 def test_cut_short_and_corrupted_files_are_named_errors(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.nii", marked(), np.eye(4))
+    path = save(tmp_path / "a.nii", np.arange(120, dtype=np.int16).reshape(SHAPE), np.eye(4))
     whole = path.read_bytes()
     packed = bytearray(gzip.compress(whole, mtime=0))
     for content, what in [
@@ -356,6 +356,14 @@ def test_cut_short_and_corrupted_files_are_named_errors(tmp_path: Path) -> None:
         (tmp_path / "b.nii").write_bytes(content)
         with pytest.raises(VolumeError, match=what):
             read_volume(tmp_path / "b.nii")
+
+
+def test_a_damaged_stream_that_runs_on_past_the_voxels_is_noticed(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.nii", marked(), np.eye(4))
+    packed = gzip.compress(path.read_bytes() + b"more", mtime=0)
+    (tmp_path / "b.nii").write_bytes(packed[:-8] + b"\0\0\0\0" + packed[-4:])
+    with pytest.raises(VolumeError, match="CRC"):
+        read_volume(tmp_path / "b.nii")
 
 
 def test_a_compressed_promise_beyond_deflate_is_refused_at_once(tmp_path: Path) -> None:
