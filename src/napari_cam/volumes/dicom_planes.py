@@ -266,6 +266,7 @@ def _marks(lookup: Lookup) -> dict[str, Any]:
 def _comparable(value: Any) -> float | str:
     """Return a number where there is one: times come as text, with any number of digits."""
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return plain_text(value)
+    return number if math.isfinite(number) else plain_text(value)
