@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import imagecodecs
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import tifffile
 from PIL import Image
+from pydicom import uid
 
 from napari_cam.errors import NapariCamError, VolumeError
 from napari_cam.volumes.decoding import decoding
 from napari_cam.volumes.reading import read_volume
 from napari_cam.volumes.volume import Volume
+from tests.volumes import dicoms
 
 ARRAY = np.random.default_rng(1).integers(0, 255, (3, 6, 5)).astype(np.uint8)
 
@@ -46,7 +51,33 @@ def numpy_file(path: Path) -> None:
     np.save(path, ARRAY)
 
 
-FILES: dict[str, Callable[[Path], None]] = {
+def dicom(path: Path) -> None:
+    dicoms.write(path, ARRAY[0].astype("i2"), RescaleSlope=2, WindowCenter=9, WindowWidth=4)
+
+
+def compressed_dicom(syntax: str, encode: Callable[..., bytes]) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        image = np.ascontiguousarray(np.kron(ARRAY[0], np.ones((3, 4), np.uint8)))
+        dicoms.write(path, image, frames=[encode(image)], transfer_syntax=syntax)
+
+    return make
+
+
+def enhanced_dicom(path: Path) -> None:
+    own = [{"FrameContentSequence": {"TemporalPositionIndex": n // 2}} for n in range(4)]
+    places = [(0, 0, 2 * (n % 2)) for n in range(4)]
+    pixels = np.arange(4 * 5 * 6).reshape(4, 5, 6).astype("u2")
+    dicoms.save(path, dicoms.enhanced(pixels, places, own=own))
+
+
+def run_length_dicom(path: Path) -> None:
+    dicom(path)
+    dataset = pydicom.dcmread(path)
+    dataset.compress(uid.RLELossless)
+    dicoms.save(path, dataset)
+
+
+FILES: dict[str, Callable[[Path], object]] = {
     "a.nii": nifti,
     "a.nii.gz": nifti,
     "b.nii": nifti2,
@@ -55,6 +86,20 @@ FILES: dict[str, Callable[[Path], None]] = {
     "a.png": picture,
     "a.jpg": picture,
     "a.npy": numpy_file,
+    "a.dcm": dicom,
+    "enhanced.dcm": enhanced_dicom,
+    "rle.dcm": run_length_dicom,
+    "jpeg.dcm": compressed_dicom(uid.JPEGBaseline8Bit, imagecodecs.jpeg8_encode),
+    "lossless.dcm": compressed_dicom(
+        uid.JPEGLosslessSV1, partial(imagecodecs.jpeg8_encode, lossless=True)
+    ),
+    "jpeg-ls.dcm": compressed_dicom(uid.JPEGLSLossless, imagecodecs.jpegls_encode),
+    "jpeg-2000.dcm": compressed_dicom(
+        uid.JPEG2000, partial(imagecodecs.jpeg2k_encode, codecformat="jp2", level=0)
+    ),
+    "deflated.dcm": partial(
+        dicoms.write, pixels=ARRAY[0], transfer_syntax=uid.DeflatedExplicitVRLittleEndian
+    ),
 }
 
 

@@ -16,7 +16,7 @@ from napari_cam.grid import Grid
 from napari_cam.volumes.decoding import decoding
 from napari_cam.volumes.dicom_files import Found, find_images, quiet
 from napari_cam.volumes.dicom_geometry import normal_of
-from napari_cam.volumes.dicom_pixels import pixel_notes, read_pixels, windows_of
+from napari_cam.volumes.dicom_pixels import check_promises, pixel_notes, read_pixels, windows_of
 from napari_cam.volumes.dicom_planes import Plane, planes_of
 from napari_cam.volumes.dicom_stacks import Arrangement, arrange, stacks_of, without_copies
 from napari_cam.volumes.patient_grid import patient_grid
@@ -145,6 +145,7 @@ def read_dicom(
     with decoding(path, "DICOM"), quiet():
         stacks, notes = _stacks(path)
         stack = _chosen(path, stacks, series)
+        check_promises(stack)
         arrangement = arrange(stack)
         planes, labels = _choose_axis4(path, arrangement, axis4, time)
         values = read_pixels(planes)

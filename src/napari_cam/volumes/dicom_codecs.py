@@ -129,7 +129,7 @@ def _right(pixels: NDArray[Any], file: DicomFile, precision: int) -> NDArray[Any
     """Return decoded pixels with the sign and the colours that the DICOM header states."""
     if file.photometric in ("YBR_FULL", "YBR_FULL_422"):
         return convert_color_space(pixels, "YBR_FULL", "RGB")
-    unused = 8 * pixels.dtype.itemsize - precision
+    unused = 8 * pixels.dtype.itemsize - min(precision, file.bits_stored)
     if file.signed and pixels.dtype.kind == "u":
         signed = pixels.view(pixels.dtype.str.replace("u", "i"))
         return signed << unused >> unused if unused > 0 else signed

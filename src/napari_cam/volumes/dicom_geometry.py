@@ -133,7 +133,9 @@ def _check_even(slices: Sequence[Plane], positions: NDArray[np.float64], notes: 
     odd = int(np.argmax(np.abs(gaps - usual)))
     where = f"{slices[odd].name} and {slices[odd + 1].name}"
     times = gaps[odd] / usual
-    if times > 1.5 and abs(times - round(times)) < 2 * _MOST_UNEVEN:
+    wide = int((gaps > 1.5 * usual).sum())
+    few = wide == 1 or 2 * wide < len(gaps)
+    if few and times > 1.5 and abs(times - round(times)) < 2 * _MOST_UNEVEN:
         raise VolumeError(
             f"Slices seem to be missing between {where}: these lie {gaps[odd]:.4g} mm apart, the "
             f"others {usual:.4g} mm; find the missing files, or leave out those on one side."

@@ -37,7 +37,7 @@ def read_pixels(planes: Sequence[Plane]) -> NDArray[Any]:
     Parameters
     ----------
     planes
-        In the wanted order.
+        In the wanted order, after :func:`check_promises`.
 
     Returns
     -------
@@ -54,8 +54,6 @@ def read_pixels(planes: Sequence[Plane]) -> NDArray[Any]:
     wanted: dict[DicomFile, list[int]] = defaultdict(list)
     for index, plane in enumerate(planes):
         wanted[plane.file].append(index)
-    for file in wanted:
-        _check_promise(file)
     out: NDArray[Any] | None = None
     for file, indices in wanted.items():
         with decoding(file.path, "DICOM"), quiet(), np.errstate(over="raise"):
@@ -93,8 +91,19 @@ def _fits(values: NDArray[Any], dtype: np.dtype[Any]) -> bool:
     return bool(np.iinfo(dtype).min <= values.min() and values.max() <= np.iinfo(dtype).max)
 
 
+def check_promises(planes: Sequence[Plane]) -> None:
+    """Raise before memory is asked for where a file cannot hold the pixels that it promises.
+
+    Raises
+    ------
+    VolumeError
+        Also where pixels are encoded in a way that cannot be read.
+    """
+    for file in dict.fromkeys(plane.file for plane in planes):
+        _check_promise(file)
+
+
 def _check_promise(file: DicomFile) -> None:
-    """Raise before memory is asked for where a file cannot hold the pixels that it promises."""
     bits = file.rows * file.columns * file.samples * file.bits_allocated * file.n_frames
     promised, on_disk = bits // 8, file.path.stat().st_size
     syntax = UID(file.transfer_syntax)

@@ -256,8 +256,17 @@ def _marks(lookup: Lookup) -> dict[str, Any]:
         else:
             found = (lookup.get(keyword) for keyword in keywords)
             value = next((each for each in found if each is not None), None)
-        if isinstance(value, (int, float)):
-            marks[mark] = float(value)
+        if isinstance(value, tuple):
+            marks[mark] = value
         elif value is not None:
-            marks[mark] = value if isinstance(value, tuple) else plain_text(value)
+            marks[mark] = _comparable(value)
     return marks
+
+
+def _comparable(value: Any) -> float | str:
+    """Return a number where there is one: times come as text, with any number of digits."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return plain_text(value)
+    return number if math.isfinite(number) else plain_text(value)

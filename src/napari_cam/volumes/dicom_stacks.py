@@ -214,7 +214,7 @@ def _check_same_place(one: Sequence[Plane], other: Sequence[Plane]) -> None:
 def _ordered(groups: Sequence[Sequence[Plane]]) -> Arrangement:
     """Return the volumes that lie at one place, in the order of what sets them apart."""
     marks = [mark for mark in groups[0][0].marks if _runs_alike(groups, mark)]
-    keys = [*marks, *(mark for mark in groups[0][0].marks if mark not in marks)]
+    keys = marks + [m for m in groups[0][0].marks if m not in marks and _varies(groups, m)]
     for n in range(1, len(keys) + 1):
         if _tells_apart(groups, keys[:n]):
             return _sorted(groups, partial(_key, marks=keys[:n]), keys[:n])
@@ -237,6 +237,10 @@ def _runs_alike(groups: Sequence[Sequence[Plane]], mark: str) -> bool:
     """Whether a mark takes the same values, more than one, at every place."""
     values = [sorted(_key(plane, [mark]) for plane in group) for group in groups]
     return all(each == values[0] for each in values) and values[0][0] != values[0][-1]
+
+
+def _varies(groups: Sequence[Sequence[Plane]], mark: str) -> bool:
+    return any(len({_key(plane, [mark]) for plane in group}) > 1 for group in groups)
 
 
 def _tells_apart(groups: Sequence[Sequence[Plane]], marks: Sequence[str]) -> bool:
