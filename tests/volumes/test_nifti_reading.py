@@ -379,13 +379,14 @@ def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "text.nii.gz").write_text("not a volume")
     (tmp_path / "notes.docx").write_text("not a volume")
     (tmp_path / "slice.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 500)
+    (tmp_path / "nothing").mkdir()
     for name, what in [
-        ("slice.dcm", "is a DICOM file"),
+        ("slice.dcm", "no DICOM object that this version knows"),
         ("empty.nii.gz", "0 bytes"),
         ("text.nii.gz", "content is none"),
         ("notes.docx", r"NIfTI \(.nii"),
         ("none.nii", "does not exist"),
-        (".", "is a folder"),
+        ("nothing", "is a folder without DICOM images"),
         ("x" * 300 + ".nii", "cannot be opened"),
         ("nul\0.nii", "cannot be opened"),
     ]:
