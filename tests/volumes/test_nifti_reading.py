@@ -372,7 +372,7 @@ def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "notes.docx").write_text("not a volume")
     (tmp_path / "slice.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 500)
     for name, what in [
-        ("slice.dcm", "is a DICOM file"),
+        ("slice.dcm", "no DICOM object"),
         ("empty.nii.gz", "0 bytes"),
         ("text.nii.gz", "content is none"),
         ("notes.docx", r"NIfTI \(.nii"),
