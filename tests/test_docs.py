@@ -16,6 +16,7 @@ import napari_cam as nc
 from napari_cam.models.architectures import build
 from napari_cam.models.files import SUFFIXES
 from napari_cam.models.steps import STEPS
+from tests.volumes.dicoms import write_stack
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -58,8 +59,9 @@ WITH_EXAMPLES = [
 
 @pytest.fixture
 def reader(tmp_path, monkeypatch):
-    """A folder with what the examples read: a scan and the weights of a network."""
+    """A folder with what the examples read: a scan, a DICOM folder, the weights of a network."""
     volume = nc.load_sample_volume()
+    write_stack(tmp_path / "scans")
     nc.write_volume(tmp_path / "scan.nii.gz", np.asarray(volume.values), like=volume)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -163,7 +165,9 @@ def test_every_public_name_has_an_example():
         "MapKey",
         "MaskSet",
         "Grid",
+        "SeriesInfo",
         "Volume",
+        "Window",
     }  # what functions return
     assert not [n for n in names if n not in values and not re.search(rf"\bnc\.{n}\b", code)]
 

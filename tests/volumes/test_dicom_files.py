@@ -33,12 +33,13 @@ REFUSED = {
     "waveform_ecg.dcm", "liver_1frame.dcm", "liver_expb_1frame.dcm", "UN_sequence.dcm",
     "empty_charset_LEI.dcm", "meta_missing_tsyntax.dcm", "nested_priv_SQ.dcm", "priv_SQ.dcm",
     "no_meta.dcm", "no_meta_group_length.dcm", "badVR.dcm", "MR_truncated.dcm",
-    "JPEG2000-embedded-sequence-delimiter.dcm",
+    "JPEG2000-embedded-sequence-delimiter.dcm", "chrJapMulti.dcm", "chrJapMultiExplicitIR6.dcm",
+    "chrKoreanMulti.dcm", "chrSQEncoding.dcm", "chrSQEncoding1.dcm",
 }  # fmt: skip
 
 
 def refused(path: Path) -> bool:
-    inside = {"TINY_ALPHA", "charset_files", "palettes"}  # headers without pixels
+    inside = {"TINY_ALPHA", "palettes"}  # headers without pixels
     if inside & set(path.parts) or "DICOMDIR" in path.name:
         return True
     return path.name in REFUSED or path.suffix not in (".dcm", "")

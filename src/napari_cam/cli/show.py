@@ -42,9 +42,10 @@ def info(
     spacing: SpacingText = None,
     series: SeriesText = None,
 ) -> ExitCode | None:
-    """Show what images, DICOM folders and model files hold.
+    """Show what image and model files hold, but not whom.
 
-    Nothing that names a patient is printed.
+    Nothing that names a patient is printed. Of a DICOM folder with several series the series are
+    listed; --series describes one.
     """
     failed = 0
     for number, name in enumerate(path):

@@ -198,12 +198,11 @@ def _stacks(path: Path) -> tuple[list[list[Plane]], list[str]]:
 
 
 def _nothing(path: Path, found: Found) -> VolumeError:
-    if found.first_error is not None:
-        return found.first_error
     kinds = ", ".join(f"{kind} ({n})" for kind, n in found.left_out.items())
+    damage = f"; the first damage: {found.first_error}" if found.first_error else "."
     return VolumeError(
         f"{path} is a folder without DICOM images (it holds {kinds or 'nothing'}); "
-        "give the folder of a DICOM series, or an image file."
+        f"give the folder of a DICOM series, or an image file{damage}"
     )
 
 
