@@ -218,7 +218,15 @@ def test_channels_of_sagittal_slices(tmp_path: Path) -> None:
     [
         # The order of time, whatever the numbers say.
         ([{"TemporalPositionIdentifier": t, "InstanceNumber": 9 - t} for t in (2, 1)], [1, 0]),
-        # Diffusion: one image without a gradient, then directions.
+        # Diffusion: one image without a gradient, then directions; written first or later.
+        (
+            [
+                {"DiffusionBValue": 0.0},
+                {"DiffusionBValue": 700.0, "DiffusionGradientOrientation": [0.0, 1, 0]},
+                {"DiffusionBValue": 700.0, "DiffusionGradientOrientation": [0.0, 0, 1]},
+            ],
+            [0, 2, 1],
+        ),
         (
             [
                 {"DiffusionBValue": 1000.0, "DiffusionGradientOrientation": [0.0, 1, 0]},
@@ -239,7 +247,15 @@ def test_channels_of_sagittal_slices(tmp_path: Path) -> None:
         ([{"AcquisitionTime": t} for t in ("101502.50", "101501", "101502.5")], None),
         ([{"InstanceNumber": n} for n in (7, 3)], [1, 0]),
     ],
-    ids=["time", "diffusion", "echoes and times", "kinds", "times twice", "numbers"],
+    ids=[
+        "time",
+        "diffusion",
+        "more diffusion",
+        "echoes and times",
+        "kinds",
+        "times twice",
+        "numbers",
+    ],
 )
 def test_what_sets_volumes_apart(
     tmp_path: Path, marks: list[dict[str, Any]], order: list[int] | None
