@@ -204,6 +204,15 @@ def test_volumes_at_one_place_are_an_axis_by_choice(tmp_path: Path) -> None:
     assert info.summary == "MR, 3 x 3 axial slices of 5 x 7"
 
 
+def test_places_that_differ_by_rounding_are_one(tmp_path: Path) -> None:
+    values = noise(2, 3, 5, 7)
+    for t in range(2):
+        for n in range(3):
+            place = (0, 0, 3.0 * n + 0.002 * t)
+            write(tmp_path / f"{t}{n}", values[t, n], place, TemporalPositionIdentifier=t)
+    np.testing.assert_array_equal(read_volume(tmp_path, axis4="channels").values, values)
+
+
 def test_channels_of_sagittal_slices(tmp_path: Path) -> None:
     for number in range(2):
         write_stack(tmp_path / f"{number}", orientation=SAGITTAL, AcquisitionNumber=number)

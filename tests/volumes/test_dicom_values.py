@@ -441,6 +441,15 @@ def test_promises_are_checked_before_memory_is_asked_for(
         read_volume(path)
 
 
+def test_there_is_a_limit_to_the_frames_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "a.dcm", enhanced(noise(0, 9, "u2", (4, 9, 11)), [(0, 0, 1)] * 4))
+    monkeypatch.setattr("napari_cam.volumes.dicom_headers._MOST_FRAMES", 3)
+    with pytest.raises(VolumeError, match="promises 4 images"):
+        read_volume(path)
+
+
 @pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda syntax: uid.UID(syntax).name)
 def test_compressed_promises_are_checked_too(tmp_path: Path, syntax: str) -> None:
     values = noise(0, 4096, "u2", (13, 17))
