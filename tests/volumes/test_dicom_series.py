@@ -204,6 +204,15 @@ def test_volumes_at_one_place_are_an_axis_by_choice(tmp_path: Path) -> None:
     assert info.summary == "MR, 3 x 3 axial slices of 5 x 7"
 
 
+def test_places_that_differ_by_rounding_are_one(tmp_path: Path) -> None:
+    values = noise(2, 3, 5, 7)
+    for t in range(2):
+        for n in range(3):
+            place = (0, 0, 3.0 * n + 0.002 * t)
+            write(tmp_path / f"{t}{n}", values[t, n], place, TemporalPositionIdentifier=t)
+    np.testing.assert_array_equal(read_volume(tmp_path, axis4="channels").values, values)
+
+
 def test_channels_of_sagittal_slices(tmp_path: Path) -> None:
     for number in range(2):
         write_stack(tmp_path / f"{number}", orientation=SAGITTAL, AcquisitionNumber=number)
@@ -218,7 +227,15 @@ def test_channels_of_sagittal_slices(tmp_path: Path) -> None:
     [
         # The order of time, whatever the numbers say.
         ([{"TemporalPositionIdentifier": t, "InstanceNumber": 9 - t} for t in (2, 1)], [1, 0]),
-        # Diffusion: one image without a gradient, then directions.
+        # Diffusion: one image without a gradient, then directions; written first or later.
+        (
+            [
+                {"DiffusionBValue": 0.0},
+                {"DiffusionBValue": 700.0, "DiffusionGradientOrientation": [0.0, 1, 0]},
+                {"DiffusionBValue": 700.0, "DiffusionGradientOrientation": [0.0, 0, 1]},
+            ],
+            [0, 2, 1],
+        ),
         (
             [
                 {"DiffusionBValue": 1000.0, "DiffusionGradientOrientation": [0.0, 1, 0]},
@@ -239,7 +256,15 @@ def test_channels_of_sagittal_slices(tmp_path: Path) -> None:
         ([{"AcquisitionTime": t} for t in ("101502.50", "101501", "101502.5")], None),
         ([{"InstanceNumber": n} for n in (7, 3)], [1, 0]),
     ],
-    ids=["time", "diffusion", "echoes and times", "kinds", "times twice", "numbers"],
+    ids=[
+        "time",
+        "diffusion",
+        "more diffusion",
+        "echoes and times",
+        "kinds",
+        "times twice",
+        "numbers",
+    ],
 )
 def test_what_sets_volumes_apart(
     tmp_path: Path, marks: list[dict[str, Any]], order: list[int] | None

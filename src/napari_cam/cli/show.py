@@ -54,7 +54,7 @@ def info(
         try:
             if _is_model(name):
                 _show_model(name, architecture, class_names)
-            elif Path(name).is_dir() and series is None and (found := _several_series(name)):
+            elif series is None and (found := _several_series(Path(name))):
                 _show_series(found)
             else:
                 _show_volume(Path(name), open_volume(Path(name), axis4, time, spacing, series))
@@ -157,12 +157,24 @@ def _show_model(name: str, architecture: str | None, class_names: str | None) ->
     typer.echo(f"sha256         {model.sha256}")
 
 
-def _several_series(folder: str) -> list[SeriesInfo]:
-    """Return the series of a DICOM folder, empty where there is one and so nothing to choose."""
+def _several_series(path: Path) -> list[SeriesInfo]:
+    """Return the series of a DICOM folder or file, empty where there is nothing to choose."""
+    if not path.is_dir() and not _is_dicom(path):
+        return []
     from napari_cam.volumes.dicom import dicom_series
 
-    found = dicom_series(folder)
+    found = dicom_series(path)
     return found if len(found) > 1 else []
+
+
+def _is_dicom(path: Path) -> bool:
+    from napari_cam.volumes.dicom_signature import HEAD_BYTES, is_dicom
+
+    try:
+        with path.open("rb") as file:
+            return is_dicom(file.read(HEAD_BYTES))
+    except (OSError, ValueError):
+        return False  # reading it will say why
 
 
 def _show_series(found: list[SeriesInfo]) -> None:

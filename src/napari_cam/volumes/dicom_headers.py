@@ -120,7 +120,7 @@ def file_of(path: Path, root: Path, dataset: Any) -> DicomFile:
     padding = value_of(dataset, "PixelPaddingValue")
     return DicomFile(
         path=path,
-        name=str(path.relative_to(root)) if path != root else path.name,
+        name=path.relative_to(root).as_posix() if path != root else path.name,
         series=(
             plain_text(value_of(dataset, "PatientID")),
             plain_text(value_of(dataset, "StudyInstanceUID")),

@@ -68,7 +68,8 @@ def read_pixels(planes: Sequence[Plane]) -> NDArray[Any]:
                         f"{out.shape[1:]}; leave it out."
                     )
                 if not _fits(values, out.dtype):
-                    out = out.astype(value_type(planes))
+                    wider = np.promote_types(out.dtype, values.dtype)
+                    out = out.astype(wider if file.colour or file.lut else value_type(planes))
                 out[index] = values
     if out is None:
         raise VolumeError("There are no images to read.")

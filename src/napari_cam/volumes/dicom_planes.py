@@ -75,7 +75,7 @@ class Plane:
     stack
         The stack that an enhanced object counts it to.
     marks
-        What may set it apart from other images at its place, in the order of `_MARKS`.
+        What may set it apart from other images at its place; None for what is not stated.
     """
 
     file: DicomFile
@@ -256,10 +256,8 @@ def _marks(lookup: Lookup) -> dict[str, Any]:
         else:
             found = (lookup.get(keyword) for keyword in keywords)
             value = next((each for each in found if each is not None), None)
-        if isinstance(value, tuple):
-            marks[mark] = value
-        elif value is not None:
-            marks[mark] = _comparable(value)
+        known = value is None or isinstance(value, tuple)
+        marks[mark] = value if known else _comparable(value)
     return marks
 
 

@@ -88,7 +88,8 @@ def stacks_of(planes: Sequence[Plane]) -> list[list[Plane]]:
 def _kind(plane: Plane) -> Hashable:
     """Return what planes of one stack have in common."""
     file = plane.file
-    key = (plane.placed, file.rows, file.columns, file.colour, file.frame_of_reference, plane.stack)
+    size, values = (file.rows, file.columns), (file.colour, file.lut)
+    key = (plane.placed, size, values, file.frame_of_reference, plane.stack)
     return key if plane.placed else (*key, file.path)
 
 
