@@ -23,7 +23,7 @@ from napari_cam.cams.device import (
 from napari_cam.cams.keys import AnyLayer, Layer, MapKey
 from napari_cam.cams.method import CamMethod
 from napari_cam.cams.methods import AnyMethod, as_methods
-from napari_cam.cams.raw import BatchCams, as_input, as_layers, compute
+from napari_cam.cams.raw import BatchCams, as_input, as_layers, compute, layers_of
 from napari_cam.cams.tap import widen
 from napari_cam.cams.targets import AnyTarget, Target, as_targets, class_logits
 from napari_cam.errors import DeviceError, ModelError, PreparationError, VolumeError
@@ -102,7 +102,7 @@ class Plan:
             MapKey(method, layer, target)
             for target in self.targets
             for method in self.methods
-            for layer in self.layers
+            for layer in layers_of(method, self.layers)
         ]
 
     def run(self) -> Iterator[ExplainedUnits]:
@@ -193,9 +193,10 @@ def plan_explanation(
     wanted = _order(units, first, prepared.n_units)
     if layers is None and model.card.default_layer is None:
         example = torch.from_numpy(prepared.batch(wanted[:1]))
-        chosen_layers = as_layers(None, model, model.module, as_input(example, model.module))
+        images = as_input(example, model.module)
+        chosen_layers = as_layers(None, model, model.module, images, chosen_methods)
     else:
-        chosen_layers = as_layers(layers, model, model.module, torch.zeros(0))
+        chosen_layers = as_layers(layers, model, model.module, torch.zeros(0), chosen_methods)
     return Plan(
         model=model,
         volume=volume,

@@ -16,11 +16,12 @@ from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey
 from napari_cam.cams.method import CamMethod, Evidence
 from napari_cam.cams.methods import AnyMethod, as_methods
 from napari_cam.cams.normalize import ROUNDING
+from napari_cam.cams.probe import Probe
 from napari_cam.cams.tap import Tapped, tap, widen
 from napari_cam.cams.targets import AnyTarget, Scored, Target, as_targets
 from napari_cam.errors import LayerError, ModelError, PreparationError
 from napari_cam.heatmap import Maps
-from napari_cam.models.hooks import LayerRef
+from napari_cam.models.hooks import INPUT, LayerRef
 from napari_cam.models.layers import find_pooling
 from napari_cam.models.loaded import LoadedModel
 
@@ -86,12 +87,13 @@ def raw_cams(
     if not isinstance(module, nn.Module):
         raise ModelError(f"A {type(module).__name__} is no network; give a torch.nn.Module.")
     images = as_input(_checked(batch), module)
+    wanted = as_methods(methods)
     return compute(
         module,
         images,
-        as_methods(methods),
+        wanted,
         as_targets(targets, loaded),
-        as_layers(layers, loaded, module, images),
+        as_layers(layers, loaded, module, images, wanted),
     ).maps
 
 
@@ -117,8 +119,14 @@ def as_layers(
     model: LoadedModel | None,
     module: nn.Module,
     batch: Tensor,
+    methods: Sequence[CamMethod] = (),
 ) -> list[Layer]:
-    """Return layers as a list; None is the card's default, else what enters global pooling."""
+    """Return layers as a list; None is the card's default, else what enters global pooling.
+
+    Where all `methods` explain the input, no layer is needed and none is looked for.
+    """
+    if layers is None and methods and all(method.space == "input" for method in methods):
+        return []
     if layers is None:
         default = model.card.default_layer if model is not None else None
         return [LayerRef.parse(default or find_pooling(module, batch).name)]
@@ -144,15 +152,17 @@ def compute(
     # The caller may be inside no_grad or inference_mode, and gradients are needed all the same.
     with torch.inference_mode(False), torch.enable_grad(), exact_float32():
         tapped = tap(module, batch, _single_layers(layers), autocast)
-        return _formulas(module, tapped, methods, targets, layers)
+        return _formulas(module, batch, tapped, methods, targets, layers, autocast)
 
 
 def _formulas(
     module: nn.Module,
+    batch: Tensor,
     tapped: Tapped,
     methods: Sequence[CamMethod],
     targets: Sequence[Target],
     layers: Sequence[Layer],
+    autocast: torch.dtype | None,
 ) -> BatchCams:
     maps: dict[MapKey, Tensor] = {}
     scored: dict[Target, Scored] = {}
@@ -160,27 +170,40 @@ def _formulas(
     for target in targets:
         read = target.read(tapped.output)
         gradients = _gradients(tapped, read, methods)
-        scored[target] = Scored(read.scores.detach(), read.class_index)
+        fixed = scored[target] = Scored(read.scores.detach(), read.class_index, read.again)
         for method in methods:
             single: dict[LayerRef, Tensor] = {}
-            for layer, activations in tapped.activations.items():
+            for layer, activations in _places(method, tapped, batch).items():
                 # A map that reads activations alone is the same for every class.
                 if method.needs == {"activations"} and (method, layer) in shared:
                     single[layer] = shared[method, layer]
                     continue
+                A = widen(activations.detach())
                 evidence = Evidence(
-                    widen(activations.detach()),
+                    A,
                     gradients.get(layer),
                     weights_of_classes(module, tapped, layer, read.class_index)
                     if "class weights" in method.needs
                     else None,
+                    Probe(module, batch, layer, A, fixed, autocast)
+                    if "rescoring" in method.needs
+                    else None,
                 )
                 single[layer] = shared[method, layer] = method.raw(evidence)
-            for wanted in layers:
+            for wanted in layers_of(method, layers):
                 maps[MapKey(method, wanted, target)] = (
                     fuse(single, wanted) if isinstance(wanted, Fused) else single[wanted]
                 )
     return BatchCams(Maps(maps), scored, tapped.output.detach())
+
+
+def layers_of(method: CamMethod, layers: Sequence[Layer]) -> Sequence[Layer]:
+    """Return where a method has its maps: the layers asked for, or the network's input."""
+    return layers if method.space == "layer" else (LayerRef(INPUT),)
+
+
+def _places(method: CamMethod, tapped: Tapped, batch: Tensor) -> dict[LayerRef, Tensor]:
+    return tapped.activations if method.space == "layer" else {LayerRef(INPUT): batch}
 
 
 def _single_layers(layers: Sequence[Layer]) -> list[LayerRef]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import Any, Literal, Protocol, SupportsIndex, runtime_checkable
@@ -28,10 +28,15 @@ class Scored:
         (n,), in the graph of the output.
     class_index
         (n,) int64, the explained class of each image.
+    again
+        ``again(output, of)`` reads the same scores, with class and pixel set as they were, from
+        the network's output (m, ...) for changed inputs; row j belongs to image ``of[j]``.
+        A score over a set of pixels is their mean here, whatever it is in `scores`.
     """
 
     scores: Tensor
     class_index: Tensor
+    again: Callable[[Tensor, Tensor], Tensor]
 
 
 @runtime_checkable
@@ -144,7 +149,12 @@ class ClassScore:
                     f"{classes - 1}."
                 )
             index = torch.full((n,), number, device=logits.device)
-        return Scored(self._score(logits, index, binary=output.shape[1] == 1), index)
+        binary = output.shape[1] == 1
+
+        def again(changed: Tensor, of: Tensor) -> Tensor:
+            return self._score(class_logits(changed), index[of], binary)
+
+        return Scored(self._score(logits, index, binary), index, again)
 
     def _score(self, logits: Tensor, index: Tensor, binary: bool) -> Tensor:
         own = logits.gather(1, index[:, None])[:, 0]
