@@ -191,6 +191,8 @@ def test_a_saved_heatmap_and_mask_come_back_as_what_they_were(tmp_path):
     (found,) = read_layers(str(tmp_path / "mask.nii.gz"))
     assert found[2] == "labels"
     assert np.array_equal(found[0], heatmap.values > 0.5)
+    layer = Layer.create(*found)
+    assert np.allclose(layer.get_color(1), (0, 0xE5 / 255, 1, 1))  # as the dock shows masks
     assert found[1]["metadata"][FACTS]["kind"] == "mask"
 
 

@@ -196,12 +196,17 @@ def _heatmap(path: Path, name: str) -> LayerData:
 def _labels(volume: Volume, name: str, facts: dict[str, Any]) -> LayerData:
     from napari.layers import Layer
 
+    from napari_cam.widgets.colormaps import mask_colormap
     from napari_cam.widgets.layer_format import layer_provenance, mask_to_layer, volume_to_layer
 
     like = Layer.create(*volume_to_layer(volume, name))
     kept = {key: value for key, value in facts.items() if key not in ("kind", "threshold")}
     made = layer_provenance(None, like, facts["kind"], facts.get("threshold"), **kept)
-    return mask_to_layer(volume.values, like, name, made)
+    data, attributes, kind = mask_to_layer(volume.values, like, name, made)
+    if facts["kind"] == "mask":
+        # As the dock shows it, but filled: a reader cannot ask for outlines.
+        attributes.update(colormap=mask_colormap(), opacity=0.5)
+    return data, attributes, kind
 
 
 def _time_points(path: Path, first: Volume, n_times: int) -> Any:
