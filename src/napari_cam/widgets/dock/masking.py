@@ -139,7 +139,9 @@ class Masker:
 
     def _add(self, made: Made, request: MaskRequest, cut: Cut) -> None:
         data, attributes, kind = self._layer_data(made, cut)
-        layer = Layer.create(data, {**attributes, "colormap": mask_colormap(), "opacity": 0.9}, kind)
+        layer = Layer.create(
+            data, {**attributes, "colormap": mask_colormap(), "opacity": 0.9}, kind
+        )
         layer.contour = 1  # the heatmap below stays visible
         mask = MadeMask(made, request, weakref.ref(layer))
         layer.events.paint.connect(lambda _event=None: self._on_paint(mask))
