@@ -76,11 +76,13 @@ def test_scripts_are_python_whatever_is_chosen():
         time=4,
     )
     for mask in (None, MaskRequest(), MaskRequest("otsu:volume", strict=False, gate=True)):
-        ast.parse(as_python(request, mask))
+        script = as_python(request, mask)
+        ast.parse(script)
+        assert 'axis4="time", time=4)' in script
     command = as_command(request, MaskRequest("otsu", strict=False))
     assert "--architecture resnet50 --method gradcam --method layercam --class 3" in command
     assert "--layer layer4 --layer 'layer3#2' --normalize volume --device cuda" in command
-    assert "--precision float16 --time 4 --preparation heatmap.json --out heatmaps" in command
+    assert "--axis4 time --time 4 --preparation heatmap.json --out heatmaps" in command
     assert command.splitlines()[1].endswith("--rule otsu --at-least --out masks")
 
 

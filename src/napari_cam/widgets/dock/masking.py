@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Layer
-from napari.utils import DirectLabelColormap
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
+from napari_cam.widgets.colormaps import mask_colormap
 from napari_cam.widgets.dock.cutting import Cut, cut_heatmap, cut_slice
 from napari_cam.widgets.dock.position import layer_axis, shown_index
 from napari_cam.widgets.dock.request import MaskRequest
@@ -22,8 +22,6 @@ from napari_cam.widgets.layer_format import layer_provenance, mask_to_layer
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
-# Cyan stands out on the scan and on the heatmap's warm colours; what is painted beside it is green.
-_COLOURS = DirectLabelColormap(color_dict={None: "#7cfc00", 0: "transparent", 1: "#00e5ff"})
 _PAUSE_MS = 120  # the slider rests for so long before the whole volume is cut
 
 
@@ -141,7 +139,9 @@ class Masker:
 
     def _add(self, made: Made, request: MaskRequest, cut: Cut) -> None:
         data, attributes, kind = self._layer_data(made, cut)
-        layer = Layer.create(data, {**attributes, "colormap": _COLOURS, "opacity": 0.9}, kind)
+        layer = Layer.create(
+            data, {**attributes, "colormap": mask_colormap(), "opacity": 0.9}, kind
+        )
         layer.contour = 1  # the heatmap below stays visible
         mask = MadeMask(made, request, weakref.ref(layer))
         layer.events.paint.connect(lambda _event=None: self._on_paint(mask))
