@@ -26,7 +26,7 @@ from napari_cam.widgets.dock.save_step import SaveStep
 from napari_cam.widgets.dock.saving import Savable, as_text, file_name, savable, writing_job
 from napari_cam.widgets.dock.settings import read_settings
 from napari_cam.widgets.dock.shortcuts import Shortcuts
-from napari_cam.widgets.dock.state import DockState, Made
+from napari_cam.widgets.dock.state import DockState, Made, MadeMask
 from napari_cam.widgets.dock.worker import Failure, Job
 
 if TYPE_CHECKING:
@@ -409,15 +409,17 @@ class CamDock(QWidget):
 
     # Step 5.
 
-    @property
     def _chosen_result(self) -> Savable | None:
         items = savable(self.state)
         index = self.save_step.result.currentIndex()
-        return items[index][1] if 0 <= index < len(items) else None
+        item = items[index][1] if 0 <= index < len(items) else None
+        if isinstance(item, MadeMask):
+            self.masker.finish(item)
+        return item
 
     def save_as(self) -> None:
         """Ask where, and write the chosen result there."""
-        item = self._chosen_result
+        item = self._chosen_result()
         asked = None if item is None else self.save_step.ask_path(file_name(item))
         if item is None or asked is None:
             return
@@ -441,7 +443,7 @@ class CamDock(QWidget):
 
     def copy(self, kind: str) -> None:
         """Put the chosen result's script or command lines on the clipboard."""
-        item = self._chosen_result
+        item = self._chosen_result()
         clipboard = QApplication.clipboard()
         if item is not None and clipboard is not None:
             clipboard.setText(as_text(item, kind))

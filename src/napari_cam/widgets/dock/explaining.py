@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.dock.position import bare, layer_axis, put_on_slider, shown_index
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
     from napari_cam.widgets.dock.request import Request
 
+_MOMENT_MS = 15
 _GONE = "The image was removed while it was explained, so its heatmaps were dropped."
 
 
@@ -145,11 +147,27 @@ class Explainer:
         data, attributes, kind = heatmap_to_layer(
             result.heatmap, source, name, axes=run.picked.axes
         )
-        layer = Layer.create(data, {**attributes, "visible": visible}, kind)
+        layer = Layer.create(data, {**attributes, "visible": False}, kind)
         self._viewer.add_layer(layer)
+        if visible:
+            self._show_soon(layer)
         return Made(
             result, run.picked, run.volume, run.request, run.class_names, weakref.ref(layer)
         )
+
+    def _show_soon(self, layer: Layer) -> None:
+        """Show a new layer in a moment of its own.
+
+        To add a layer and to draw it for the first time take napari a tenth of a second each.
+        """
+        added = weakref.ref(layer)
+
+        def show() -> None:
+            layer = added()
+            if layer is not None and self._has(layer):
+                layer.visible = True
+
+        QTimer.singleShot(_MOMENT_MS, show)
 
     def _update(self, made: Made, run: _Run, result: Result, layer: Image, finished: bool) -> None:
         data, attributes, _ = heatmap_to_layer(

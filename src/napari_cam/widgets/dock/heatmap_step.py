@@ -117,8 +117,11 @@ class HeatmapStep(QWidget):
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far the run is and how long it will take."""
+        # By itself the bar paints at once, and with it the whole window beneath an OpenGL canvas.
+        self.bar.setUpdatesEnabled(False)
         self.bar.setRange(0, progress.total)
         self.bar.setValue(progress.done)
+        self.bar.setUpdatesEnabled(True)
         text = f"{progress.done} of {progress.total}"
         if progress.done:
             left = progress.seconds / progress.done * (progress.total - progress.done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.heatmap import Heatmap
-from napari_cam.widgets.dock.beside_opengl import load_triton_apart
+from napari_cam.widgets.dock.beside_opengl import (
+    garbage_waits,
+    load_torch_libraries,
+    load_triton_apart,
+)
 from napari_cam.widgets.dock.request import SAMPLE, Request
 
 if TYPE_CHECKING:
@@ -70,6 +75,7 @@ def load_network(
     source: str, architecture: str | None, device: str, precision: str
 ) -> Iterator[Network]:
     """Yield the network that `source` names; the first call loads torch."""
+    _import_torch(compiler=source != SAMPLE)  # the sample needs no torchvision
     from napari_cam.cams.methods import METHODS
     from napari_cam.errors import NapariCamError
     from napari_cam.models.device import describe_device
@@ -77,11 +83,6 @@ def load_network(
     from napari_cam.models.layers import candidate_layers
     from napari_cam.sample import load_sample_model
 
-    # Everything that a run needs is loaded here, so that its first slice need not wait for it.
-    from napari_cam.cams import explain as _explain  # noqa: F401  # isort: skip
-
-    if source != SAMPLE:  # which needs no torchvision
-        load_triton_apart()
     model = load_sample_model() if source == SAMPLE else load_model(source, architecture)
     layers: tuple[LayerInfo, ...] = ()
     problem = ""
@@ -93,6 +94,16 @@ def load_network(
     place = describe_device(device)
     words = place if precision in ("auto", "float32") else f"{place}, {precision}"
     yield Network(source, architecture, model, layers, problem, methods, words)
+
+
+def _import_torch(compiler: bool) -> None:
+    """Import whatever a run needs, so that its first slice need not wait for it."""
+    load_torch_libraries()
+    with garbage_waits():
+        if compiler:
+            load_triton_apart()
+        for name in ("cams.explain", "models.files", "sample"):
+            importlib.import_module(f"napari_cam.{name}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -112,6 +112,8 @@ class MadeMask:
         Whether the slider still changes it; False once it was kept, or painted into.
     edited
         Whether someone painted into it.
+    due
+        How the whole volume is still to be cut, while only the slice on screen is; else None.
     """
 
     made: Made
@@ -119,6 +121,7 @@ class MadeMask:
     layer: weakref.ReferenceType[Labels]
     live: bool = True
     edited: bool = False
+    due: MaskRequest | None = None
 
 
 class DockState:
