@@ -342,3 +342,40 @@ def test_an_exported_network_is_opened(qtbot, make_napari_viewer, open_dock, tmp
     made = dock.state.made[0].result.heatmap
     np.testing.assert_allclose(made.values, expected.values, atol=1e-5)
     np.testing.assert_allclose(made.score, expected.score, rtol=1e-5)
+
+
+def table(dock):
+    rows = dock.network_step.layers
+    return [[rows.item(row, place).text() for place in range(3)] for row in range(rows.rowCount())]
+
+
+def test_the_layers_are_listed_as_they_are_for_the_image(qtbot, make_napari_viewer, open_dock):
+    viewer = make_napari_viewer()
+    viewer.add_image(STACK, name="it")
+    viewer.add_image(np.zeros((5, 44, 30), np.float32), name="other")
+    dock = open_dock(viewer)
+    dock.image_step.image.setCurrentIndex(0)
+    give(dock, 2, 1)
+    # A convolution of stride 2 halves 20 x 26, and 44 x 30.
+    qtbot.waitUntil(lambda: ["conv", "10 × 13", "2"] in table(dock), timeout=10_000)
+    assert "20 × 26" in dock.network_step.layers_title.text()
+    dock.image_step.image.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: ["conv", "22 × 15", "2"] in table(dock), timeout=10_000)
+    # Coronal slices of a volume without patient's axes do not exist; axis 1 does: 5 x 30 pixels.
+    dock.image_step.slices.setCurrentIndex(dock.image_step.slices.findData(1))
+    qtbot.waitUntil(lambda: table(dock)[0][1] == "3 × 15", timeout=10_000)
+
+
+def test_a_chosen_layer_stays_chosen_with_another_image(qtbot, make_napari_viewer, open_dock):
+    viewer = make_napari_viewer()
+    add_volume(viewer)
+    viewer.add_image(np.zeros((5, 80, 70), np.float32), name="other")
+    dock = open_dock(viewer)
+    qtbot.waitUntil(lambda: dock.network_step.layers.rowCount() > 2, timeout=10_000)
+    dock.network_step.layers.selectRow(0)
+    chosen, before = dock.network_step.chosen_layers, table(dock)
+    assert len(chosen) == 1
+    dock.image_step.image.setCurrentIndex(1 - dock.image_step.image.currentIndex())
+    qtbot.wait(300)
+    assert dock.network_step.chosen_layers == chosen
+    assert [row[0] for row in table(dock)] == [row[0] for row in before]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
@@ -13,7 +14,7 @@ from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.dock.position import bare, layer_axis, put_on_slider, shown_index
-from napari_cam.widgets.dock.running import Progress, Result, run_request, unit_axis
+from napari_cam.widgets.dock.running import Progress, RawMaps, Result, run_request, unit_axis
 from napari_cam.widgets.dock.state import DockState, Made, Picked
 from napari_cam.widgets.dock.worker import Failure, Job
 from napari_cam.widgets.layer_format import heatmap_to_layer, layer_to_volume
@@ -35,11 +36,14 @@ class Explainer:
     progressed = Signal(object)
     cancelling = Signal()
     ended = Signal(str, str)  # how it went, what went wrong
+    stretched = Signal()
+    failed = Signal(str)
 
     def __init__(self, viewer: Any, state: DockState) -> None:
         self._viewer = viewer
         self._state = state
         self._run: _Run | None = None
+        self._stretching: Job | None = None
 
     @property
     def running(self) -> bool:
@@ -65,6 +69,7 @@ class Explainer:
         except NapariCamError as error:
             self.ended.emit("", str(error))
             return
+        self._drop_stretching()
         run = _Run(picked, volume, request, network.model.card.class_names)
         units = None if whole else (first,)
         run.job = Job(
@@ -76,6 +81,40 @@ class Explainer:
         self._state.set_busy("A run is under way; wait for it or cancel it.")
         self.began.emit("The network is looking at the image …")
         run.job.start()
+
+    def stretch(self, made: Made, normalize: str) -> None:
+        """Stretch the heatmaps of one run anew; the network is not asked again.
+
+        The wish of the moment counts: an older one that is still being worked on is dropped.
+        """
+        self._drop_stretching()
+        if self._run is not None or made.request.normalize == normalize:
+            return
+        maps = made.result.maps
+        self._stretching = Job(
+            lambda: maps.stretched(normalize),
+            lambda results: self._on_stretched(maps, results, normalize),
+            self._on_stretch_ended,
+        ).start()
+
+    def _on_stretched(self, maps: RawMaps, results: tuple[Result, ...], normalize: str) -> None:
+        by_parts = {result.parts: result for result in results}
+        for made in self._state.made:
+            layer = made.layer()
+            if made.result.maps is maps and layer is not None:
+                request = replace(made.request, normalize=normalize)
+                self._update(made, by_parts[made.result.parts], layer, request)
+        self.stretched.emit()
+
+    def _on_stretch_ended(self, failure: Failure | None) -> None:
+        self._stretching = None
+        if failure is not None:
+            self.failed.emit(failure.sentence)
+
+    def _drop_stretching(self) -> None:
+        if self._stretching is not None:
+            self._stretching.drop()
+            self._stretching = None
 
     def cancel(self) -> None:
         """Stop after the slices that are being computed; finished ones stay."""
@@ -89,6 +128,7 @@ class Explainer:
             self._run.cancelled.set()
             self._run.job.drop()
         self._run = None
+        self._drop_stretching()
 
     def _on_progress(self, run: _Run, progress: Progress) -> None:
         if run is self._run:
@@ -137,7 +177,8 @@ class Explainer:
             layer = made.layer()
             if layer is None or not self._has(layer):
                 continue  # removed by the user in the meantime
-            self._update(made, run, result, layer, finished)
+            made.picked, made.volume, made.class_names = run.picked, run.volume, run.class_names
+            self._update(made, result, layer, run.request, finished)
             self._state.add(made)
 
     def _add(self, run: _Run, result: Result, visible: bool, several: bool) -> Made:
@@ -169,18 +210,19 @@ class Explainer:
 
         QTimer.singleShot(_MOMENT_MS, show)
 
-    def _update(self, made: Made, run: _Run, result: Result, layer: Image, finished: bool) -> None:
+    def _update(
+        self, made: Made, result: Result, layer: Image, request: Request, finished: bool = True
+    ) -> None:
         data, attributes, _ = heatmap_to_layer(
-            result.heatmap, run.picked.first, layer.name, axes=run.picked.axes
+            result.heatmap, made.picked.first, layer.name, axes=made.picked.axes
         )
         layer.data = data
-        if finished or made.request != run.request:
+        if finished or made.request != request:
             layer.metadata = attributes["metadata"]
-        if made.request.normalize != run.request.normalize or result.heatmap.kind != "unit":
+        if made.request.normalize != request.normalize or result.heatmap.kind != "unit":
             layer.contrast_limits_range = attributes["contrast_limits"]
             layer.contrast_limits = attributes["contrast_limits"]
-        made.result, made.picked, made.volume = result, run.picked, run.volume
-        made.request, made.class_names = run.request, run.class_names
+        made.result, made.request = result, request
 
 
 class _Run:

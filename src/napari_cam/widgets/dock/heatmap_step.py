@@ -112,6 +112,7 @@ class HeatmapStep(QWidget):
         self.time.setText(what)
         self.time.setVisible(True)
         allow(self.cancel, "")
+        allow(self.normalize, "A run is under way; change it when it has ended.")
         self.cancel.setText(f"Cancel ({KEYS['cancel']})")
         self.cancel.setVisible(True)
 
@@ -137,6 +138,7 @@ class HeatmapStep(QWidget):
         """Show that nothing runs, and how the last run ended."""
         self.bar.setVisible(False)
         self.cancel.setVisible(False)
+        allow(self.normalize, "")
         self.time.setText(text)
         self.time.setVisible(bool(text))
 

@@ -37,7 +37,7 @@ class Masker:
     def __init__(self, viewer: Any, state: DockState, parent: QObject) -> None:
         self._viewer = viewer
         self._state = state
-        self._wanted: _Wish | None = None
+        self._wanted: list[_Wish] = []  # one for each heatmap at most
         self._job: Job | None = None
         self._timer = QTimer(parent)
         self._timer.setSingleShot(True)
@@ -47,7 +47,7 @@ class Masker:
     def make(self, made: Made, request: MaskRequest) -> None:
         """Add a labels layer with the mask of a heatmap; from then on it follows the slider."""
         if self._state.live_mask(made) is None:
-            self._wanted = _Wish(made, request, None)
+            self._want(_Wish(made, request, None))
             self._cut_volume()
 
     def follow(self, made: Made, request: MaskRequest) -> None:
@@ -62,8 +62,14 @@ class Masker:
             self.failed.emit(str(error))
             return
         mask.due = request
-        self._wanted = _Wish(made, request, mask)
+        self._want(_Wish(made, request, mask))
         self._timer.start()
+
+    def renew(self) -> None:
+        """Bring all live masks up to date after their heatmaps changed."""
+        for mask in self._state.masks:
+            if mask.live:
+                self.follow(mask.made, mask.due or mask.request)
 
     def keep(self, made: Made) -> None:
         """Leave the mask as it is, for editing."""
@@ -90,10 +96,14 @@ class Masker:
     def drop(self) -> None:
         """Let nothing arrive any more: the dock is closing."""
         self._timer.stop()
-        self._wanted = None
+        self._wanted.clear()
         if self._job is not None:
             self._job.drop()
             self._job = None
+
+    def _want(self, wish: _Wish) -> None:
+        self._wanted = [other for other in self._wanted if other.made is not wish.made]
+        self._wanted.append(wish)
 
     def _cut_shown(self, made: Made, request: MaskRequest, layer: Labels) -> None:
         heatmap = made.result.heatmap
@@ -109,9 +119,9 @@ class Masker:
         layer.refresh()
 
     def _cut_volume(self) -> None:
-        if self._job is not None or self._wanted is None:
-            return  # the running cut looks for a newer wish when it ends
-        wish, self._wanted = self._wanted, None
+        if self._job is not None or not self._wanted:
+            return  # the running cut looks for more wishes when it ends
+        wish = self._wanted.pop(0)
         heatmap = wish.made.result.heatmap
         self._job = Job(
             lambda: cut_heatmap(heatmap, wish.request),
@@ -123,11 +133,11 @@ class Masker:
         self._job = None
         if failure is not None:
             self.failed.emit(failure.sentence)
-        if self._wanted is not None and not self._timer.isActive():
+        if not self._timer.isActive():
             self._cut_volume()
 
     def _show(self, wish: _Wish, cut: Cut) -> None:
-        if self._wanted is not None and self._wanted.made is wish.made:
+        if any(newer.made is wish.made for newer in self._wanted):
             return  # the slider has moved on
         if not any(wish.made is made for made in self._state.made):
             return  # its heatmap was removed
