@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -295,8 +296,6 @@ def test_the_window_stays_alive_during_a_run(qtbot, viewer, dock, monkeypatch):
 
 
 def test_the_slider_is_quick_on_a_large_volume(qtbot, viewer, dock):
-    from dataclasses import replace
-
     from napari_cam.widgets.dock.cutting import cut_slice
     from napari_cam.widgets.dock.request import MaskRequest
 
@@ -398,14 +397,38 @@ def test_news_of_a_dropped_run_never_arrive(qtbot, viewer, dock, gate):
     viewer.layers.remove("fillet")
     gate.let(qtbot)  # the first run notices
     qtbot.waitUntil(lambda: not dock.explainer.running, timeout=10_000)
+    before = viewer.layers["Grad-CAM: predicted"].data.copy()
     other = add_volume(viewer, 8, "other")
     dock.heatmap_step.run.click()
     gate.let_all()
     finish(qtbot, dock)
     qtbot.wait(300)
-    assert [layer.name for layer in viewer.layers] == ["other", "Grad-CAM: predicted"]
+    first, _, second = viewer.layers
+    np.testing.assert_array_equal(first.data, before)
     expected = nc.explain_one(nc.load_sample_model(), other.metadata["napari_cam_volume"])
-    np.testing.assert_allclose(viewer.layers[1].data, expected.values, atol=1e-6)
+    np.testing.assert_allclose(second.data, expected.values, atol=1e-6)
+    assert not dock.problem.text()
+
+
+def test_a_heatmap_outlives_its_image(qtbot, viewer, dock):
+    dock.heatmap_step.run.click()
+    finish(qtbot, dock)
+    made = dock.state.made[0]
+    heatmap = made.layer()
+    viewer.layers.remove("fillet")
+    made.picked = replace(made.picked, layers=(lambda: None,))  # as after garbage collection
+    dock.mask_step.make.click()
+    qtbot.waitUntil(lambda: bool(dock.state.masks), timeout=20_000)
+    mask = dock.state.masks[0].layer()
+    np.testing.assert_array_equal(mask.data == 1, heatmap.data > np.float32(0.5))
+    corner = np.array(heatmap.data.shape) - 1
+    np.testing.assert_allclose(mask.data_to_world(corner), heatmap.data_to_world(corner))
+    box = dock.heatmap_step.normalize
+    box.setCurrentIndex(box.findData("volume"))
+    qtbot.waitUntil(lambda: made.request.normalize == "volume", timeout=10_000)
+    cut = heatmap.data > np.float32(0.5)
+    qtbot.waitUntil(lambda: np.array_equal(mask.data == 1, cut), timeout=10_000)
+    dock.heatmap_step.next.click()
     assert not dock.problem.text()
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_cam.widgets.dock.request import Request
 
 _MOMENT_MS = 15
-_GONE = "The image was removed while it was explained, so its heatmaps were dropped."
+_GONE = "The image was removed while it was explained; what was finished stays."
 
 
 class Explainer:
@@ -213,9 +213,8 @@ class Explainer:
     def _update(
         self, made: Made, result: Result, layer: Image, request: Request, finished: bool = True
     ) -> None:
-        data, attributes, _ = heatmap_to_layer(
-            result.heatmap, made.picked.first, layer.name, axes=made.picked.axes
-        )
+        like, axes = made.beside
+        data, attributes, _ = heatmap_to_layer(result.heatmap, like, layer.name, axes=axes)
         layer.data = data
         if finished or made.request != request:
             layer.metadata = attributes["metadata"]

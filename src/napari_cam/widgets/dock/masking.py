@@ -172,10 +172,10 @@ class Masker:
         self.sized.emit(f"Covers {cut.size}")
 
     def _layer_data(self, made: Made, cut: Cut) -> tuple[Any, dict[str, Any], str]:
-        source = made.picked.first
+        source, axes = made.beside
         facts = layer_provenance(made.result.heatmap, source, kind="mask", threshold=cut.threshold)
         name = f"mask of {made.title}"
-        return mask_to_layer(cut.mask, source, name, facts, axes=made.picked.axes)
+        return mask_to_layer(cut.mask, source, name, facts, axes=axes)
 
     def _on_touched(self, mask: MadeMask) -> None:
         """Keep the mask from the first dab of a stroke on, which goes on until the mouse is up."""
