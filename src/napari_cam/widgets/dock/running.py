@@ -305,8 +305,5 @@ def unit_axis(model: LoadedModel, volume: Volume, axis: str | int | None) -> int
 
 
 def _build(plan: Plan, parts: Sequence[ExplainedUnits], request: Request) -> tuple[Result, ...]:
-    from torch import nn
-
     # Heatmaps stay longer than the network that they came from.
-    bare = replace(plan, model=replace(plan.model, module=nn.Identity()))
-    return next(RawMaps(bare, tuple(parts)).stretched(request.normalize))
+    return next(RawMaps(plan.without_network(), tuple(parts)).stretched(request.normalize))
