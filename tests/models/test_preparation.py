@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -442,3 +443,27 @@ def test_arrays_that_are_no_units_are_refused():
         preparation.apply_units(np.full((1, 1, 2, 2), np.inf))
     with pytest.raises(PreparationError, match="3D network takes units"):
         Preparation(()).apply_units(np.ones((1, 1, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("steps", "shape"),
+    [
+        ((Rescale(), Slices()), (1, 2, 3)),
+        ((Slices(1),), (1, 4, 3)),
+        ((Slices(), Resize((7, 5))), (1, 7, 5)),
+        ((Slices(), Pad((6, 8))), (1, 6, 8)),
+        ((Rescale(),), (1, 4, 2, 3)),
+    ],
+)
+def test_the_input_shape_is_known_without_reading_a_voxel(steps, shape):
+    class Unread:
+        shape, ndim, dtype = STACK.shape, 3, STACK.dtype
+
+        def __getitem__(self, _key):
+            raise AssertionError("a voxel was read")
+
+    volume = Volume.from_array(STACK)
+    assert Preparation(steps).bind(volume).input_shape == shape
+    unread = copy.copy(volume)
+    object.__setattr__(unread, "values", Unread())
+    assert Preparation(steps).input_shape(unread) == shape

@@ -36,7 +36,7 @@ OPEN = {
 }
 REFUSED = {
     "failing/gantrytilting/001": "from IM-0001-0001.dcm to IM-0001-0004.dcm are stacked askew",
-    "failing/notavolume/001": "4 volumes at one place, which differ in acquisition",
+    "failing/notavolume/001": "4 images lie at one place (001.dcm, 002.dcm, 003.dcm, ...)",
     "failing/sliceincrement/001": "missing between IM-0001-0009-0001.dcm and IM-0001-0010-0001",
     "failing/sliceincrement/002": "missing between IM-0001-0003.dcm and IM-0001-0005.dcm",
     "failing/sliceorientation/001": "2 sagittal slices of 288 x 288; 1: MR, 2 axial slices",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import logging
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -12,11 +15,21 @@ import pytest
 from napari.layers import Layer
 from napari.utils.notifications import notification_manager
 
+import napari_cam as nc
 from napari_cam.volumes.dicom import SeriesInfo
 from napari_cam.widgets import series_choice
-from napari_cam.widgets.layer_format import FACTS, VOLUME, layer_to_volume
+from napari_cam.widgets.layer_format import (
+    FACTS,
+    VOLUME,
+    heatmap_to_layer,
+    layer_provenance,
+    layer_to_volume,
+    mask_to_layer,
+)
 from napari_cam.widgets.readers import NO_LAYERS, read_layers
 from napari_cam.widgets.series_choice import choose_series
+from napari_cam.widgets.writers import write_image, write_labels
+from tests.volumes.dicoms import write_stack
 
 SERIES = [
     "ge/anatomical/001_single_slice", "ge/fmri/001", "generic/anatomical/001",
@@ -69,13 +82,13 @@ def test_the_scanners_window_is_the_contrast(shared_data):
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("name", ["gantrytilting/001", "sliceincrement/001"])
+@pytest.mark.parametrize("name", ["gantrytilting/001", "sliceincrement/001", "notavolume/001"])
 def test_what_is_no_volume_is_one_sentence(name, shared_data):
     told = len(notification_manager.records)
     assert read_layers(str(shared_data / "dicom_geometry" / "failing" / name)) == NO_LAYERS
     (record,) = list(notification_manager.records)[told:]
     assert str(record.severity) == "error"
-    assert "IM-0001" in record.message
+    assert ("001.dcm" if name == "notavolume/001" else "IM-0001") in record.message
 
 
 def info(number: int, n_slices: int, problem: str | None = None) -> SeriesInfo:
@@ -145,3 +158,92 @@ def test_a_folder_without_dicom_is_one_sentence(tmp_path: Path):
     assert read_layers(str(tmp_path)) == NO_LAYERS
     (record,) = list(notification_manager.records)[told:]
     assert "without DICOM images" in record.message
+
+
+def test_files_opened_as_a_stack_are_one_series(tmp_path: Path):
+    paths = write_stack(tmp_path, n_slices=4)
+    (whole,) = read_layers(str(tmp_path))
+    (found,) = read_layers([str(path) for path in reversed(paths)])
+    assert np.array_equal(found[0], whole[0])
+    volume = found[1]["metadata"][VOLUME]
+    assert volume.source.path is None  # no one path leads back to it
+    # Slices lie 2.5 mm apart; two neighbours are a volume of their own.
+    (part,) = read_layers([str(path) for path in paths[1:3]])
+    assert part[0].shape == (2, 5, 7)
+    assert part[1]["translate"][0] == pytest.approx(42.5)
+    told = len(notification_manager.records)
+    assert read_layers([str(path) for path in (paths[0], paths[1], paths[3])]) == NO_LAYERS
+    (record,) = list(notification_manager.records)[told:]
+    assert "missing between" in record.message
+
+
+@pytest.mark.parametrize(
+    ("mark", "opens"), [("TriggerTime", True), ("EchoTime", True), ("AcquisitionNumber", False)]
+)
+def test_images_of_one_place_need_more_than_a_count(tmp_path: Path, mark: str, opens: bool):
+    for number in (1, 2, 3):
+        write_stack(tmp_path / str(number), n_slices=1, InstanceNumber=number, **{mark: number})
+    told = len(notification_manager.records)
+    found = read_layers(str(tmp_path))
+    if opens:
+        assert found[0][0].shape == (3, 1, 5, 7)
+        return
+    assert found == NO_LAYERS
+    (record,) = list(notification_manager.records)[told:]
+    assert "3 images lie at one place (1/000.dcm, 2/000.dcm, 3/000.dcm)" in record.message
+
+
+def test_layers_are_named_by_kind_and_number(tmp_path: Path):
+    write_stack(tmp_path / "a", SeriesNumber=3, Modality="MR")
+    write_stack(tmp_path / "b", SeriesNumber=None, Modality="JANE ROE")
+    assert [read_layers(str(tmp_path / each))[0][1]["name"] for each in "ab"] == ["MR 3", "DICOM"]
+
+
+SECRETS = ("roe", "jane", "4711", "rare disease")
+
+
+@pytest.fixture
+def jane_roe(tmp_path: Path) -> Path:
+    """A folder, and files, that are named after the patient."""
+    folder = tmp_path / "jane_roe"
+    write_stack(
+        folder, n_slices=3, shape=(24, 32), PatientName="Roe^Jane", SeriesDescription="Roe t2",
+        StudyDescription="rare disease", WindowCenter=2000, WindowWidth=3000,
+        WindowCenterWidthExplanation="Roe", AcquisitionNumber=4,
+    )  # fmt: skip
+    for path in list(folder.iterdir()):
+        path.rename(folder / f"Roe_Jane_{path.name}")
+    (folder / "Roe_Jane.txt").write_text("Jane Roe")
+    return folder
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_nobody_is_named(jane_roe: Path, tmp_path: Path, caplog, capsys, whole: bool):
+    caplog.set_level(logging.DEBUG)
+    told = len(notification_manager.records)
+    files = sorted(str(path) for path in jane_roe.glob("*.dcm"))
+    (found,) = read_layers(str(jane_roe) if whole else files)
+    layer = Layer.create(*found)
+    volume = layer_to_volume(layer)
+    assert volume.identity.subject == "X-4711"  # there it is, and nowhere else
+    heatmap = nc.explain_one(nc.load_sample_model(), volume, "gradcam", "damaged")
+    heat = Layer.create(*heatmap_to_layer(heatmap, layer, f"Grad-CAM of {layer.name}"))
+    cut = mask_to_layer(heatmap.values > 0.5, layer, "mask", layer_provenance(heatmap, layer))
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    write_image(str(saved / "heat.nii.gz"), heat.data, {**found[1], **dict_of(heat)})
+    write_labels(str(saved / "mask.nii"), *cut[:2])
+    write_image(str(saved / "image.ome.tif"), *found[:2])
+    texts = [path.read_bytes().decode("latin-1") for path in saved.iterdir()]
+    texts.append(gzip.decompress((saved / "heat.nii.gz").read_bytes()).decode("latin-1"))
+    texts += [layer.name, heat.name, repr(volume.source), repr(heatmap.provenance), caplog.text]
+    texts += [json.dumps(each.metadata[FACTS]) for each in (layer, heat)]
+    texts += [str(record.message) for record in list(notification_manager.records)[told:]]
+    texts += capsys.readouterr()
+    assert len(texts) > 10
+    for text in texts:
+        assert not [secret for secret in SECRETS if secret in text.lower()]
+
+
+def dict_of(layer: Layer) -> dict[str, object]:
+    return {"name": layer.name, "metadata": layer.metadata}

@@ -14,12 +14,14 @@ import pytest
 import tifffile
 from napari.layers import Layer
 from napari.utils.notifications import notification_manager
+from npe2 import PluginManager, PluginManifest
 
 import napari_cam as nc
 from napari_cam.widgets.layer_format import FACTS, is_heatmap, layer_to_heatmap, layer_to_volume
 from napari_cam.widgets.readers import NO_LAYERS, get_reader, read_layers
 from tests.widgets.heatmaps import heatmap_on
 
+MANIFEST = Path(nc.__file__).with_name("napari.yaml")
 AFFINE = np.diag([2.0, 3.0, 4.0, 1.0])
 
 
@@ -47,7 +49,7 @@ def save(path: Path, values: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
 def test_files_are_taken_by_their_name(name, taken):
     assert (get_reader(name) is not None) is taken
     assert (get_reader([name]) is not None) is taken
-    assert get_reader([name, name]) is None
+    assert (get_reader([name, name]) is not None) is (name == "a.dcm")
 
 
 def test_folders_are_taken_by_what_they_hold(tmp_path):
@@ -56,6 +58,31 @@ def test_folders_are_taken_by_what_they_hold(tmp_path):
     assert get_reader(str(tmp_path)) is None
     (tmp_path / "deep" / "IM0002").write_bytes(b"\0" * 128 + b"DICM")
     assert get_reader(str(tmp_path)) is not None
+
+
+def test_files_without_an_ending_are_taken_by_their_first_bytes(tmp_path):
+    names = ("IM0001", "I1", "IM-0001-0001", "1.2.840.113619.2.5.1", "MR.1.3.12.2.1107.5.2")
+    manager = PluginManager()
+    manager.register(PluginManifest.from_file(MANIFEST))
+    for name in names:
+        file = tmp_path / name
+        assert [reader.command for reader in manager.iter_compatible_readers([str(file)])] == [
+            "napari-cam.read"
+        ]
+        file.write_bytes(b"\0" * 128 + b"no")
+        assert get_reader(str(file)) is None
+        file.write_bytes(b"\0" * 128 + b"DICM")
+        assert get_reader(str(file)) is not None
+    stack = [str(tmp_path / name) for name in names]
+    assert get_reader(stack) is not None
+    assert get_reader([*stack, str(tmp_path / "IM0009")]) is None  # it does not exist
+
+
+def test_napari_is_not_made_to_ask_about_other_files():
+    manager = PluginManager()
+    manager.register(PluginManifest.from_file(MANIFEST))
+    for name in ("a.png", "a.jpg", "a.npy", "a.csv", "a.py", "a.zarr", "a.h5", "a.b", "1.2.jpg"):
+        assert not list(manager.iter_compatible_readers([name])), name
 
 
 def test_a_scan_opens_in_the_patients_world(tmp_path, told):
@@ -164,6 +191,8 @@ def test_a_saved_heatmap_and_mask_come_back_as_what_they_were(tmp_path):
     (found,) = read_layers(str(tmp_path / "mask.nii.gz"))
     assert found[2] == "labels"
     assert np.array_equal(found[0], heatmap.values > 0.5)
+    layer = Layer.create(*found)
+    assert np.allclose(layer.get_color(1), (0, 0xE5 / 255, 1, 1))  # as the dock shows masks
     assert found[1]["metadata"][FACTS]["kind"] == "mask"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from operator import index
 from typing import Any, SupportsIndex
@@ -104,6 +104,10 @@ class Plan:
             for method in self.methods
             for layer in layers_of(method, self.layers)
         ]
+
+    def without_network(self) -> Plan:
+        """Return what heatmaps are built with, so that they need not keep the network alive."""
+        return replace(self, model=replace(self.model, module=torch.nn.Identity()))
 
     def run(self) -> Iterator[ExplainedUnits]:
         """Yield batch after batch; closing the generator cancels, what was yielded stays good.

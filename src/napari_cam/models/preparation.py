@@ -186,6 +186,24 @@ class Preparation:
             Where a step does not fit this volume.
         """
         check_numeric(volume.values.dtype)
+        layout, spacing, unit_steps = self._geometry(volume)
+        turned = layout.turn(volume.channels_first())
+        volume_steps = VolumeSteps.fit(self.volume_steps, turned, spacing)
+        notes = self._notes(volume, replaced=volume_steps.replacement is not None)
+        return PreparedVolume(volume, layout, volume_steps, unit_steps, notes)
+
+    def input_shape(self, volume: Volume) -> tuple[int, ...]:
+        """Return the (c, *s) of one unit of a volume, of which no voxel is read.
+
+        Raises
+        ------
+        PreparationError
+            Where a step does not fit this volume.
+        """
+        _, _, unit_steps = self._geometry(volume)
+        return (unit_steps.channels, *unit_steps.frame.shape)
+
+    def _geometry(self, volume: Volume) -> tuple[Layout, tuple[float, ...] | None, UnitSteps]:
         orient = next((step for step in self.steps if isinstance(step, Orient)), None)
         slices = next((step for step in self.steps if isinstance(step, Slices)), None)
         layout = Layout.of(volume, orient, slices)
@@ -200,11 +218,7 @@ class Preparation:
         channels = volume.n_channels
         for step in self.volume_steps:
             channels = step.channels_out(channels)
-        unit_steps = UnitSteps.fit(self.unit_steps, frame, channels)
-        turned = layout.turn(volume.channels_first())
-        volume_steps = VolumeSteps.fit(self.volume_steps, turned, spacing)
-        notes = self._notes(volume, replaced=volume_steps.replacement is not None)
-        return PreparedVolume(volume, layout, volume_steps, unit_steps, notes)
+        return layout, spacing, UnitSteps.fit(self.unit_steps, frame, channels)
 
     def apply_units(
         self, images: NDArray[Any], spacing: tuple[float, ...] | None = None

@@ -14,11 +14,17 @@ import numpy as np
 from napari_cam.errors import VolumeError
 from napari_cam.grid import Grid
 from napari_cam.volumes.decoding import decoding
-from napari_cam.volumes.dicom_files import Found, find_images, quiet
+from napari_cam.volumes.dicom_files import Found, find_images, quiet, root_of
 from napari_cam.volumes.dicom_geometry import normal_of
 from napari_cam.volumes.dicom_pixels import check_promises, pixel_notes, read_pixels, windows_of
 from napari_cam.volumes.dicom_planes import Plane, planes_of
-from napari_cam.volumes.dicom_stacks import Arrangement, arrange, stacks_of, without_copies
+from napari_cam.volumes.dicom_stacks import (
+    Arrangement,
+    arrange,
+    only_counted,
+    stacks_of,
+    without_copies,
+)
 from napari_cam.volumes.patient_grid import patient_grid
 from napari_cam.volumes.volume import Identity, Source, Volume, check_time, zyx_spacing
 
@@ -46,6 +52,8 @@ class SeriesInfo:
         The scanner's free text, such as "t2_tse_sag". It may name somebody: for the screen alone.
     modality
         "CT", "MR", ...
+    series_number
+        As the scanner counts; None where it does not say.
     plane
         "axial", "coronal" or "sagittal", whichever is closest; None where the images have no place
         in a patient.
@@ -60,7 +68,7 @@ class SeriesInfo:
     apart
         What sets these volumes apart: "temporal position", "b-value", ...
     problem
-        Why it cannot be read, one sentence; None where it can.
+        Why it is no volume, one sentence; None where it is one.
     """
 
     number: int
@@ -74,6 +82,7 @@ class SeriesInfo:
     n_volumes: int = 1
     apart: str = ""
     problem: str | None = None
+    series_number: int | None = None
 
     @property
     def summary(self) -> str:
@@ -84,13 +93,16 @@ class SeriesInfo:
         return f"{self.modality or 'image'}, {slices} of {self.size[0]} x {self.size[1]}"
 
 
-def dicom_series(path: str | os.PathLike[str]) -> list[SeriesInfo]:
-    """List what can be read as a volume in a folder of DICOM files, or in one file.
+def dicom_series(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+) -> list[SeriesInfo]:
+    """List what can be read as a volume in a folder of DICOM files, or in one file or several.
 
     Parameters
     ----------
     path
-        The folder, which is searched with its subfolders, or the file.
+        The folder, which is searched with its subfolders, or the file. Several files are taken
+        like a folder that holds them alone.
 
     Returns
     -------
@@ -103,9 +115,9 @@ def dicom_series(path: str | os.PathLike[str]) -> list[SeriesInfo]:
     VolumeError
         Where there is no DICOM image.
     """
-    path = Path(path)
-    with decoding(path, "DICOM"), quiet():
-        stacks, _ = _stacks(path)
+    root, files = root_of(path)
+    with decoding(root, "DICOM"), quiet():
+        stacks, _ = _stacks(root, files)
         return [_info(number, stack) for number, stack in enumerate(stacks)]
 
 
@@ -115,6 +127,7 @@ def read_dicom(
     time: int = 0,
     spacing: Sequence[float] | None = None,
     series: str | int | None = None,
+    files: Sequence[Path] | None = None,
 ) -> Volume:
     """Read a DICOM folder or file.
 
@@ -131,6 +144,8 @@ def read_dicom(
         Voxel size (z, y, x) in mm for images that have no place in a patient.
     series
         Which of several series: its number in :func:`dicom_series`, or its UID.
+    files
+        Those of the folder that are meant; None for all.
 
     Returns
     -------
@@ -143,7 +158,7 @@ def read_dicom(
         Where there is no such series, a choice is needed, or the images form no volume.
     """
     with decoding(path, "DICOM"), quiet():
-        stacks, notes = _stacks(path)
+        stacks, notes = _stacks(path, files)
         stack = _chosen(path, stacks, series)
         check_promises(stack)
         arrangement = arrange(stack)
@@ -166,16 +181,17 @@ def read_dicom(
             grid=grid,
             stack_axis=order.index(0),
             channel_names=labels if len(voxels) > 1 else (),
-            source=Source("dicom", str(path), order),
+            # No one path leads back to some files of a folder.
+            source=Source("dicom", str(path) if files is None else None, order),
             identity=Identity(first.file.series[0] or None, first.file.series[2] or None),
             notes=tuple(notes),
             windows=windows_of(first),
         )
 
 
-def _stacks(path: Path) -> tuple[list[list[Plane]], list[str]]:
+def _stacks(path: Path, files: Sequence[Path] | None) -> tuple[list[list[Plane]], list[str]]:
     """Return the stacks in a folder or file, and notes on what was left out."""
-    found = find_images(path)
+    found = find_images(path, files)
     planes: list[Plane] = []
     for file, dataset in found.headers:
         try:
@@ -187,7 +203,7 @@ def _stacks(path: Path) -> tuple[list[list[Plane]], list[str]]:
             found.left_out["damaged DICOM files"] += 1
             found.first_error = found.first_error or error
     if not planes:
-        raise _nothing(path, found)
+        raise _nothing(path, found, files)
     planes, n_copies = without_copies(planes)
     found.left_out["copies of other files"] += n_copies
     images = [plane for plane in planes if not plane.file.scout]
@@ -197,9 +213,14 @@ def _stacks(path: Path) -> tuple[list[list[Plane]], list[str]]:
     return stacks_of(images or planes), _left_out(found.left_out)
 
 
-def _nothing(path: Path, found: Found) -> VolumeError:
+def _nothing(path: Path, found: Found, files: Sequence[Path] | None) -> VolumeError:
     kinds = ", ".join(f"{kind} ({n})" for kind, n in found.left_out.items())
     damage = f"; the first damage: {found.first_error}" if found.first_error else "."
+    if files is not None:
+        return VolumeError(
+            f"The {len(files)} files of {path} hold no DICOM image ({kinds}); "
+            f"give those of a DICOM series{damage}"
+        )
     return VolumeError(
         f"{path} is a folder without DICOM images (it holds {kinds or 'nothing'}); "
         f"give the folder of a DICOM series, or an image file{damage}"
@@ -208,7 +229,7 @@ def _nothing(path: Path, found: Found) -> VolumeError:
 
 def _left_out(counted: Counter[str]) -> list[str]:
     listed = ", ".join(f"{kind} ({n})" for kind, n in counted.items() if n)
-    return [f"Left out of the folder: {listed}."] if listed else []
+    return [f"Left out: {listed}."] if listed else []
 
 
 def _info(number: int, stack: list[Plane]) -> SeriesInfo:
@@ -217,6 +238,9 @@ def _info(number: int, stack: list[Plane]) -> SeriesInfo:
         arrangement = arrange(stack)
     except VolumeError as error:
         problem = str(error)
+    else:
+        counted = only_counted(arrangement)
+        problem = f"{counted}; open one of the files." if counted else None
     first, placement = stack[0], arrangement.placement
     spacing = None
     if placement is not None:
@@ -237,6 +261,7 @@ def _info(number: int, stack: list[Plane]) -> SeriesInfo:
         n_volumes=len(arrangement.volumes),
         apart=arrangement.apart,
         problem=problem,
+        series_number=first.file.series_number,
     )
 
 
@@ -267,6 +292,10 @@ def _choose_axis4(
     """Return the planes to read, volume after volume, and a name for each volume."""
     volumes = arrangement.volumes
     n = len(volumes)
+    if n > 1 and axis4 is None and (counted := only_counted(arrangement)):
+        raise VolumeError(
+            f"{path}: {counted}; open one of the files (in Python, axis4= reads them all)."
+        )
     if n > 1 and axis4 is None:
         raise VolumeError(
             f"{path} holds {n} volumes at one place, which differ in {arrangement.apart}; say what "

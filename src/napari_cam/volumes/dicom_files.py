@@ -7,7 +7,7 @@ import os
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,8 +76,42 @@ def quiet() -> Iterator[None]:
                 logger.propagate, settings.reading_validation_mode = first
 
 
-def find_images(path: Path) -> Found:
+def root_of(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+) -> tuple[Path, list[Path] | None]:
+    """Return the file or folder that is meant, and which files of it; None for all.
+
+    Several files are taken like a folder that holds them alone.
+
+    Raises
+    ------
+    VolumeError
+        Where there is no file at all, or they share no folder.
+    """
+    if isinstance(path, (str, os.PathLike)):
+        return Path(path), None
+    files = [Path(os.path.abspath(each)) for each in path]
+    if not files:
+        raise VolumeError("No file was given; give the files of a DICOM series.")
+    if len(files) == 1:
+        return files[0], None
+    try:
+        return Path(os.path.commonpath([file.parent for file in files])), files
+    except ValueError as error:
+        raise VolumeError(
+            "The files lie on different drives; copy them into one folder and give that."
+        ) from error
+
+
+def find_images(path: Path, files: Sequence[Path] | None = None) -> Found:
     """Return the image headers of a DICOM file, or of all files in a folder and its subfolders.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    files
+        Those of the folder that are meant; None for all.
 
     Raises
     ------
@@ -85,7 +119,7 @@ def find_images(path: Path) -> Found:
         Where a single file is damaged, no DICOM or no image.
     """
     found = Found()
-    if not path.is_dir():
+    if files is None and not path.is_dir():
         dataset = read_header(path)
         kind = _no_image(dataset)
         if kind is not None:
@@ -94,7 +128,7 @@ def find_images(path: Path) -> Found:
             )
         found.headers.append((path, dataset))
         return found
-    for file in _files(path):
+    for file in _files(path) if files is None else sorted(set(files)):
         _take(file, found)
     return found
 

@@ -185,6 +185,25 @@ def arrange(stack: Sequence[Plane]) -> Arrangement:
     )
 
 
+def only_counted(arrangement: Arrangement) -> str | None:
+    """Return why images at a single place are no volumes in time; None where they are some.
+
+    Time, echo, b-value and the like make a series of one slice; a mere count of acquisitions does
+    not: so scanners store shots that watch for a contrast agent.
+    """
+    planes = [volume[0] for volume in arrangement.volumes]
+    if len(planes) == 1 or len(arrangement.volumes[0]) > 1:
+        return None
+    for mark in planes[0].marks:
+        if mark != "acquisition" and len({_key(plane, [mark]) for plane in planes}) > 1:
+            return None
+    listed = _names(sorted(planes, key=lambda plane: plane.name))
+    return (
+        f"{len(planes)} images lie at one place ({listed}) and nothing but their numbers "
+        "sets them apart, so they form no volume"
+    )
+
+
 def _unequal(groups: Sequence[Sequence[Plane]]) -> str:
     counts = sorted({len(group) for group in groups})
     most = next(group for group in groups if len(group) == counts[-1])

@@ -34,7 +34,7 @@ _SIGNATURES = {
 
 
 def read_volume(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     axis4: Literal["channels", "time"] | None = None,
     time: int = 0,
     spacing: Sequence[float] | None = None,
@@ -46,8 +46,8 @@ def read_volume(
     Parameters
     ----------
     path
-        The file, or a folder of DICOM files. Arrays in memory go through
-        :meth:`Volume.from_array`.
+        The file, or a folder of DICOM files, or a list of DICOM files, which is read like a folder
+        that holds them alone. Arrays in memory go through :meth:`Volume.from_array`.
     axis4
         What an axis beyond space means: "channels", or "time" of which one point is read. Files
         with such an axis longer than 1 need the choice; nothing is guessed.
@@ -74,14 +74,16 @@ def read_volume(
         Where the file is missing, of an unknown kind or damaged, its axes or several series need
         a choice, or DICOM images form no volume.
     """
-    path = Path(path)
     if axis4 not in (None, "channels", "time"):
         raise VolumeError(f'axis4 is "channels" or "time", not {axis4!r}.')
-    path, family = _family(path)
+    files: list[Path] | None = None
+    if not isinstance(path, (str, os.PathLike)):
+        path, files = _root(path)
+    path, family = (Path(path), "DICOM") if files else _family(Path(path))
     if family == "DICOM":
         from napari_cam.volumes.dicom import read_dicom  # pydicom takes a while to load
 
-        volume = read_dicom(path, axis4, time, spacing, series)
+        volume = read_dicom(path, axis4, time, spacing, series, files)
         return replace(volume, channel_names=tuple(channel_names)) if channel_names else volume
     if series is not None:
         raise VolumeError(
@@ -99,6 +101,15 @@ def read_volume(
         check_time(path, time, n_times=1)
         volume = (read_npy if family == "NumPy" else read_picture)(path, spacing)
     return replace(volume, channel_names=tuple(channel_names)) if channel_names else volume
+
+
+def _root(paths: Sequence[str | os.PathLike[str]]) -> tuple[Path, list[Path] | None]:
+    """Return the folder that several DICOM files share, and these files."""
+    from napari_cam.volumes.dicom_files import root_of
+
+    for each in paths:
+        _check_path(Path(each))
+    return root_of(paths)
 
 
 def _family(path: Path) -> tuple[Path, str]:

@@ -1,4 +1,4 @@
-"""Colours of heatmaps: transparent where there is nothing, so that the scan stays visible."""
+"""Colours of heatmaps and masks: clear where there is nothing, so that the scan stays visible."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari.utils import Colormap
+    from napari.utils import Colormap, DirectLabelColormap
 
 HEATMAP_COLORMAPS = ("inferno", "magma", "viridis", "turbo")
 """Colour scales for heatmaps; all but turbo are perceptually uniform."""
@@ -44,3 +44,13 @@ def heatmap_colormap(name: str = DEFAULT_COLORMAP) -> Colormap:
     low, high = _RAMP
     colours[:, 3] = np.clip((share - low) / (high - low), 0, 1) * _MOST_OPAQUE
     return Colormap(colors=colours, name=f"{name} heatmap", display_name=f"{name} heatmap")
+
+
+def mask_colormap() -> DirectLabelColormap:
+    """Return the colours of masks: cyan, and green for what is painted beside it.
+
+    Both stand out on the scan and on the heatmap's warm colours.
+    """
+    from napari.utils import DirectLabelColormap
+
+    return DirectLabelColormap(color_dict={None: "#7cfc00", 0: "transparent", 1: "#00e5ff"})

@@ -55,6 +55,7 @@ __all__ = [
     "layer_to_heatmap",
     "layer_to_volume",
     "mask_to_layer",
+    "recorded",
     "time_series_to_layer",
     "volume_to_layer",
     "volume_to_layers",
@@ -64,6 +65,9 @@ LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 
 # napari takes a last axis of length 3 or 4 for colours unless told.
 _GREY = {"rgb": False, "multiscale": False}
+# What a layer's metadata says of the session, not of how the result was made. Names of layers
+# often are names of files, and those may be names of patients.
+_SESSION = ("source_layer", "image_grid", "layer_axes", "map", "shape")
 _COLOURS = ("red", "green", "blue")
 
 
@@ -259,6 +263,14 @@ def layer_provenance(
         stated["map"] = map_facts(heatmap)
     result: dict[str, Any] = plain(stated)
     return result
+
+
+def recorded(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a layer's metadata says that belongs into the record beside a saved file.
+
+    Everything but what holds for this session alone, such as the names of layers.
+    """
+    return {key: value for key, value in facts.items() if key not in _SESSION}
 
 
 def layer_to_heatmap(layer: Layer, axes: ImageAxes | None = None) -> Heatmap:

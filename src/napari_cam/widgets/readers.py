@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_cam.errors import NapariCamError, VolumeError
+from napari_cam.volumes.dicom_signature import HEAD_BYTES, is_dicom
 
 if TYPE_CHECKING:
+    from napari_cam.volumes.dicom import SeriesInfo
     from napari_cam.volumes.volume import Volume
     from napari_cam.widgets.layer_format import LayerData
 
@@ -35,15 +38,28 @@ Reader = Callable[[Any], "list[LayerData]"]
 def get_reader(path: str | Sequence[str]) -> Reader | None:
     """Return the reader of an image file or a DICOM folder, None where it is no business of ours.
 
-    Judged by the name, and for folders by the first bytes of their files.
+    Judged by the name; folders, and files whose name says nothing, by their first bytes. Several
+    files opened as a stack are taken where all are DICOM, which says itself how they lie.
     """
     if not isinstance(path, (str, os.PathLike)):
         if len(path) != 1:
-            return None  # a stack of files: each has a place of its own
+            return read_layers if path and all(_is_dicom(Path(each)) for each in path) else None
         path = path[0]
     if os.path.isdir(path):
         return read_layers if holds_dicom(Path(path)) else None
-    return read_layers if str(path).lower().endswith(_EXTENSIONS) else None
+    known = str(path).lower().endswith(_EXTENSIONS)
+    return read_layers if known or _is_dicom(Path(path)) else None
+
+
+def _is_dicom(file: Path) -> bool:
+    """Whether a file is DICOM by its name, or else by its magic bytes."""
+    if file.name.lower().endswith(_DICOM):
+        return not file.is_dir()
+    try:
+        with file.open("rb") as opened:
+            return is_dicom(opened.read(HEAD_BYTES))
+    except (OSError, ValueError):
+        return False
 
 
 def holds_dicom(folder: Path) -> bool:
@@ -56,7 +72,7 @@ def holds_dicom(folder: Path) -> bool:
             looked_at += 1
             try:
                 with open(os.path.join(parent, name), "rb") as file:
-                    if file.read(132)[128:] == b"DICM":
+                    if is_dicom(file.read(HEAD_BYTES)):
                         return True
             except OSError:
                 continue
@@ -73,9 +89,9 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 
     from napari_cam.widgets.orientation_letters import letter_current_viewer
 
-    file = Path(path if isinstance(path, (str, os.PathLike)) else path[0])
+    files = [path] if isinstance(path, (str, os.PathLike)) else path
     try:
-        layers = _read(file)
+        layers = _read(Path(files[0])) if len(files) == 1 else _dicom(files)
     except NapariCamError as error:
         show_error(str(error))
         return NO_LAYERS
@@ -88,9 +104,9 @@ def _read(path: Path) -> list[LayerData]:
     from napari_cam.volumes.times import count_times
     from napari_cam.widgets.layer_format import time_series_to_layer, volume_to_layers
 
+    if path.is_dir() or _is_dicom(path):
+        return _dicom(path)
     name = layer_name(path)
-    if path.is_dir() or path.name.lower().endswith(_DICOM):
-        return _dicom(path, name)
     facts = _record(path)
     if facts is not None and isinstance(facts.get("map"), dict):
         return [_heatmap(path, name)]
@@ -106,8 +122,8 @@ def _read(path: Path) -> list[LayerData]:
     return volume_to_layers(volume, name)
 
 
-def _dicom(path: Path, name: str) -> list[LayerData]:
-    """Return the chosen series of a DICOM folder or file, several volumes in one as time points."""
+def _dicom(path: Path | Sequence[str]) -> list[LayerData]:
+    """Return the chosen series of DICOM files, several volumes in one as time points."""
     from dataclasses import replace
 
     from napari_cam.volumes.dicom import dicom_series
@@ -123,23 +139,33 @@ def _dicom(path: Path, name: str) -> list[LayerData]:
         numbers = [series[0].number]  # reading it says what is wrong
     layers: list[LayerData] = []
     for number in numbers:
-        own = name if len(numbers) == 1 else f"{name} [{number}]"
-        n_volumes = series[number].n_volumes
-        volume = read_volume(path, axis4="channels" if n_volumes > 1 else None, series=number)
-        _tell(volume, own)
-        if n_volumes > 1:
+        info = series[number]
+        several = info.n_volumes > 1 and info.problem is None
+        volume = read_volume(path, axis4="channels" if several else None, series=number)
+        name = series_name(info)
+        _tell(volume, name)
+        if several:
             first = replace(volume, values=volume.values[0], channel_names=())
-            layers.append(time_series_to_layer(volume.values, first, own))
+            layers.append(time_series_to_layer(volume.values, first, name))
         else:
-            layers += volume_to_layers(volume, own)
+            layers += volume_to_layers(volume, name)
     return layers
 
 
+def series_name(info: SeriesInfo) -> str:
+    """Return the name of a DICOM series' layer, such as "CT 3": kind and the scanner's number.
+
+    Folders and files of DICOM are often named after the patient, and descriptions may cite one.
+    """
+    kind = info.modality if re.fullmatch(r"[A-Z]{2,10}", info.modality) else "DICOM"
+    return kind if info.series_number is None else f"{kind} {info.series_number}"
+
+
 def layer_name(path: Path) -> str:
-    """Return the name of a file's layer: that of the file, without its ending."""
+    """Return the name of a file's layer: that of the file, without its ending; not for DICOM."""
     from napari_cam.files import suffixes
 
-    ending = "" if path.is_dir() else suffixes(path)
+    ending = suffixes(path)
     return path.name[: len(path.name) - len(ending)] or path.name
 
 
@@ -170,12 +196,17 @@ def _heatmap(path: Path, name: str) -> LayerData:
 def _labels(volume: Volume, name: str, facts: dict[str, Any]) -> LayerData:
     from napari.layers import Layer
 
+    from napari_cam.widgets.colormaps import mask_colormap
     from napari_cam.widgets.layer_format import layer_provenance, mask_to_layer, volume_to_layer
 
     like = Layer.create(*volume_to_layer(volume, name))
     kept = {key: value for key, value in facts.items() if key not in ("kind", "threshold")}
     made = layer_provenance(None, like, facts["kind"], facts.get("threshold"), **kept)
-    return mask_to_layer(volume.values, like, name, made)
+    data, attributes, kind = mask_to_layer(volume.values, like, name, made)
+    if facts["kind"] == "mask":
+        # As the dock shows it, but filled: a reader cannot ask for outlines.
+        attributes.update(colormap=mask_colormap(), opacity=0.5)
+    return data, attributes, kind
 
 
 def _time_points(path: Path, first: Volume, n_times: int) -> Any:

@@ -8,9 +8,6 @@ from typing import Any
 
 _GEOMETRY = ("name", "metadata", "scale", "translate", "rotate", "shear", "affine", "units",
              "axis_labels", "multiscale")  # fmt: skip
-# What a layer's metadata says of the session, not of how the result was made. Names of layers
-# often are names of files, and those may be names of patients.
-_SESSION = ("source_layer", "image_grid", "layer_axes", "map", "shape")
 
 
 def write_image(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
@@ -52,6 +49,7 @@ def _write(path: str, data: Any, attributes: Mapping[str, Any], layer_type: str)
         is_heatmap,
         layer_to_heatmap,
         layer_to_volume,
+        recorded,
     )
 
     if attributes.get("rgb"):
@@ -65,8 +63,7 @@ def _write(path: str, data: Any, attributes: Mapping[str, Any], layer_type: str)
     layer = Layer.create(data, kept, layer_type)
     volume = layer_to_volume(layer)
     values = layer_to_heatmap(layer) if is_heatmap(layer) else np.asarray(volume.values)
-    facts = layer.metadata.get(FACTS, {})
-    made = {key: value for key, value in facts.items() if key not in _SESSION}
+    made = recorded(layer.metadata.get(FACTS, {}))
     file = Path(path)
     write_volume(
         file,

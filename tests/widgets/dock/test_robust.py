@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QTextEdit
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSlider,
+    QComboBox,
+    QLineEdit,
+    QTextEdit,
+)
 
 import napari_cam as nc
 from napari_cam.errors import DeviceError
@@ -288,8 +296,6 @@ def test_the_window_stays_alive_during_a_run(qtbot, viewer, dock, monkeypatch):
 
 
 def test_the_slider_is_quick_on_a_large_volume(qtbot, viewer, dock):
-    from dataclasses import replace
-
     from napari_cam.widgets.dock.cutting import cut_slice
     from napari_cam.widgets.dock.request import MaskRequest
 
@@ -345,3 +351,137 @@ def test_keys_are_shown_and_click(qtbot, dock):
     dock.shortcuts._shortcuts[list(KEYS).index("preview")].activated.emit()
     finish(qtbot, dock)
     assert len(dock.state.made) == 1
+
+
+def disabled(dock):
+    """The tooltips of the controls that are greyed out, by name."""
+    kinds = (QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QTextEdit, QAbstractSlider)
+    return {
+        widget.objectName(): widget.toolTip()
+        for step in dock.steps
+        for kind in kinds
+        for widget in step.content().findChildren(kind)
+        if widget.objectName() in TOOLTIPS and not widget.isEnabledTo(dock)
+    }
+
+
+def test_whatever_is_greyed_out_says_what_is_missing(qtbot, make_napari_viewer, open_dock):
+    viewer = make_napari_viewer()
+    dock = open_dock(viewer)
+    missing = disabled(dock)
+    assert {"run", "preview", "make_mask", "keep_mask", "save", "rule", "result"} <= {*missing}
+    add_volume(viewer)
+    ready = disabled(dock)
+    assert not {"run", "preview"} & {*ready}
+    for said in (missing, ready):
+        for name, tip in said.items():
+            reason = tip.removesuffix(str(TOOLTIPS[name])).strip()
+            assert reason.endswith("."), name
+    assert "File > Open" in missing["run"]
+    assert "in step 3" in ready["save"]
+    dock.heatmap_step.preview.click()
+    finish(qtbot, dock)
+    assert set(disabled(dock)) == {"keep_mask"}
+
+
+def test_the_device_is_said_below_the_steps(qtbot, dock):
+    assert dock.device_line.text().startswith("Runs on: CPU")
+    assert dock.device_line.isVisibleTo(dock)
+    assert not dock.scroll_area.isAncestorOf(dock.device_line), "it never scrolls away"
+
+
+def test_news_of_a_dropped_run_never_arrive(qtbot, viewer, dock, gate):
+    """The image is removed, another is explained, and only then the first run is heard of."""
+    dock.heatmap_step.run.click()
+    gate.let(qtbot)
+    viewer.layers.remove("fillet")
+    gate.open.release()  # the first run notices at its next news, and may end before another wait
+    qtbot.waitUntil(lambda: not dock.explainer.running, timeout=10_000)
+    before = viewer.layers["Grad-CAM: predicted"].data.copy()
+    other = add_volume(viewer, 8, "other")
+    dock.heatmap_step.run.click()
+    gate.let_all()
+    finish(qtbot, dock)
+    qtbot.wait(300)
+    first, _, second = viewer.layers
+    np.testing.assert_array_equal(first.data, before)
+    expected = nc.explain_one(nc.load_sample_model(), other.metadata["napari_cam_volume"])
+    np.testing.assert_allclose(second.data, expected.values, atol=1e-6)
+    assert not dock.problem.text()
+
+
+def test_a_heatmap_outlives_its_image(qtbot, viewer, dock):
+    dock.heatmap_step.run.click()
+    finish(qtbot, dock)
+    made = dock.state.made[0]
+    heatmap = made.layer()
+    viewer.layers.remove("fillet")
+    made.picked = replace(made.picked, layers=(lambda: None,))  # as after garbage collection
+    dock.mask_step.make.click()
+    qtbot.waitUntil(lambda: bool(dock.state.masks), timeout=20_000)
+    mask = dock.state.masks[0].layer()
+    np.testing.assert_array_equal(mask.data == 1, heatmap.data > np.float32(0.5))
+    corner = np.array(heatmap.data.shape) - 1
+    np.testing.assert_allclose(mask.data_to_world(corner), heatmap.data_to_world(corner))
+    box = dock.heatmap_step.normalize
+    box.setCurrentIndex(box.findData("volume"))
+    qtbot.waitUntil(lambda: made.request.normalize == "volume", timeout=10_000)
+    cut = heatmap.data > np.float32(0.5)
+    qtbot.waitUntil(lambda: np.array_equal(mask.data == 1, cut), timeout=10_000)
+    dock.heatmap_step.next.click()
+    assert not dock.problem.text()
+
+
+def test_memory_that_runs_out_halves_the_batch_and_goes_on(qtbot, viewer, dock, monkeypatch):
+    from napari_cam.cams import plan
+
+    whole, sizes = plan.compute, []
+
+    def small(module, batch, *rest):
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return whole(module, batch, *rest)
+
+    monkeypatch.setattr(plan, "compute", small)
+    dock.heatmap_step.run.click()
+    finish(qtbot, dock)
+    monkeypatch.undo()
+    assert not dock.problem.text()
+    assert max(sizes) > 2
+    volume = viewer.layers["fillet"].metadata["napari_cam_volume"]
+    expected = nc.explain_one(nc.load_sample_model(), volume)
+    np.testing.assert_allclose(viewer.layers[1].data, expected.values, atol=1e-6)
+
+
+def test_an_error_while_a_network_is_loaded_is_told(qtbot, dock, monkeypatch, tmp_path):
+    def broken(*_args):
+        raise RuntimeError("PytorchStreamReader failed")
+
+    path = nc.save_model(nc.load_sample_model(), tmp_path / "mine.safetensors")
+    monkeypatch.setattr("napari_cam.models.files.load_model", broken)
+    dock.network_step.open_file(str(path))
+    qtbot.waitUntil(lambda: "RuntimeError" in dock.network_step.hint.text(), timeout=20_000)
+    assert "RuntimeError" in dock.heatmap_step.run.toolTip()
+    monkeypatch.undo()
+    dock.network_step.open_file(str(path))
+    qtbot.waitUntil(lambda: dock.state.network is not None, timeout=20_000)
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(qtbot, dock, monkeypatch, tmp_path):
+    from napari_cam.widgets.dock import saving
+
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    dock.heatmap_step.preview.click()
+    finish(qtbot, dock)
+    monkeypatch.setattr(saving, "write_volume", full)
+    monkeypatch.setattr(dock.save_step, "ask_path", lambda _name: (tmp_path / "a.nii.gz", False))
+    dock.save_step.save.click()
+    qtbot.waitUntil(lambda: "No space left" in dock.problem.text(), timeout=10_000)
+    assert not dock.save_step.done.text()
+    monkeypatch.undo()
+    monkeypatch.setattr(dock.save_step, "ask_path", lambda _name: (tmp_path / "a.nii.gz", False))
+    dock.save_step.save.click()
+    qtbot.waitUntil(lambda: "Written" in dock.save_step.done.text(), timeout=10_000)

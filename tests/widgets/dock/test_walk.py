@@ -69,6 +69,7 @@ def test_the_walk_gives_what_the_library_gives(qtbot, viewer, dock, tmp_path, mo
     assert sidecar["kind"] == "mask"
     assert sidecar["threshold"]["rule"] == "fixed(0.5)"
     assert sidecar["edited_by_hand"] is False
+    assert "fillet" not in (tmp_path / "mask.json").read_text()  # a layer's name may be somebody's
 
 
 def test_a_saved_heatmap_reads_back(qtbot, dock, tmp_path, monkeypatch):

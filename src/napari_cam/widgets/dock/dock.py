@@ -21,12 +21,12 @@ from napari_cam.widgets.dock.network_step import NetworkStep
 from napari_cam.widgets.dock.parts import Hint, Step, allow
 from napari_cam.widgets.dock.position import bare, layer_axis, neighbour, show_index, shown_index
 from napari_cam.widgets.dock.request import SAMPLE, Request
-from napari_cam.widgets.dock.running import Network, Progress, load_network
+from napari_cam.widgets.dock.running import Network, Progress, layers_of_image, load_network
 from napari_cam.widgets.dock.save_step import SaveStep
 from napari_cam.widgets.dock.saving import Savable, as_text, file_name, savable, writing_job
 from napari_cam.widgets.dock.settings import read_settings
 from napari_cam.widgets.dock.shortcuts import Shortcuts
-from napari_cam.widgets.dock.state import DockState, Made
+from napari_cam.widgets.dock.state import DockState, Made, MadeMask
 from napari_cam.widgets.dock.worker import Failure, Job
 
 if TYPE_CHECKING:
@@ -62,10 +62,12 @@ class CamDock(QWidget):
         self.problem = Hint("#ff6060")
         self.explainer = Explainer(napari_viewer, self.state)
         self.masker = Masker(napari_viewer, self.state, self)
+        self._listed: object = None  # for which network and image the layers are listed
         self._known: list[Made] = []
         self._chosen: Made | None = None
         self._loading: Job | None = None
         self._saving: Job | None = None
+        self._listing: Job | None = None
         self._lay_out()
         self._wire_steps()
         self._wire_viewer()
@@ -123,6 +125,7 @@ class CamDock(QWidget):
         self.heatmap_step.preview_wanted.connect(self.preview)
         self.heatmap_step.cancel_wanted.connect(self.explainer.cancel)
         self.heatmap_step.step_wanted.connect(self.go_to_evidence)
+        self.heatmap_step.changed.connect(self.stretch)
         self.mask_step.changed.connect(self._on_mask_changed)
         self.mask_step.make_wanted.connect(self.make_mask)
         self.mask_step.keep_wanted.connect(self.keep_mask)
@@ -135,6 +138,8 @@ class CamDock(QWidget):
         self.explainer.progressed.connect(self._on_progress)
         self.explainer.cancelling.connect(self.heatmap_step.show_cancelling)
         self.explainer.ended.connect(self._on_ended)
+        self.explainer.stretched.connect(self._on_stretched)
+        self.explainer.failed.connect(self._fail)
         self.masker.sized.connect(self.mask_step.show_covers)
         self.masker.failed.connect(self._fail)
 
@@ -175,7 +180,7 @@ class CamDock(QWidget):
         self._closed = True
         self.explainer.drop()
         self.masker.drop()
-        for job in (self._loading, self._saving):
+        for job in (self._loading, self._saving, self._listing):
             if job is not None:
                 job.drop()
         self._unwire_viewer()
@@ -210,6 +215,7 @@ class CamDock(QWidget):
                 picked, problem = None, str(error)
         self.state.set_image(picked, problem)
         self.image_step.show_facts(volume, problem)
+        self._list_layers(volume)
         self._allow()
 
     # Step 2.
@@ -231,12 +237,31 @@ class CamDock(QWidget):
         if failure is not None:
             self.state.set_network(None, failure.sentence)
 
+    def _list_layers(self, volume: Volume | None) -> None:
+        """List the target layers with the sizes that their maps have for this image."""
+        if self._listing is not None:
+            self._listing.drop()
+            self._listing = None
+        network = self.state.network
+        if network is None or volume is None or not network.layers:
+            return
+        axis, shape = self.image_step.axis, (volume.values.shape, volume.spacing)
+        if (network, axis, shape) == self._listed:
+            return
+        self._listed = (network, axis, shape)
+        self._listing = Job(
+            lambda: layers_of_image(network.model, volume, axis),
+            self.network_step.show_layers,
+            lambda _failure: None,  # a run will tell why
+        ).start()
+
     def _on_network(self) -> None:
         network: Network | None = self.state.network
         if network is not None or self._loading is None:
             self.network_step.show_network(network, self.state.no_network)
         if network is not None:
             self.device_line.show_device(network.device)
+            self._on_image()
         self._allow()
 
     # Step 3.
@@ -292,6 +317,17 @@ class CamDock(QWidget):
         self.settings = read_settings()
         self.explainer.start(self.request, whole)
 
+    def stretch(self) -> None:
+        """Stretch the chosen heatmap, and the others of its run, as step 3 says."""
+        made = self.chosen
+        if made is not None:
+            self._fail("")
+            self.explainer.stretch(made, str(self.heatmap_step.normalize.currentData()))
+
+    def _on_stretched(self) -> None:
+        self.masker.renew()
+        self._on_slice()
+
     def _on_began(self, what: str) -> None:
         self._fail("")
         self.heatmap_step.show_running(what)
@@ -299,8 +335,8 @@ class CamDock(QWidget):
 
     def _on_progress(self, progress: Progress) -> None:
         self.heatmap_step.show_progress(progress)
-        if progress.results is not None and self.chosen is not None:
-            self.masker.follow(self.chosen, self.mask_step.request)
+        if progress.results is not None:
+            self.masker.renew()
         self._on_slice()
 
     def _on_ended(self, summary: str, problem: str) -> None:
@@ -409,15 +445,17 @@ class CamDock(QWidget):
 
     # Step 5.
 
-    @property
     def _chosen_result(self) -> Savable | None:
         items = savable(self.state)
         index = self.save_step.result.currentIndex()
-        return items[index][1] if 0 <= index < len(items) else None
+        item = items[index][1] if 0 <= index < len(items) else None
+        if isinstance(item, MadeMask):
+            self.masker.finish(item)
+        return item
 
     def save_as(self) -> None:
         """Ask where, and write the chosen result there."""
-        item = self._chosen_result
+        item = self._chosen_result()
         asked = None if item is None else self.save_step.ask_path(file_name(item))
         if item is None or asked is None:
             return
@@ -441,7 +479,7 @@ class CamDock(QWidget):
 
     def copy(self, kind: str) -> None:
         """Put the chosen result's script or command lines on the clipboard."""
-        item = self._chosen_result
+        item = self._chosen_result()
         clipboard = QApplication.clipboard()
         if item is not None and clipboard is not None:
             clipboard.setText(as_text(item, kind))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.dock.position import bare, layer_axis, put_on_slider, shown_index
-from napari_cam.widgets.dock.running import Progress, Result, run_request, unit_axis
+from napari_cam.widgets.dock.running import Progress, RawMaps, Result, run_request, unit_axis
 from napari_cam.widgets.dock.state import DockState, Made, Picked
 from napari_cam.widgets.dock.worker import Failure, Job
 from napari_cam.widgets.layer_format import heatmap_to_layer, layer_to_volume
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
     from napari_cam.widgets.dock.request import Request
 
-_GONE = "The image was removed while it was explained, so its heatmaps were dropped."
+_MOMENT_MS = 15
+_GONE = "The image was removed while it was explained; what was finished stays."
 
 
 class Explainer:
@@ -33,11 +36,14 @@ class Explainer:
     progressed = Signal(object)
     cancelling = Signal()
     ended = Signal(str, str)  # how it went, what went wrong
+    stretched = Signal()
+    failed = Signal(str)
 
     def __init__(self, viewer: Any, state: DockState) -> None:
         self._viewer = viewer
         self._state = state
         self._run: _Run | None = None
+        self._stretching: Job | None = None
 
     @property
     def running(self) -> bool:
@@ -63,6 +69,7 @@ class Explainer:
         except NapariCamError as error:
             self.ended.emit("", str(error))
             return
+        self._drop_stretching()
         run = _Run(picked, volume, request, network.model.card.class_names)
         units = None if whole else (first,)
         run.job = Job(
@@ -74,6 +81,40 @@ class Explainer:
         self._state.set_busy("A run is under way; wait for it or cancel it.")
         self.began.emit("The network is looking at the image …")
         run.job.start()
+
+    def stretch(self, made: Made, normalize: str) -> None:
+        """Stretch the heatmaps of one run anew; the network is not asked again.
+
+        The wish of the moment counts: an older one that is still being worked on is dropped.
+        """
+        self._drop_stretching()
+        if self._run is not None or made.request.normalize == normalize:
+            return
+        maps = made.result.maps
+        self._stretching = Job(
+            lambda: maps.stretched(normalize),
+            lambda results: self._on_stretched(maps, results, normalize),
+            self._on_stretch_ended,
+        ).start()
+
+    def _on_stretched(self, maps: RawMaps, results: tuple[Result, ...], normalize: str) -> None:
+        by_parts = {result.parts: result for result in results}
+        for made in self._state.made:
+            layer = made.layer()
+            if made.result.maps is maps and layer is not None:
+                request = replace(made.request, normalize=normalize)
+                self._update(made, by_parts[made.result.parts], layer, request)
+        self.stretched.emit()
+
+    def _on_stretch_ended(self, failure: Failure | None) -> None:
+        self._stretching = None
+        if failure is not None:
+            self.failed.emit(failure.sentence)
+
+    def _drop_stretching(self) -> None:
+        if self._stretching is not None:
+            self._stretching.drop()
+            self._stretching = None
 
     def cancel(self) -> None:
         """Stop after the slices that are being computed; finished ones stay."""
@@ -87,6 +128,7 @@ class Explainer:
             self._run.cancelled.set()
             self._run.job.drop()
         self._run = None
+        self._drop_stretching()
 
     def _on_progress(self, run: _Run, progress: Progress) -> None:
         if run is self._run:
@@ -135,7 +177,8 @@ class Explainer:
             layer = made.layer()
             if layer is None or not self._has(layer):
                 continue  # removed by the user in the meantime
-            self._update(made, run, result, layer, finished)
+            made.picked, made.volume, made.class_names = run.picked, run.volume, run.class_names
+            self._update(made, result, layer, run.request, finished)
             self._state.add(made)
 
     def _add(self, run: _Run, result: Result, visible: bool, several: bool) -> Made:
@@ -145,24 +188,40 @@ class Explainer:
         data, attributes, kind = heatmap_to_layer(
             result.heatmap, source, name, axes=run.picked.axes
         )
-        layer = Layer.create(data, {**attributes, "visible": visible}, kind)
+        layer = Layer.create(data, {**attributes, "visible": False}, kind)
         self._viewer.add_layer(layer)
+        if visible:
+            self._show_soon(layer)
         return Made(
             result, run.picked, run.volume, run.request, run.class_names, weakref.ref(layer)
         )
 
-    def _update(self, made: Made, run: _Run, result: Result, layer: Image, finished: bool) -> None:
-        data, attributes, _ = heatmap_to_layer(
-            result.heatmap, run.picked.first, layer.name, axes=run.picked.axes
-        )
+    def _show_soon(self, layer: Layer) -> None:
+        """Show a new layer in a moment of its own.
+
+        To add a layer and to draw it for the first time take napari a tenth of a second each.
+        """
+        added = weakref.ref(layer)
+
+        def show() -> None:
+            layer = added()
+            if layer is not None and self._has(layer):
+                layer.visible = True
+
+        QTimer.singleShot(_MOMENT_MS, show)
+
+    def _update(
+        self, made: Made, result: Result, layer: Image, request: Request, finished: bool = True
+    ) -> None:
+        like, axes = made.beside
+        data, attributes, _ = heatmap_to_layer(result.heatmap, like, layer.name, axes=axes)
         layer.data = data
-        if finished or made.request != run.request:
+        if finished or made.request != request:
             layer.metadata = attributes["metadata"]
-        if made.request.normalize != run.request.normalize or result.heatmap.kind != "unit":
+        if made.request.normalize != request.normalize or result.heatmap.kind != "unit":
             layer.contrast_limits_range = attributes["contrast_limits"]
             layer.contrast_limits = attributes["contrast_limits"]
-        made.result, made.picked, made.volume = result, run.picked, run.volume
-        made.request, made.class_names = run.request, run.class_names
+        made.result, made.request = result, request
 
 
 class _Run:

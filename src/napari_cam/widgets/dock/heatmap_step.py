@@ -112,13 +112,17 @@ class HeatmapStep(QWidget):
         self.time.setText(what)
         self.time.setVisible(True)
         allow(self.cancel, "")
+        allow(self.normalize, "A run is under way; change it when it has ended.")
         self.cancel.setText(f"Cancel ({KEYS['cancel']})")
         self.cancel.setVisible(True)
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far the run is and how long it will take."""
+        # By itself the bar paints at once, and with it the whole window beneath an OpenGL canvas.
+        self.bar.setUpdatesEnabled(False)
         self.bar.setRange(0, progress.total)
         self.bar.setValue(progress.done)
+        self.bar.setUpdatesEnabled(True)
         text = f"{progress.done} of {progress.total}"
         if progress.done:
             left = progress.seconds / progress.done * (progress.total - progress.done)
@@ -134,6 +138,7 @@ class HeatmapStep(QWidget):
         """Show that nothing runs, and how the last run ended."""
         self.bar.setVisible(False)
         self.cancel.setVisible(False)
+        allow(self.normalize, "")
         self.time.setText(text)
         self.time.setVisible(bool(text))
 

@@ -93,14 +93,20 @@ class MaskStep(QWidget):
     def show_heatmaps(self, titles: Sequence[str], chosen: int) -> None:
         """List the heatmaps there are."""
         refill(self.heatmap, [(title, None) for title in titles], chosen)
-        self.heatmap.setEnabled(bool(titles))
 
     def show_state(self, missing: str, live: bool) -> None:
         """Enable the controls, or say what is missing; `live` where a mask follows the slider."""
         allow(self.make, missing or ("The mask follows the slider already." if live else ""))
         allow(self.keep, missing or ("" if live else "Make a mask first."))
-        for control in (self.rule, self.scope, self.cut, self.inequality, self.gate):
-            control.setEnabled(not missing)
+        for control in (
+            self.heatmap,
+            self.rule,
+            self.scope,
+            self.cut,
+            self.inequality,
+            self.gate,
+        ):
+            allow(control, missing)
         self.hint.say(missing)
 
     def show_covers(self, text: str) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Layer
-from napari.utils import DirectLabelColormap
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
+from napari_cam.widgets.colormaps import mask_colormap
 from napari_cam.widgets.dock.cutting import Cut, cut_heatmap, cut_slice
 from napari_cam.widgets.dock.position import layer_axis, shown_index
 from napari_cam.widgets.dock.request import MaskRequest
@@ -22,8 +23,6 @@ from napari_cam.widgets.layer_format import layer_provenance, mask_to_layer
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
-# Cyan stands out on the scan and on the heatmap's warm colours; what is painted beside it is green.
-_COLOURS = DirectLabelColormap(color_dict={None: "#7cfc00", 0: "transparent", 1: "#00e5ff"})
 _PAUSE_MS = 120  # the slider rests for so long before the whole volume is cut
 
 
@@ -36,7 +35,7 @@ class Masker:
     def __init__(self, viewer: Any, state: DockState, parent: QObject) -> None:
         self._viewer = viewer
         self._state = state
-        self._wanted: tuple[Made, MaskRequest] | None = None
+        self._wanted: list[_Wish] = []  # one for each heatmap at most
         self._job: Job | None = None
         self._timer = QTimer(parent)
         self._timer.setSingleShot(True)
@@ -46,7 +45,7 @@ class Masker:
     def make(self, made: Made, request: MaskRequest) -> None:
         """Add a labels layer with the mask of a heatmap; from then on it follows the slider."""
         if self._state.live_mask(made) is None:
-            self._wanted = (made, request)
+            self._want(_Wish(made, request, None))
             self._cut_volume()
 
     def follow(self, made: Made, request: MaskRequest) -> None:
@@ -60,8 +59,15 @@ class Masker:
         except NapariCamError as error:
             self.failed.emit(str(error))
             return
-        self._wanted = (made, request)
+        mask.due = request
+        self._want(_Wish(made, request, mask))
         self._timer.start()
+
+    def renew(self) -> None:
+        """Bring all live masks up to date after their heatmaps changed."""
+        for mask in self._state.masks:
+            if mask.live:
+                self.follow(mask.made, mask.due or mask.request)
 
     def keep(self, made: Made) -> None:
         """Leave the mask as it is, for editing."""
@@ -69,20 +75,33 @@ class Masker:
         layer = None if mask is None else mask.layer()
         if mask is None or layer is None:
             return
-        if self._timer.isActive():
-            self._timer.stop()
-            self._finish_now(mask)
+        self.finish(mask)
         mask.live = False
         self._viewer.layers.selection.active = layer
         self._state.made_changed.emit()
 
+    def finish(self, mask: MadeMask) -> None:
+        """Cut the whole volume of a mask of which only the slice on screen is up to date."""
+        request = mask.due
+        if request is None:
+            return
+        try:
+            for cut in cut_heatmap(mask.made.result.heatmap, request):
+                self._write(mask, request, cut)
+        except NapariCamError as error:
+            self.failed.emit(str(error))
+
     def drop(self) -> None:
         """Let nothing arrive any more: the dock is closing."""
         self._timer.stop()
-        self._wanted = None
+        self._wanted.clear()
         if self._job is not None:
             self._job.drop()
             self._job = None
+
+    def _want(self, wish: _Wish) -> None:
+        self._wanted = [other for other in self._wanted if other.made is not wish.made]
+        self._wanted.append(wish)
 
     def _cut_shown(self, made: Made, request: MaskRequest, layer: Labels) -> None:
         heatmap = made.result.heatmap
@@ -97,21 +116,14 @@ class Masker:
         np.moveaxis(layer.data, axis, 0)[index] = mask
         layer.refresh()
 
-    def _finish_now(self, mask: MadeMask) -> None:
-        wanted, self._wanted = self._wanted, None
-        if wanted is None or wanted[0] is not mask.made:
-            return
-        for cut in cut_heatmap(mask.made.result.heatmap, wanted[1]):
-            self._show(mask.made, wanted[1], cut)
-
     def _cut_volume(self) -> None:
-        if self._job is not None or self._wanted is None:
-            return  # the running cut looks for a newer wish when it ends
-        (made, request), self._wanted = self._wanted, None
-        heatmap = made.result.heatmap
+        if self._job is not None or not self._wanted:
+            return  # the running cut looks for more wishes when it ends
+        wish = self._wanted.pop(0)
+        heatmap = wish.made.result.heatmap
         self._job = Job(
-            lambda: cut_heatmap(heatmap, request),
-            lambda cut: self._show(made, request, cut),
+            lambda: cut_heatmap(heatmap, wish.request),
+            lambda cut: self._show(wish, cut),
             self._on_end,
         ).start()
 
@@ -119,45 +131,74 @@ class Masker:
         self._job = None
         if failure is not None:
             self.failed.emit(failure.sentence)
-        if self._wanted is not None and not self._timer.isActive():
+        if not self._timer.isActive():
             self._cut_volume()
 
-    def _show(self, made: Made, request: MaskRequest, cut: Cut) -> None:
-        if not any(made is other for other in self._state.made):
-            return  # its heatmap was removed
-        if self._wanted is not None and self._wanted[0] is made:
+    def _show(self, wish: _Wish, cut: Cut) -> None:
+        if any(newer.made is wish.made for newer in self._wanted):
             return  # the slider has moved on
-        mask = self._state.live_mask(made)
-        layer = None if mask is None else mask.layer()
-        if mask is None or layer is None:
-            self._add(made, request, cut)
-        else:
-            data, attributes, _ = self._layer_data(made, cut)
-            layer.data[...] = data  # no undo step: a live preview is no edit
-            layer.refresh()
-            layer.metadata = attributes["metadata"]
-            mask.request = request
+        if not any(wish.made is made for made in self._state.made):
+            return  # its heatmap was removed
+        mask = self._state.live_mask(wish.made)
+        if mask is not None:
+            self._write(mask, wish.request, cut)
+        elif wish.mask is None:
+            self._add(wish.made, wish.request, cut)
+        # else the mask was kept, painted into or removed in the meantime
+
+    def _write(self, mask: MadeMask, request: MaskRequest, cut: Cut) -> None:
+        layer = mask.layer()
+        if layer is None:
+            return
+        data, attributes, _ = self._layer_data(mask.made, cut)
+        layer.data[...] = data  # no undo step: a live preview is no edit
+        layer.refresh()
+        layer.metadata = attributes["metadata"]
+        mask.request, mask.due = request, None
         self.sized.emit(f"Covers {cut.size}")
 
     def _add(self, made: Made, request: MaskRequest, cut: Cut) -> None:
         data, attributes, kind = self._layer_data(made, cut)
-        layer = Layer.create(data, {**attributes, "colormap": _COLOURS, "opacity": 0.9}, kind)
+        layer = Layer.create(
+            data, {**attributes, "colormap": mask_colormap(), "opacity": 0.9}, kind
+        )
         layer.contour = 1  # the heatmap below stays visible
         mask = MadeMask(made, request, weakref.ref(layer))
-        layer.events.paint.connect(lambda _event=None: self._on_paint(mask))
+        layer.events.labels_update.connect(lambda _event=None: self._on_touched(mask))
+        layer.events.paint.connect(lambda _event=None: self._on_painted(mask))
         self._viewer.add_layer(layer)
         self._state.masks.append(mask)
         self._state.made_changed.emit()
+        self.sized.emit(f"Covers {cut.size}")
 
     def _layer_data(self, made: Made, cut: Cut) -> tuple[Any, dict[str, Any], str]:
-        source = made.picked.first
+        source, axes = made.beside
         facts = layer_provenance(made.result.heatmap, source, kind="mask", threshold=cut.threshold)
         name = f"mask of {made.title}"
-        return mask_to_layer(cut.mask, source, name, facts, axes=made.picked.axes)
+        return mask_to_layer(cut.mask, source, name, facts, axes=axes)
 
-    def _on_paint(self, mask: MadeMask) -> None:
+    def _on_touched(self, mask: MadeMask) -> None:
+        """Keep the mask from the first dab of a stroke on, which goes on until the mouse is up."""
         mask.edited = True
         if mask.live:
             mask.live = False
             self._state.made_changed.emit()
             self.sized.emit("You painted into the mask, so it is kept; the slider makes a new one.")
+
+    def _on_painted(self, mask: MadeMask) -> None:
+        """Bring the rest of the mask up to date, under the stroke that has just ended."""
+        self._on_touched(mask)
+        layer = mask.layer()
+        if mask.due is not None and layer is not None:
+            layer.undo()
+            self.finish(mask)
+            layer.redo()
+
+
+@dataclass(frozen=True, eq=False)
+class _Wish:
+    """A heatmap to cut, and the live mask to cut it for; None for a mask yet to be made."""
+
+    made: Made
+    request: MaskRequest
+    mask: MadeMask | None

@@ -47,6 +47,7 @@ class NetworkStep(QWidget):
         self._folder = model_folder
         self._sources = [SAMPLE]
         self._summaries: dict[str, str] = {}
+        self._layers: tuple[LayerInfo, ...] = ()
         self._default_layers: tuple[str, ...] = ()
         self.network = combo("network", [("Sample: healthy or damaged", None)])
         self.open = button("open_network", "Open…", self.choose_file)
@@ -220,7 +221,24 @@ class NetworkStep(QWidget):
         with quiet(self.class_id):
             self.class_id.setEditable(not names)
 
+    def show_layers(self, layers: tuple[LayerInfo, ...]) -> None:
+        """Show how large the maps of the layers are for another input; what is chosen stays."""
+        if layers == self._layers:
+            return
+        chosen = self.chosen_layers
+        self._fill_layers(layers)
+        with quiet(self.layers):
+            if chosen:
+                self.layers.clearSelection()
+            self.layers.setSelectionMode(QAbstractItemView.SelectionMode.MultiSelection)
+            for row, info in enumerate(layers):
+                if info.name in chosen:
+                    self.layers.selectRow(row)
+            self.layers.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.changed.emit()
+
     def _fill_layers(self, layers: tuple[LayerInfo, ...]) -> None:
+        self._layers = layers
         self._default_layers = tuple(info.name for info in layers if info.default)
         title = "Target layer"
         if layers:

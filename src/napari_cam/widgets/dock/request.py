@@ -119,7 +119,7 @@ def _loading(request: Request) -> list[str]:
             "card = replace(model.card, preparation=nc.Preparation(tuple(steps)))",
             "model = replace(model, card=card)",
         ]
-    time = f", time={request.time}" if request.time is not None else ""
+    time = f', axis4="time", time={request.time}' if request.time is not None else ""
     path = request.image or SCRIPT_IMAGE
     return [*lines, f"volume = nc.read_volume({path!r}{time})"]
 
@@ -153,7 +153,7 @@ def as_command(request: Request, mask: MaskRequest | None = None) -> str:
     ):
         words += [option, value] if value != usual else []
     if request.time is not None:
-        words += ["--time", str(request.time)]
+        words += ["--axis4", "time", "--time", str(request.time)]
     if request.axis is not None:
         # The slices' axis is part of the preparation, which the heatmap's own JSON file holds.
         words += ["--preparation", "heatmap.json"]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.heatmap import Heatmap
-from napari_cam.widgets.dock.beside_opengl import load_triton_apart
+from napari_cam.widgets.dock.beside_opengl import (
+    garbage_waits,
+    load_torch_libraries,
+    load_triton_apart,
+)
 from napari_cam.widgets.dock.request import SAMPLE, Request
 
 if TYPE_CHECKING:
@@ -70,6 +75,7 @@ def load_network(
     source: str, architecture: str | None, device: str, precision: str
 ) -> Iterator[Network]:
     """Yield the network that `source` names; the first call loads torch."""
+    _import_torch(compiler=source != SAMPLE)  # the sample needs no torchvision
     from napari_cam.cams.methods import METHODS
     from napari_cam.errors import NapariCamError
     from napari_cam.models.device import describe_device
@@ -77,11 +83,6 @@ def load_network(
     from napari_cam.models.layers import candidate_layers
     from napari_cam.sample import load_sample_model
 
-    # Everything that a run needs is loaded here, so that its first slice need not wait for it.
-    from napari_cam.cams import explain as _explain  # noqa: F401  # isort: skip
-
-    if source != SAMPLE:  # which needs no torchvision
-        load_triton_apart()
     model = load_sample_model() if source == SAMPLE else load_model(source, architecture)
     layers: tuple[LayerInfo, ...] = ()
     problem = ""
@@ -93,6 +94,31 @@ def load_network(
     place = describe_device(device)
     words = place if precision in ("auto", "float32") else f"{place}, {precision}"
     yield Network(source, architecture, model, layers, problem, methods, words)
+
+
+# Maps of one image are kept for the table, so that larger inputs are shown at the card's own size.
+_TRACED = {2: 1024**2, 3: 96**3}
+
+
+def layers_of_image(
+    model: LoadedModel, volume: Volume, axis: str | int | None
+) -> Iterator[tuple[LayerInfo, ...]]:
+    """Yield the candidate layers as they are for an image; nothing where that costs too much."""
+    from napari_cam.models.layers import candidate_layers
+
+    shape = sliced_along(model, axis).card.preparation.input_shape(volume)
+    if shape[0] == model.card.in_channels and np.prod(shape[1:]) <= _TRACED[len(shape) - 1]:
+        yield tuple(candidate_layers(model, shape))
+
+
+def _import_torch(compiler: bool) -> None:
+    """Import whatever a run needs, so that its first slice need not wait for it."""
+    load_torch_libraries()
+    with garbage_waits():
+        if compiler:
+            load_triton_apart()
+        for name in ("cams.explain", "models.files", "sample"):
+            importlib.import_module(f"napari_cam.{name}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +135,52 @@ class Result:
         The heatmap; slices that are not computed yet lie outside of it.
     logits
         (u, classes) the network's class scores, NaN where not computed.
+    maps
+        The raw maps it was made of, with those of the other heatmaps of its run.
     """
 
     parts: tuple[str, str, str]
     title: str
     heatmap: Heatmap
     logits: NDArray[np.float32]
+    maps: RawMaps
+
+
+@dataclass(frozen=True, eq=False)
+class RawMaps:
+    """What the network gave in one run, as far as it has come; small, as maps are coarse.
+
+    Attributes
+    ----------
+    plan
+        What was asked for.
+    parts
+        Batch after batch.
+    """
+
+    plan: Plan
+    parts: tuple[ExplainedUnits, ...]
+
+    def stretched(self, normalize: str) -> Iterator[tuple[Result, ...]]:
+        """Yield the heatmaps under a normalisation, without asking the network again."""
+        from napari_cam.cams.explain import build_heatmaps
+
+        plan, chosen = self.plan, cast("Normalize", normalize)
+        maps = build_heatmaps(plan, self.parts, chosen)
+        n_classes = self.parts[0].logits.shape[1]
+        logits = np.full((plan.prepared.n_units, n_classes), np.nan, np.float32)
+        for part in self.parts:
+            logits[list(part.units)] = part.logits
+        yield tuple(
+            Result(
+                (key.method.label, str(key.layer), key.target.label),
+                key.method.title,
+                heatmap,
+                logits,
+                self,
+            )
+            for key, heatmap in maps.items()
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,17 +304,6 @@ def unit_axis(model: LoadedModel, volume: Volume, axis: str | int | None) -> int
     return None
 
 
-def _build(plan: Plan, parts: list[ExplainedUnits], request: Request) -> tuple[Result, ...]:
-    from napari_cam.cams.explain import build_heatmaps
-
-    normalize: Normalize = request.normalize  # type: ignore[assignment]
-    maps = build_heatmaps(plan, parts, normalize)
-    logits = np.full((plan.prepared.n_units, parts[0].logits.shape[1]), np.nan, np.float32)
-    for part in parts:
-        logits[list(part.units)] = part.logits
-    return tuple(
-        Result(
-            (key.method.label, str(key.layer), key.target.label), key.method.title, heatmap, logits
-        )
-        for key, heatmap in maps.items()
-    )
+def _build(plan: Plan, parts: Sequence[ExplainedUnits], request: Request) -> tuple[Result, ...]:
+    # Heatmaps stay longer than the network that they came from.
+    return next(RawMaps(plan.without_network(), tuple(parts)).stretched(request.normalize))

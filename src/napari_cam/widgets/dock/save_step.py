@@ -54,8 +54,7 @@ class SaveStep(QWidget):
         chosen = titles.index(kept) if kept in titles else len(titles) - 1
         grown = len(titles) > self.result.count()
         refill(self.result, [(t, None) for t in titles], len(titles) - 1 if grown else chosen)
-        self.result.setEnabled(bool(titles))
-        for control in (self.save, self.python, self.command):
+        for control in (self.result, self.save, self.python, self.command):
             allow(control, missing)
         self.hint.say(missing)
 

@@ -13,7 +13,7 @@ from napari_cam.errors import VolumeError
 from napari_cam.volumes.writing import write_volume
 from napari_cam.widgets.dock.request import as_command, as_python
 from napari_cam.widgets.dock.state import DockState, Made, MadeMask
-from napari_cam.widgets.layer_format import FACTS, layer_to_volume
+from napari_cam.widgets.layer_format import FACTS, layer_to_volume, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ def writing_job(item: Savable, path: Path, overwrite: bool) -> Callable[[], Iter
             raise VolumeError("The mask was removed from the viewer; make it again in step 4.")
         # As it is now, painted voxels included; a copy, as painting may go on.
         values = np.array(layer_to_volume(layer).values)
-        provenance = {**layer.metadata[FACTS], "edited_by_hand": item.edited}
+        provenance = {**recorded(layer.metadata[FACTS]), "edited_by_hand": item.edited}
         volume = item.made.volume
 
     def write() -> Iterator[Path]:

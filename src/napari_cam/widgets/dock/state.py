@@ -91,6 +91,22 @@ class Made:
         return self.result.title if layer is None else str(layer.name)
 
     @property
+    def beside(self) -> tuple[Image, ImageAxes | None]:
+        """The layer beside which results lie and what its axes mean.
+
+        It is the image, or the heatmap itself, which says what its axes mean, where that is gone.
+
+        Raises
+        ------
+        VolumeError
+            Where both are gone.
+        """
+        layer = self.layer()
+        if layer is not None and any(each() is None for each in self.picked.layers):
+            return layer, None
+        return self.picked.first, self.picked.axes
+
+    @property
     def n_units(self) -> int:
         """Slices along the unit axis, 1 for a 3D network."""
         return len(self.result.heatmap.valid)
@@ -112,6 +128,8 @@ class MadeMask:
         Whether the slider still changes it; False once it was kept, or painted into.
     edited
         Whether someone painted into it.
+    due
+        How the whole volume is still to be cut, while only the slice on screen is; else None.
     """
 
     made: Made
@@ -119,6 +137,7 @@ class MadeMask:
     layer: weakref.ReferenceType[Labels]
     live: bool = True
     edited: bool = False
+    due: MaskRequest | None = None
 
 
 class DockState:

@@ -76,7 +76,8 @@ TOOLTIPS: dict[str, Tip] = {
     ),
     "normalize": Tip(
         "What is stretched to [0, 1]. Per slice shows structure in every slice, also in slices "
-        "with little evidence; per volume makes slices comparable.",
+        "with little evidence; per volume makes slices comparable. The heatmap chosen in step 4 "
+        "and the others of its run change at once; the network is not asked again.",
         unit="share of the strongest evidence",
         default="each slice",
     ),
