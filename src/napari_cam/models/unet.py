@@ -9,6 +9,7 @@ arXiv:1505.04597). Maps that a layer's name stands for: ``encoder.I`` before poo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,7 @@ class UNet(nn.Module):
         rising = levels[::-1]
         self.ups = nn.ModuleList(
             up(low, high, 2, stride=2) if place == 0 else up(low, high, 4, stride=2, padding=1)
-            for place, (low, high) in enumerate(zip(rising, rising[1:], strict=False))
+            for place, (low, high) in enumerate(pairwise(rising))
         )
         self.decoder = nn.ModuleList(_block(2 * width, width, spatial_ndim) for width in rising[1:])
         head = nn.Conv3d if spatial_ndim == 3 else nn.Conv2d
