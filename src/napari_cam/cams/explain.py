@@ -24,6 +24,7 @@ from napari_cam.cams.normalize import (
 from napari_cam.cams.plan import ExplainedUnits, Plan, plan_explanation
 from napari_cam.cams.region_score import RegionScore
 from napari_cam.cams.targets import AnyTarget, Target
+from napari_cam.cams.windows import Windows
 from napari_cam.errors import MethodError
 from napari_cam.heatmap import Heatmap, Maps
 from napari_cam.models.loaded import LoadedModel
@@ -44,6 +45,7 @@ def explain(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | str = "auto",
+    windows: Windows | int | Sequence[int] | None = None,
 ) -> Maps[MapKey, Heatmap]:
     """Compute heatmaps of a volume, which show where the network looked.
 
@@ -82,6 +84,9 @@ def explain(
         "auto" is float32 (TensorFloat-32 off); "bfloat16" or "float16" run in mixed precision.
     batch_size
         Units per forward pass; halved whenever memory runs out.
+    windows
+        For networks that were trained on patches: the size of the windows through which they are
+        shown each unit, or :class:`Windows`; `batch_size` then counts windows. None shows it whole.
 
     Returns
     -------
@@ -105,6 +110,7 @@ def explain(
         device=device,
         precision=precision,
         batch_size=batch_size,
+        windows=windows,
     )
     return build_heatmaps(plan, plan.run(), normalize, scale, foreground)
 
@@ -136,6 +142,7 @@ def explain_units(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | str = "auto",
+    windows: Windows | int | Sequence[int] | None = None,
 ) -> Iterator[ExplainedUnits]:
     """Yield raw maps batch by batch, the unit `first` alone and before all others.
 
@@ -152,6 +159,7 @@ def explain_units(
         device=device,
         precision=precision,
         batch_size=batch_size,
+        windows=windows,
     )
     yield from plan.run()
 
@@ -321,5 +329,6 @@ def _facts(plan: Plan, parts: Sequence[ExplainedUnits]) -> dict[str, Any]:
         device=plan.device.type,
         precision=plan.precision,
         batch_size=parts[-1].batch_size if parts else plan.batch_size,
+        windows=None if plan.windows is None else asdict(plan.windows),
         seed=None,
     )

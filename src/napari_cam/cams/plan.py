@@ -27,6 +27,7 @@ from napari_cam.cams.raw import BatchCams, as_input, as_layers, compute, layers_
 from napari_cam.cams.region_score import bind_units, shares
 from napari_cam.cams.tap import widen
 from napari_cam.cams.targets import AnyTarget, Target, as_targets, class_logits
+from napari_cam.cams.windows import Windows, compute_in_windows, first_window
 from napari_cam.errors import DeviceError, ModelError, PreparationError, VolumeError
 from napari_cam.heatmap import Maps
 from napari_cam.models.levels import TINY, is_tiny
@@ -111,7 +112,9 @@ class Plan:
     units
         Which units, in the order in which they come.
     device, precision, batch_size
-        Where and how it runs.
+        Where and how it runs; with windows `batch_size` counts these.
+    windows
+        How units are cut where the network is shown them piece by piece.
     """
 
     model: LoadedModel
@@ -125,6 +128,7 @@ class Plan:
     precision: str
     batch_size: int
     autocast: torch.dtype | None = field(default=None, repr=False)
+    windows: Windows | None = None
 
     @property
     def keys(self) -> list[MapKey]:
@@ -150,35 +154,40 @@ class Plan:
         size = self.batch_size
         while waiting:
             # The first unit is the one asked for: it comes alone, as soon as it can.
-            count = 1 if len(waiting) == len(self.units) else size
-            units = tuple(waiting[:count])
-            cams = self._try(units)
+            alone = self.windows is not None or len(waiting) == len(self.units)
+            units = tuple(waiting[: 1 if alone else size])
+            cams = self._try(units, size)
             if cams is None:
-                size = max(1, len(units) // 2)
+                tried = len(units) if self.windows is None else size
+                size = max(1, tried // 2)
                 release_memory(self.device)
-                if len(units) == 1:
-                    raise DeviceError(
-                        f"One unit of shape {self.prepared.input_shape} does not fit into the "
-                        f"memory of {self.device}; use device='cpu', bfloat16, or smaller input."
-                    )
+                if tried == 1:
+                    raise self._too_large()
                 continue
-            waiting = waiting[count:]
+            waiting = waiting[len(units) :]
             yield self._on_host(units, cams, size)
 
-    def _try(self, units: tuple[int, ...]) -> BatchCams | None:
-        """Return the maps of `units`, None where memory ran out."""
+    def _too_large(self) -> DeviceError:
+        if self.windows is not None:
+            return DeviceError(
+                f"One window of {self.windows.size} pixels does not fit into the memory of "
+                f"{self.device}; use smaller windows, device='cpu' or bfloat16."
+            )
+        return DeviceError(
+            f"One unit of shape {self.prepared.input_shape} does not fit into the memory of "
+            f"{self.device}; use device='cpu', bfloat16, smaller input, or windows."
+        )
+
+    def _try(self, units: tuple[int, ...], size: int) -> BatchCams | None:
+        """Return the maps of `units`, None where memory ran out; `size` windows at once."""
         try:
             module = on_device(self.model.module, self.device)
-            batch = torch.from_numpy(self.prepared.batch(units)).to(self.device)
-            return compute(
-                module,
-                as_input(batch, module),
-                self.methods,
-                self.targets,
-                self.layers,
-                self.autocast,
-                bind_units(self.targets, self.prepared, units),
-            )
+            batch = torch.from_numpy(self.prepared.batch(units))
+            asked = (self.methods, self.targets, self.layers, self.autocast)
+            bound = bind_units(self.targets, self.prepared, units)
+            if self.windows is not None:
+                return compute_in_windows(module, batch, self.windows, *asked, bound, size)
+            return compute(module, as_input(batch.to(self.device), module), *asked, bound)
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 return None
@@ -233,6 +242,7 @@ def plan_explanation(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | str = "auto",
+    windows: Windows | int | Sequence[int] | None = None,
 ) -> Plan:
     """Check and resolve everything; see :func:`napari_cam.explain` for the parameters."""
     _check_model(model)
@@ -244,8 +254,13 @@ def plan_explanation(
     prepared = model.card.bind(volume)
     wanted = _order(units, first, prepared.n_units)
     bind_units(chosen_targets, prepared, wanted[:1])  # a region that does not fit is refused now
+    cut = Windows.of(windows)
+    if cut is not None:
+        cut.shape(model.card.spatial_ndim)
     if layers is None and model.card.default_layer is None:
         example = torch.from_numpy(prepared.batch(wanted[:1]))
+        if cut is not None:
+            example = first_window(example, cut)
         images = as_input(example, model.module)
         chosen_layers = as_layers(None, model, model.module, images, chosen_methods)
     else:
@@ -262,6 +277,7 @@ def plan_explanation(
         precision="float32" if precision == "auto" else precision,
         batch_size=_batch_size(batch_size, place, model.card.spatial_ndim),
         autocast=autocast,
+        windows=cut,
     )
 
 

@@ -209,7 +209,7 @@ class BoundRegion:
             total = summed(two_classes(_checked(changed)), index[of], chosen[of])
             return total / pixels[of].clamp(min=1)
 
-        return Scored(summed(logits, index, chosen), index, again, pixels)
+        return Scored(summed(logits, index, chosen), index, again, pixels, chosen)
 
     def _classes(self, logits: Tensor) -> Tensor:
         n, classes = logits.shape[:2]

@@ -34,12 +34,15 @@ class Scored:
         A score over a set of pixels is their mean here, whatever it is in `scores`.
     pixels
         (n,) int64, how many pixels the score is read from; None where the output is no map.
+    chosen
+        (n, *o) bool, those pixels.
     """
 
     scores: Tensor
     class_index: Tensor
     again: Callable[[Tensor, Tensor], Tensor]
     pixels: Tensor | None = None
+    chosen: Tensor | None = None
 
 
 @runtime_checkable
