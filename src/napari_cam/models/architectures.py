@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from napari_cam.errors import ModelError
 from napari_cam.models.gap_networks import GapCNN, alexnet_gap, vgg_gap
 from napari_cam.models.stems import set_input_channels
+from napari_cam.models.unet import UNet
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ _OURS = (
     Architecture("vgg16-gap-modified", "GAP", "napari-cam", _GAP, built_as="vgg16"),
     Architecture("vgg19-gap", "GAP", "napari-cam", _GAP, built_as="vgg19"),
     Architecture("vgg19-gap-modified", "GAP", "napari-cam", _GAP, built_as="vgg19"),
+    Architecture("unet", "U-Net", "napari-cam", "Rheude et al. 2024", 256, (2, 3)),
 )
 
 # family, reference, names
@@ -328,6 +330,8 @@ def _build_ours(
 ) -> nn.Module:
     if row.name == "gap-cnn":
         return GapCNN(n_classes, in_channels, spatial_ndim, **options)
+    if row.name == "unet":
+        return UNet(n_classes, in_channels, spatial_ndim, **options)
     modified = row.name.endswith("-modified")
     if row.built_as == "alexnet":
         return alexnet_gap(n_classes, in_channels, modified, **options)
