@@ -9,7 +9,7 @@ another chosen layer stays in the graph, so each layer gets its own full gradien
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from napari_cam.cams.device import is_out_of_memory
 from napari_cam.errors import LayerError, ModelError, NapariCamError
 from napari_cam.models.hooks import (
+    INPUT,
     POOLING_INPUT,
     FunctionCall,
     LayerRef,
@@ -186,6 +187,73 @@ def run_again(
         output = logits_of(_forward(module, batch.detach()))
     cuts.found()
     return widen(output)
+
+
+def tap_input(
+    module: nn.Module,
+    batch: Tensor,
+    autocast: torch.dtype | None = None,
+    around: AbstractContextManager[Any] | None = None,
+) -> Tapped:
+    """Run `module` once on `batch` with the network's input itself laid open.
+
+    Parameters
+    ----------
+    batch
+        (n, c, *s) on the module's device.
+    around
+        Entered for the forward pass, inside everything else.
+    """
+    module = plain_module(module)
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = batch.detach().clone().requires_grad_()
+        with (
+            as_evaluated(module, batch.device),
+            torch.autocast(batch.device.type, dtype=autocast, enabled=autocast is not None),
+            around or nullcontext(),
+        ):
+            # A copy: a network that starts with an in-place function must not meet a leaf.
+            output = logits_of(_forward(module, leaf.clone()))
+    return Tapped(widen(output), {LayerRef(INPUT): leaf})
+
+
+def tap_replaced(
+    module: nn.Module,
+    batch: Tensor,
+    layer: LayerRef,
+    maps: Tensor,
+    around: AbstractContextManager[Any] | None = None,
+) -> Tapped:
+    """Run `module` once on `batch` with `maps` in place of what `layer` gives, laid open.
+
+    Parameters
+    ----------
+    batch
+        (m, c, *s).
+    layer, maps
+        Target layer and (m, k, *f) to put in its place.
+    around
+        Entered for the forward pass, inside everything else.
+
+    Raises
+    ------
+    LayerError
+        Where the layer does not exist or is not run.
+    """
+    module = plain_module(module)
+    at_pooling = layer.module == POOLING_INPUT
+    pooling = find_pooling(module, batch).call if at_pooling else None
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = maps.detach().clone().requires_grad_()
+        cuts = _Cuts((layer,), batch.ndim - 2, pooling, leaf)
+        with (
+            as_evaluated(module, batch.device),
+            meet_modules(module, cuts.modules, cuts.on_output),
+            around or nullcontext(),
+            meet_functions(before=cuts.before_function) if pooling else nullcontext(),
+        ):
+            output = logits_of(_forward(module, batch.detach()))
+    return Tapped(widen(output), cuts.found())
 
 
 def _forward(module: nn.Module, batch: Tensor) -> Any:
