@@ -17,17 +17,15 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.cams.operations import (
-    BILINEAR,
     ELEMENTWISE,
-    LINEAR,
     MAX_POOLING,
-    QUOTIENTS,
     call_apart,
     derivative,
     first_tensor,
     handled,
     in_graph,
     is_in_place,
+    is_linear,
     name_of,
 )
 from napari_cam.cams.probe import Probe
@@ -46,16 +44,22 @@ class Contributions:
     Attributes
     ----------
     values
-        (n, k, *f), their sum over k and *f is `difference`.
-    difference
-        (n,) y(A) - y(0).
+        (n, k, *f).
+    score, reference
+        (n,) y(A) and y(0); the values of an image add up to their difference.
     uncovered
         Names of the operations met that no rule covers.
     """
 
     values: Tensor
-    difference: Tensor
+    score: Tensor
+    reference: Tensor
     uncovered: tuple[str, ...]
+
+    @property
+    def difference(self) -> Tensor:
+        """(n,) y(A) - y(0)."""
+        return self.score - self.reference
 
     @property
     def error(self) -> Tensor:
@@ -65,8 +69,9 @@ class Contributions:
     @property
     def complete(self) -> bool:
         """Whether the contributions of every image add up to within `TOLERANCE`."""
-        rounding = _ROUNDING * self.values.abs().flatten(1).sum(1)
-        return bool((self.error <= TOLERANCE * self.difference.abs() + rounding).all())
+        sizes = self.values.abs().flatten(1).sum(1) + self.score.abs() + self.reference.abs()
+        limit = TOLERANCE * self.difference.abs() + _ROUNDING * sizes
+        return not bool((self.error > limit).any())  # NaN is no evidence, and no failure
 
 
 def contributions(probe: Probe) -> Contributions:
@@ -88,8 +93,9 @@ def contributions(probe: Probe) -> Contributions:
     with handled(rule):
         scores = probe.scored.again(tapped.output, both)
     multipliers = tapped.gradients(scores[:n])[probe.layer][:n]
-    difference = (scores[:n] - scores[n:]).detach()
-    return Contributions(multipliers * A, difference, tuple(dict.fromkeys(rule.uncovered)))
+    score, reference = scores.detach().chunk(2)
+    uncovered = tuple(dict.fromkeys(rule.uncovered))
+    return Contributions(multipliers * A, score, reference, uncovered)
 
 
 def complete_contributions(probe: Probe) -> Tensor:
@@ -128,9 +134,10 @@ class _RescaleRule:
             return self._elementwise(function, args, kwargs)
         if name in MAX_POOLING:
             return _max_pooling(name, args, kwargs)
-        if not _is_linear(name, args, kwargs):
+        result = function(*args, **kwargs)
+        if in_graph(result) and not is_linear(name, args, kwargs):
             self.uncovered.append(name)
-        return function(*args, **kwargs)
+        return result
 
     def _elementwise(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         x = first_tensor(args, kwargs)
@@ -162,9 +169,9 @@ class _WithSlope(torch.autograd.Function):
     """The value of a function, with another slope for the first half of the batch."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+    def forward(ctx: Any, _x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
         ctx.save_for_backward(slope)
-        return value
+        return value.clone()  # the network may write into what it gets
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
@@ -181,30 +188,30 @@ def _max_pooling(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     input changed at least as far, so the slope lies between 0 and 1.
     """
     x = first_tensor(args, kwargs)
-    size, options = _pooling_options(name, args, kwargs)
+    options = _pooling_options(name, args, kwargs)
     pool: Any = getattr(F, name.removesuffix("_with_indices") + "_with_indices")
     with torch.no_grad():
-        value, index = pool(x.detach(), *size, **options)
+        value, index = pool(x.detach(), **options)
         (high, low), (now, then) = value.flatten(2).chunk(2), index.flatten(2).chunk(2)
         a, b = x.detach().flatten(2).chunk(2)
         place = torch.where(high >= low, now, then)
         step = (a - b).gather(2, place)
         change = high - low
-        slope = torch.where(step == 0, (place == now).to(step), change / torch.where(step == 0, 1.0, step))
+        slope = torch.where(
+            step == 0, (place == now).to(step), change / torch.where(step == 0, 1.0, step)
+        )
     pooled = _WithPlaces.apply(x, value, place, slope)
     wanted = kwargs.get("return_indices") or name.endswith("_with_indices")
     return (pooled, index) if wanted else pooled
 
 
-def _pooling_options(
-    name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _pooling_options(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return a pooling's arguments without its input and without `return_indices`."""
-    named = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode")
+    named: tuple[str, ...] = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode")
     if name.startswith("adaptive"):
         named = ("input", "output_size")
     options = dict(zip(named, args, strict=False)) | kwargs
-    return (), {key: options[key] for key in named[1:] if key in options}
+    return {key: options[key] for key in named[1:] if key in options}
 
 
 class _WithPlaces(torch.autograd.Function):
@@ -214,7 +221,7 @@ class _WithPlaces(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, value: Tensor, place: Tensor, slope: Tensor) -> Tensor:
         ctx.save_for_backward(place, slope)
         ctx.shape = x.shape
-        return value
+        return value.clone()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
@@ -223,16 +230,3 @@ class _WithPlaces(torch.autograd.Function):
         first = grads[0].flatten(2)[: len(place)]
         found.flatten(2)[: len(place)].scatter_add_(2, place, first * slope)
         return found, None, None, None
-
-
-def _is_linear(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    if name in LINEAR:
-        return not kwargs.get("training", False) or "dropout" not in name
-    if name in BILINEAR:
-        return len(in_graph((args, kwargs))) == 1
-    if name in QUOTIENTS:  # by something constant
-        return len(in_graph((args, kwargs))) == 1 and bool(in_graph(args[:1]))
-    if name == "batch_norm":
-        given = dict(zip(("x", "mean", "var", "weight", "bias", "training"), args, strict=False))
-        return not (given | kwargs).get("training", False)
-    return False

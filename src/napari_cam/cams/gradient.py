@@ -238,7 +238,7 @@ def pooled_in_windows(maps: Tensor, window: int, pool: Literal["mean", "max"]) -
     for axis in range(2, maps.ndim):
         parts = [
             part.mean(axis, keepdim=True) if pool == "mean" else part.amax(axis, keepdim=True)
-            for part in maps.split(window, axis)
+            for part in torch.split(maps, window, axis)
         ]
         cells = torch.cat(parts, axis).repeat_interleave(window, axis)
         maps = cells.narrow(axis, 0, maps.shape[axis])

@@ -16,9 +16,10 @@ from torch.overrides import TorchFunctionMode
 
 # Functions of one tensor, element by element; those in the first group fulfil f(t x) = t f(x) for
 # t > 0, so that f'(x) x = f(x).
-HOMOGENEOUS = frozenset({"relu", "leaky_relu", "prelu", "abs", "threshold"})
+HOMOGENEOUS = frozenset({"relu", "leaky_relu", "prelu", "abs"})
 ELEMENTWISE = HOMOGENEOUS | {
     "relu6",
+    "threshold",
     "hardtanh",
     "elu",
     "selu",
@@ -171,3 +172,22 @@ def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     given: Any = args[0] if args else kwargs["input"]
     tensor: Tensor = given
     return tensor
+
+
+def named_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a convolution or linear layer by name: input, weight, bias."""
+    return dict(zip(("input", "weight", "bias"), args, strict=False)) | kwargs
+
+
+def is_linear(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call is linear, but for constants, in the one tensor of the graph it takes."""
+    if name in LINEAR:
+        return True
+    if name in BILINEAR:
+        return len(in_graph((args, kwargs))) == 1
+    if name in QUOTIENTS:  # by something constant
+        return len(in_graph((args, kwargs))) == 1 and bool(in_graph(args[:1]))
+    if name == "batch_norm":
+        given = dict(zip(("x", "mean", "var", "weight", "bias", "training"), args, strict=False))
+        return not (given | kwargs).get("training", False)
+    return False

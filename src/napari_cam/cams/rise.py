@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.cams.method import (
     CamMethod,
@@ -18,7 +19,6 @@ from napari_cam.cams.method import (
 )
 from napari_cam.cams.noise import Draws
 from napari_cam.errors import MethodError
-from torch.nn import functional as F  # noqa: N812
 
 # Masks held at once while they are summed.
 _CHUNK = 4
@@ -79,7 +79,7 @@ class RISE(CamMethod):
 
             scores = probe.score_inputs(make, self.masks, image)
             total = scores.new_zeros(picture.shape[1:])
-            for numbers in torch.arange(self.masks).split(_CHUNK):
+            for numbers in torch.split(torch.arange(self.masks), _CHUNK):
                 held = masks(numbers).to(total)
                 total += torch.tensordot(scores[numbers.to(scores.device)], held, dims=1)
             maps.append(total / (self.masks * self.keep))

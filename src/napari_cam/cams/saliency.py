@@ -49,9 +49,7 @@ class Saliency(CamMethod):
     def raw(self, evidence: Evidence) -> Tensor:
         """Return max_c |dy/dx_c|."""
         probe = probe_of(evidence)
-        maps = evidence.activations.new_zeros(
-            (len(probe.batch), *evidence.activations.shape[2:])
-        )
+        maps = evidence.activations.new_zeros((len(probe.batch), *evidence.activations.shape[2:]))
 
         def fill(numbers: Tensor) -> None:
             maps[numbers] = input_gradients(probe, probe.batch[numbers], numbers).abs().amax(1)

@@ -85,5 +85,5 @@ class SmoothGradCAMPlusPlus(CamMethod):
         denominator = 2 * second + third * over_places(A[None].to(exact).flatten(2).sum(2), A[None])
         usable = (second != 0) & (denominator > 0)
         alpha = torch.where(usable, second, 0.0) / torch.where(usable, denominator, 1.0)
-        weights = (alpha * first.clamp(min=0)).flatten(2).sum(2)
+        weights: Tensor = (alpha * first.clamp(min=0)).flatten(2).sum(2)
         return weights[0].to(A)

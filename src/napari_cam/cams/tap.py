@@ -74,7 +74,7 @@ class Tapped:
                 "choose a layer upstream of the network's output."
             )
         for scale in _HALF_SCALES if half else (1.0,):
-            found = _differentiate(scores, tensors, scale)
+            found = differentiate(scores, tensors, scale)
             if not half or all(g is None or bool(g.isfinite().all()) for g in found):
                 break
         gradients: dict[LayerRef, Tensor] = {}
@@ -88,7 +88,14 @@ class Tapped:
         return gradients
 
 
-def _differentiate(scores: Tensor, tensors: list[Tensor], scale: float) -> list[Tensor | None]:
+def differentiate(scores: Tensor, tensors: list[Tensor], scale: float = 1.0) -> list[Tensor | None]:
+    """Return the derivatives of each image's own score, times `scale`; None where there is none.
+
+    Raises
+    ------
+    ModelError
+        Where no gradients come through the network.
+    """
     # Images do not mix in eval mode, so the sum's gradient holds every image's own.
     total = scores.sum() * scale
     try:
