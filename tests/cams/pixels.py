@@ -17,7 +17,7 @@ class MeanOver:
     class_id: int = 1
     label: str = "upper half"
 
-    def resolved(self, model) -> MeanOver:
+    def resolved(self, _model) -> MeanOver:
         return self
 
     def read(self, output: Tensor) -> Scored:

@@ -289,7 +289,7 @@ def test_a_gate_below_the_layer_is_no_obstacle():
 
 def test_probability_of_two_classes_or_more_is_refused_and_of_one_output_explained():
     net, x = seeded(MlpNet()), image()
-    with pytest.raises(MethodError, match="'softmax'.*the logit as score"):
+    with pytest.raises(MethodError, match=r"'softmax'.*the logit as score"):
         raw_cams(net, x, "liftcam", ClassScore(1, "probability"), "relu2")
 
     class Binary(MlpNet):

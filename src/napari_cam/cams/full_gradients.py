@@ -157,6 +157,8 @@ class _Biases:
         if not (known or linear) and in_graph(result):
             self._uncovered[name] = None
         if bias is not None and isinstance(result, Tensor) and result.requires_grad:
+            if result._is_view() and result is not first_tensor(args, kwargs):  # noqa: SLF001
+                result = result.clone()  # a view written into forgets who listens to it
             result.register_hook(self._meets(bias))  # type: ignore[no-untyped-call]
         return result
 
@@ -268,12 +270,16 @@ _NORMS: dict[str, Callable[[tuple[Any, ...], dict[str, Any]], Tensor | None]] = 
 
 def _joint_bias(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     """Return f(x) - J x of a smooth function of many values."""
-    x = first_tensor(args, kwargs).detach()
     options = {key: value for key, value in kwargs.items() if key != "input"}
-    # A class masked by minus infinity takes no part.
-    direction = x.nan_to_num(neginf=0.0)
-    both: Any = torch.func.jvp(lambda t: function(t, *args[1:], **options), (x,), (direction,))
-    bias: Tensor = both[0] - both[1]
+    with torch.enable_grad():
+        x = first_tensor(args, kwargs).detach().requires_grad_()
+        value = function(x, *args[1:], **options)
+        # J^T u is linear in u, and its derivative along x is J x.
+        u = torch.zeros_like(value, requires_grad=True)
+        (back,) = torch.autograd.grad(value, x, u, create_graph=True)
+        # A class masked by minus infinity takes no part.
+        (along,) = torch.autograd.grad(back, u, x.detach().nan_to_num(neginf=0.0))
+    bias: Tensor = value.detach() - along
     return bias
 
 
