@@ -45,7 +45,7 @@ TOLERANCE = 0.01
 _ROUNDING = 1e-5
 
 _JOINING = frozenset({"add", "sub", "subtract", "rsub", "cat", "concat", "concatenate", "stack"})
-_FILLING = frozenset({"pad", "constant_pad_nd", "where"})
+_FILLING = frozenset({"pad", "constant_pad_nd", "where", "scatter", "masked_fill"})
 _JOINT = frozenset({"softmax", "log_softmax", "logsumexp"})
 _BIASED = {name for name in BILINEAR if name.startswith("conv") or name == "linear"}
 

@@ -71,6 +71,7 @@ LINEAR = frozenset(
     {"add", "sub", "subtract", "rsub", "neg", "sum", "mean", "cumsum"}
     | {"cat", "concat", "concatenate", "stack", "split", "chunk", "unbind", "narrow", "select"}
     | {"tensor_split", "split_with_sizes", "index_select", "gather", "roll", "flip", "where"}
+    | {"scatter", "masked_fill", "masked_select", "index_add", "index_copy", "index_put"}
     | {"reshape", "view", "view_as", "reshape_as", "flatten", "unflatten", "squeeze", "unsqueeze"}
     | {"permute", "transpose", "movedim", "moveaxis", "swapaxes", "t", "expand", "expand_as"}
     | {"repeat", "repeat_interleave", "tile", "unfold", "fold", "contiguous", "clone", "detach"}
