@@ -44,7 +44,7 @@ class DemoResults:
 
 
 def compute_demo() -> DemoResults:
-    """Explain the sample volume with every fast method, cut masks and compare them with the truth."""
+    """Explain the sample with every fast method, cut masks and compare them with the truth."""
     sample = load_sample_phantom()
     truth = sample.damage > TRUTH_ABOVE
     plan = plan_explanation(load_sample_model(), sample.volume, SHOWN, [TARGET])
