@@ -77,3 +77,36 @@ def test_methods_of_the_input_need_no_layer(ndim):
 def test_without_a_network_to_ask_it_is_a_sentence(method):
     with pytest.raises(MethodError, match="asks the network again, and was not given it"):
         method.raw(Evidence(image()))
+
+
+class Lifted(torch.nn.Module):
+    """A 2D network as a 3D one with kernels of depth 1."""
+
+    def __init__(self, flat):
+        super().__init__()
+        self.layers = torch.nn.ModuleList()
+        for conv in (flat.first, flat.second):
+            deep = torch.nn.Conv3d(
+                conv.in_channels, conv.out_channels, (1, 3, 3), (1, *conv.stride), (0, 1, 1)
+            )
+            deep.weight = torch.nn.Parameter(conv.weight.detach()[:, :, None])
+            deep.bias = torch.nn.Parameter(conv.bias.detach())
+            self.layers.append(deep)
+        self.relu1, self.relu2 = torch.nn.ReLU(), torch.nn.ReLU()
+        self.pool = torch.nn.AdaptiveAvgPool3d((1, 2, 2))
+        self.hidden, self.head = flat.hidden, flat.head
+
+    def forward(self, x):
+        x = self.relu2(self.layers[1](self.relu1(self.layers[0](x))))
+        return self.head(torch.tanh(self.hidden(self.pool(x).flatten(1))))
+
+
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS if not isinstance(m, RISE)], ids=lambda m: m.name
+)
+def test_a_2d_network_lifted_to_3d_with_depth_1_gives_the_same(method):
+    flat, x = seeded(MlpNet()), image()
+    one = raw_cams(flat, x, method, 1, "relu1")
+    other = raw_cams(Lifted(flat), x[:, :, None], method, 1, "relu1")
+    (found,), (expected,) = other.values(), one.values()
+    torch.testing.assert_close(found[:, 0], expected, rtol=1e-4, atol=1e-5)

@@ -15,8 +15,8 @@ from napari_cam.cams.tap import tap
 from napari_cam.cams.targets import ClassScore
 from napari_cam.errors import MethodError
 from napari_cam.models.architectures import build
-from napari_cam.models.hooks import LayerRef
-from tests.cams.networks import GapNet, MlpNet, SharedNet, image, seeded
+from napari_cam.models.hooks import POOLING_INPUT, LayerRef
+from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, image, seeded
 from tests.cams.pixels import MeanOver, UNet, even_image
 
 
@@ -308,3 +308,47 @@ def test_costs_two_forwards_at_most():
     raw_cams(net, x, "liftcam", 1, "relu2")
     handle.remove()
     assert seen == [3, 6]  # the one every method shares, and the pair
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_maps_add_up_over_disjoint_sets_of_pixels(ndim):
+    # The rule's multipliers depend on the maps alone, so contributions are linear in the score:
+    # the mean over the upper half and that over the lower one are twice the mean over all.
+    class Halves(MeanOver):
+        def read(self, output):
+            upper = super().read(output)
+
+            def again(changed, of):
+                return changed[:, self.class_id].flatten(1).mean(1)
+
+            return type(upper)(again(output, None), upper.class_index, again)
+
+    class Lower(MeanOver):
+        def read(self, output):
+            upper = super().read(output)
+
+            def again(changed, of):
+                half = changed.shape[2] // 2
+                return changed[:, self.class_id].narrow(1, half, half).flatten(1).mean(1)
+
+            return type(upper)(again(output, None), upper.class_index, again)
+
+    net, x = seeded(UNet(ndim)).eval(), even_image(ndim)
+    upper, lower, whole = (
+        contributions(probe_at(net, x, "relu#2", target)).values
+        for target in (MeanOver(), Lower(), Halves())
+    )
+    assert (upper - lower).abs().amax() > 0.1 * upper.abs().amax()
+    atol = 1e-5 * float(upper.abs().amax())
+    torch.testing.assert_close(upper + lower, 2 * whole, rtol=1e-4, atol=atol)
+
+
+def test_what_enters_pooling_though_no_module_returns_it():
+    # Mean pooling and a linear layer: contributions w A / Z, whose sum is the score less the bias.
+    net, x = seeded(SkipNet()).eval(), image()
+    found = contributions(probe_at(net, x, POOLING_INPUT))
+    with torch.no_grad():
+        expected = net(x)[:, 1] - net.head.bias[1]
+    torch.testing.assert_close(found.values.flatten(1).sum(1), expected)
+    raw = raw_cams(net, x, "liftcam", 1)
+    assert str(next(iter(raw)).layer) == POOLING_INPUT
