@@ -318,7 +318,9 @@ def two_channels(n=7):
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 50])
 def test_results_do_not_depend_on_batch_size(batch_size):
-    methods = [name for name in nc.METHODS if name != "cam"]
+    # Those that ask the network many times have a test of their own.
+    methods = [name for name, each in nc.METHODS.items() if "class weights" not in each.needs]
+    methods = [name for name in methods if name not in ("occlusion", "rise", "smoothgrad")]
     wrapped, image = big_model(), two_channels()
     reference = nc.explain(wrapped, image, methods, "b", "relu2", batch_size=4)
     found = nc.explain(wrapped, image, methods[::-1], "b", "relu2", batch_size=batch_size)

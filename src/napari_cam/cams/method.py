@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
@@ -80,3 +81,43 @@ class CamMethod(ABC):
     @abstractmethod
     def raw(self, evidence: Evidence) -> Tensor:
         """Return the signed map (n, *f), before the final ReLU, resize and normalisation."""
+
+
+def whole_number(method: CamMethod, field: str, least: int = 1) -> None:
+    """Check that a parameter of a method is a whole number from `least` on.
+
+    Raises
+    ------
+    MethodError
+        Where it is not.
+    """
+    value = getattr(method, field)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise MethodError(
+            f"{method.title}: {field} is a whole number from {least} on, not {value!r}."
+        )
+
+
+def real_number(
+    method: CamMethod, field: str, least: float = -math.inf, most: float = math.inf
+) -> None:
+    """Check that a parameter of a method is a finite number from `least` to `most`.
+
+    Raises
+    ------
+    MethodError
+        Where it is not.
+    """
+    value = getattr(method, field)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not least <= value <= most:
+        below = "" if least == -math.inf else f" from {least:g}"
+        above = (" on" if below else "") if most == math.inf else f" to {most:g}"
+        raise MethodError(f"{method.title}: {field} is a number{below}{above}, not {value!r}.")
+
+
+def probe_of(evidence: Evidence) -> Probe:
+    """Return the probe; a formula that asks for rescoring was given one."""
+    if evidence.probe is None:
+        raise MethodError("This method asks the network again, and was not given it.")
+    return evidence.probe

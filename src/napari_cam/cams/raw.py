@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.cams.device import exact_float32
+from napari_cam.cams.enlarge import enlarge
 from napari_cam.cams.head import weights_of_classes
 from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey
 from napari_cam.cams.method import CamMethod, Evidence
@@ -24,7 +24,7 @@ from napari_cam.cams.targets import AnyTarget, Scored, Target, as_targets
 from napari_cam.errors import LayerError, ModelError, PreparationError
 from napari_cam.heatmap import Maps
 from napari_cam.models.hooks import INPUT, LayerRef
-from napari_cam.models.layers import find_default
+from napari_cam.models.layers import LEGACY_LAST_CONV, find_default, legacy_last_conv
 from napari_cam.models.loaded import LoadedModel
 
 
@@ -133,7 +133,8 @@ def as_layers(
 ) -> list[Layer]:
     """Return layers as a list; None is the card's default, else the network's own.
 
-    Where all `methods` explain the input, no layer is needed and none is looked for.
+    "legacy-last-conv" names the convolution that runs last. Where all `methods` explain the input,
+    no layer is needed and none is looked for.
     """
     if layers is None and methods and all(method.space == "input" for method in methods):
         return []
@@ -142,6 +143,12 @@ def as_layers(
         return [LayerRef.parse(default or find_default(module, batch))]
     given: Any = layers
     wanted = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    wanted = [
+        legacy_last_conv(module, batch)
+        if isinstance(item, str) and item == LEGACY_LAST_CONV
+        else item
+        for item in wanted
+    ]
     parsed: list[Layer] = [
         item if isinstance(item, Fused) else LayerRef.parse(item) for item in wanted
     ]
@@ -273,9 +280,3 @@ def fuse(maps: dict[LayerRef, Tensor], fused: Fused) -> Tensor:
         scaled.append(enlarge(share, finest))
     stack = torch.stack(scaled)
     return stack.amax(0) if fused.reduce == "maximum" else stack.mean(0)
-
-
-def enlarge(maps: Tensor, shape: torch.Size) -> Tensor:
-    """Resize maps (n, *f) to `shape`, linear with half-pixel centres like every resize here."""
-    mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(shape)]
-    return F.interpolate(maps[:, None], size=tuple(shape), mode=mode, align_corners=False)[:, 0]

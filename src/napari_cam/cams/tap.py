@@ -9,7 +9,7 @@ another chosen layer stays in the graph, so each layer gets its own full gradien
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from napari_cam.cams.device import is_out_of_memory
 from napari_cam.cams.outputs import scores_of
 from napari_cam.errors import LayerError, ModelError, NapariCamError
 from napari_cam.models.hooks import (
+    INPUT,
     POOLING_INPUT,
     FunctionCall,
     LayerRef,
@@ -77,7 +78,7 @@ class Tapped:
                 "choose a layer upstream of the network's output."
             )
         for scale in _HALF_SCALES if half else (1.0,):
-            found = _differentiate(scores, tensors, scale)
+            found = differentiate(scores, tensors, scale)
             if not half or all(g is None or bool(g.isfinite().all()) for g in found):
                 break
         gradients: dict[LayerRef, Tensor] = {}
@@ -91,7 +92,14 @@ class Tapped:
         return gradients
 
 
-def _differentiate(scores: Tensor, tensors: list[Tensor], scale: float) -> list[Tensor | None]:
+def differentiate(scores: Tensor, tensors: list[Tensor], scale: float = 1.0) -> list[Tensor | None]:
+    """Return the derivatives of each image's own score, times `scale`; None where there is none.
+
+    Raises
+    ------
+    ModelError
+        Where no gradients come through the network.
+    """
     # Images do not mix in eval mode, so the sum's gradient holds every image's own.
     total = scores.sum() * scale
     try:
@@ -190,6 +198,73 @@ def run_again(
         output, _ = scores_of(lambda: _forward(module, batch.detach()))
     cuts.found()
     return widen(output)
+
+
+def tap_input(
+    module: nn.Module,
+    batch: Tensor,
+    autocast: torch.dtype | None = None,
+    around: AbstractContextManager[Any] | None = None,
+) -> Tapped:
+    """Run `module` once on `batch` with the network's input itself laid open.
+
+    Parameters
+    ----------
+    batch
+        (n, c, *s) on the module's device.
+    around
+        Entered for the forward pass, inside everything else.
+    """
+    module = plain_module(module)
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = batch.detach().clone().requires_grad_()
+        with (
+            as_evaluated(module, batch.device),
+            torch.autocast(batch.device.type, dtype=autocast, enabled=autocast is not None),
+            around or nullcontext(),
+        ):
+            # A copy: a network that starts with an in-place function must not meet a leaf.
+            output, note = scores_of(lambda: _forward(module, leaf.clone()))
+    return Tapped(widen(output), {LayerRef(INPUT): leaf}, note)
+
+
+def tap_replaced(
+    module: nn.Module,
+    batch: Tensor,
+    layer: LayerRef,
+    maps: Tensor,
+    around: AbstractContextManager[Any] | None = None,
+) -> Tapped:
+    """Run `module` once on `batch` with `maps` in place of what `layer` gives, laid open.
+
+    Parameters
+    ----------
+    batch
+        (m, c, *s).
+    layer, maps
+        Target layer and (m, k, *f) to put in its place.
+    around
+        Entered for the forward pass, inside everything else.
+
+    Raises
+    ------
+    LayerError
+        Where the layer does not exist or is not run.
+    """
+    module = plain_module(module)
+    at_pooling = layer.module == POOLING_INPUT
+    pooling = find_pooling(module, batch).call if at_pooling else None
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = maps.detach().clone().requires_grad_()
+        cuts = _Cuts((layer,), batch.ndim - 2, pooling, leaf)
+        with (
+            as_evaluated(module, batch.device),
+            meet_modules(module, cuts.modules, cuts.on_output),
+            around or nullcontext(),
+            meet_functions(before=cuts.before_function) if pooling else nullcontext(),
+        ):
+            output, note = scores_of(lambda: _forward(module, batch.detach()))
+    return Tapped(widen(output), cuts.found(), note)
 
 
 def _forward(module: nn.Module, batch: Tensor) -> Any:

@@ -26,9 +26,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from napari_cam.cams.enlarge import enlarge
 from napari_cam.cams.keys import Layer, MapKey
 from napari_cam.cams.method import CamMethod
-from napari_cam.cams.raw import BatchCams, as_input, compute, enlarge
+from napari_cam.cams.raw import BatchCams, as_input, compute
 from napari_cam.cams.tap import tap
 from napari_cam.cams.targets import Score, Scored, Target, class_scores, two_classes
 from napari_cam.errors import PreparationError, TargetError

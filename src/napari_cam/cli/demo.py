@@ -30,7 +30,7 @@ def demo(
     """Try everything on a sample volume whose truth is known.
 
     A synthetic MRI of a fish fillet with freezing damage, and a small network that tells damaged
-    slices from healthy ones: heatmaps of all methods, masks, overlap with the truth, a picture.
+    slices from healthy ones: heatmaps of the fast methods, masks, overlap with the truth, picture.
     A folder that an earlier demo made is filled anew.
     """
     from napari_cam.cli.demo_files import DemoFiles, is_demo

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from napari_cam.errors import LayerError, ModelError, NapariCamError
 from napari_cam.models.hooks import (
@@ -378,6 +379,45 @@ def _not_running(shape: tuple[int, ...], error: Exception, advice: str) -> Model
     return ModelError(
         f"The network does not run on an input of shape {shape} ({reason}); {advice}."
     )
+
+
+LEGACY_LAST_CONV = "legacy-last-conv"
+"""Asks for :func:`legacy_last_conv` wherever a layer is named."""
+
+
+def legacy_last_conv(module: nn.Module, batch: Tensor) -> str:
+    """Return the convolution that runs last, by the order of execution.
+
+    It is what code that looks for "the last convolution layer" explains (tf-keras-vis, and Syed et
+    al. 2023 with it), before the norm, activation and joining that follow: in DenseNet-121 it
+    holds 32 of 1024 channels, in Inception one branch.
+
+    Parameters
+    ----------
+    module
+        The network.
+    batch
+        (n, c, *s), any input of the network; one image of it is run.
+
+    Raises
+    ------
+    LayerError
+        Where no convolution module gives maps.
+    ModelError
+        Where the network does not run on the batch.
+    """
+    module = plain_module(module)
+    trace = _small_trace(module, batch[:1])
+    repeated = _repeated(trace)
+    parts = dict(module.named_modules())
+    names = [
+        _reference(name, number, entry, name in repeated)
+        for name, number, entry, tensor, _ in trace.modules
+        if isinstance(parts[name], _ConvNd) and is_spatial(tensor, trace.spatial_ndim)
+    ]
+    if not names:
+        raise LayerError("No convolution of this network gives maps; name the layer to explain.")
+    return names[-1]
 
 
 def candidate_layers(
