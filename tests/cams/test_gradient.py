@@ -200,7 +200,7 @@ def test_gradient_family_is_linear_in_the_score():
 def test_names_are_those_of_the_field():
     assert list(METHODS) == [
         "cam", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "eigencam",
-        "eigengradcam",
+        "eigengradcam", "scorecam", "faster-scorecam", "sscam", "iscam", "ablationcam",
     ]  # fmt: skip
     assert GradCAMPlusPlus(normalize_alpha=True).label == "gradcam++(normalize_alpha=True)"
 

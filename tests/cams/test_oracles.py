@@ -22,7 +22,9 @@ from napari_cam.errors import (
 from napari_cam.models.hooks import POOLING_INPUT, LayerRef
 from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, image, seeded
 
-GRADIENT_FAMILY = [name for name in METHODS if name != "cam"]
+GRADIENT_FAMILY = [
+    name for name, method in METHODS.items() if name != "cam" and "rescoring" not in method.needs
+]
 
 
 @pytest.mark.parametrize("ndim", [2, 3])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from napari_cam.cams.ablation import AblationCAM
 from napari_cam.cams.gradient import (
     CAM,
     EigenCAM,
@@ -18,6 +19,7 @@ from napari_cam.cams.gradient import (
     XGradCAM,
 )
 from napari_cam.cams.method import CamMethod
+from napari_cam.cams.score_family import ISCAM, SSCAM, FasterScoreCAM, ScoreCAM
 from napari_cam.errors import MethodError
 
 METHODS: Mapping[str, CamMethod] = MappingProxyType(
@@ -32,6 +34,11 @@ METHODS: Mapping[str, CamMethod] = MappingProxyType(
             LayerCAM(),
             EigenCAM(),
             EigenGradCAM(),
+            ScoreCAM(),
+            FasterScoreCAM(),
+            SSCAM(),
+            ISCAM(),
+            AblationCAM(),
         )
     }
 )
