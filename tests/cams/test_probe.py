@@ -106,6 +106,18 @@ def test_another_network_runs_where_only_inputs_change():
     torch.testing.assert_close(probe.score_inputs(masks(3, x), 3, 2), plain + 7)
 
 
+def test_a_network_that_needs_the_plain_layout_gets_it():
+    class Views(Hungry):
+        def forward(self, x):
+            maps = self.pool(self.relu2(self.second(self.relu1(self.first(x)))))
+            return self.head(torch.tanh(self.hidden(maps.view(len(x), -1))))
+
+    net, x = network()
+    expected = probe_of(net, x).score_inputs(masks(5, x), 5, 2)
+    views = seeded(Views())
+    torch.testing.assert_close(probe_of(views, x).score_inputs(masks(5, x), 5, 2), expected)
+
+
 def test_no_variants_are_no_scores():
     net, x = network()
     assert probe_of(net, x).score_inputs(masks(1, x), 0, 0).shape == (0,)

@@ -140,7 +140,9 @@ def test_all_flat_is_zero_and_no_number_where_there_was_one():
 
 
 def test_blur_is_a_gaussian_that_keeps_constants():
-    torch.testing.assert_close(blur(torch.full((1, 2, 6, 9, 5), 4.0)), torch.full((1, 2, 6, 9, 5), 4.0))
+    torch.testing.assert_close(
+        blur(torch.full((1, 2, 6, 9, 5), 4.0)), torch.full((1, 2, 6, 9, 5), 4.0)
+    )
     spot = torch.zeros(1, 1, 61, 41, dtype=torch.float64)
     spot[0, 0, 30, 20] = 1
     found = blur(spot)[0, 0]

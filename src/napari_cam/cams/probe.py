@@ -12,6 +12,7 @@ from napari_cam.cams.device import is_out_of_memory, release_memory
 from napari_cam.cams.replay import Replay, find_replay
 from napari_cam.cams.tap import Tapped, run_again, tap
 from napari_cam.cams.targets import Scored
+from napari_cam.errors import ModelError
 from napari_cam.models.hooks import LayerRef
 
 Make = Callable[[Tensor], Tensor]
@@ -62,9 +63,7 @@ class Probe:
     _replays: dict[int, Replay | None] = field(default_factory=dict, repr=False)
     _limit: dict[str, int] = field(default_factory=dict, repr=False)
 
-    def score_inputs(
-        self, make: Make, count: int, image: int, read: Read | None = None
-    ) -> Tensor:
+    def score_inputs(self, make: Make, count: int, image: int, read: Read | None = None) -> Tensor:
         """Return the scores (count,) of `count` variants of an image.
 
         Parameters
@@ -77,12 +76,21 @@ class Probe:
         read
             Reads another score from the network's output than the one that is explained.
         """
+        return self._in_chunks(
+            lambda numbers: self._run_inputs(make(numbers)), count, image, self._input_rows(), read
+        )
+
+    def _run_inputs(self, images: Tensor) -> Tensor:
         network = self.module if self.inference is None else self.inference
-
-        def run(numbers: Tensor) -> Tensor:
-            return run_again(network, make(numbers), autocast=self.autocast)
-
-        return self._in_chunks(run, count, image, self._input_rows(), read)
+        # Convolutions on CPUs are faster where a pixel's channels lie side by side. Nothing but
+        # `view` in a network notices, and then it fails.
+        if images.ndim == 4 and images.device.type == "cpu" and "plain layout" not in self._limit:
+            side_by_side = images.contiguous(memory_format=torch.channels_last)
+            try:
+                return run_again(network, side_by_side, autocast=self.autocast)
+            except ModelError:
+                self._limit["plain layout"] = 1
+        return run_again(network, images, autocast=self.autocast)
 
     def score_activations(
         self, make: Make, count: int, image: int, read: Read | None = None
@@ -142,9 +150,7 @@ class Probe:
         most = _INPUT_BYTES.get(self.batch.device.type, 2**25)
         return most // (one.numel() * one.element_size())
 
-    def _in_chunks(
-        self, run: Make, count: int, image: int, rows: int, read: Read | None
-    ) -> Tensor:
+    def _in_chunks(self, run: Make, count: int, image: int, rows: int, read: Read | None) -> Tensor:
         read = self.scored.again if read is None else read
         scores: list[Tensor] = [self.scored.scores.new_zeros(0)]
         size = min(max(1, rows), _MOST_ROWS)

@@ -28,6 +28,7 @@ _FLAT = 1e-6
 # Standard deviation of the blurred baseline's Gaussian, as a share of each side of the image.
 _BLUR = 0.05
 
+
 def probe_of(evidence: Evidence) -> Probe:
     """Return the probe; a formula that asks for rescoring was given one."""
     if evidence.probe is None:
