@@ -200,7 +200,9 @@ class _Recorder:
         if call.function == "__get__" and made:
             self._note_reads(call, values)
         here = self._open[-1]
-        here.largest = max([here.largest, *(t.numel() * t.element_size() for t in made)])
+        taken = {_storage(t) for value in values for t in tensors_in(value).values()}
+        sizes = (t.numel() * t.element_size() for t in made if _storage(t) not in taken)
+        here.largest = max([here.largest, *sizes])
 
     def _note_reads(self, call: FunctionCall, values: list[Any]) -> None:
         here = self._open[-1]
@@ -235,6 +237,10 @@ class _Recorder:
         else:
             raise _NotReplayable  # written into after it was read
         return slot
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def _writes(call: FunctionCall, values: list[Any]) -> bool:

@@ -192,7 +192,7 @@ class SSCAM(ScoreCAM):
             )
         if self.noise not in ("activation", "input"):
             raise MethodError(f"SS-CAM: noise is 'activation' or 'input', not '{self.noise}'.")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+        if self.seed != 0 and not _positive(self.seed):
             raise MethodError(f"SS-CAM: seed is a whole number of at least 0, not {self.seed!r}.")
 
     @property
