@@ -14,12 +14,12 @@ import argparse
 import contextlib
 import importlib.util
 import io
-import resource
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torchvision
@@ -115,9 +115,18 @@ def peak(network: str, method: str, library: str) -> None:
     importlib.import_module(PACKAGES.get(library, "napari_cam.cams.raw"))
     with torch.no_grad():
         net(image)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = high_water()
     JOBS[method][library](net, image)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print(high_water() - before)
+
+
+def high_water() -> float:
+    """Return the most memory in MB that this process ever held (Linux).
+
+    What getrusage tells is inherited from the process that started this one.
+    """
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def main() -> None:
