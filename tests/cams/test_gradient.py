@@ -266,8 +266,9 @@ def test_gradient_family_is_linear_in_the_score():
 def test_names_are_those_of_the_field():
     assert list(METHODS) == [
         "cam", "gradcam", "gradcam++", "smoothgradcam++", "xgradcam", "hirescam", "layercam",
-        "xrescam", "eigencam", "eigengradcam", "liftcam", "fullgrad", "saliency", "smoothgrad",
-        "occlusion", "rise", "random",
+        "xrescam", "eigencam", "eigengradcam", "scorecam", "faster-scorecam", "sscam", "iscam",
+        "ablationcam", "liftcam", "fullgrad", "saliency", "smoothgrad", "occlusion", "rise",
+        "random",
     ]  # fmt: skip
     assert GradCAMPlusPlus(normalize_alpha=True).label == "gradcam++(normalize_alpha=True)"
 

@@ -8,9 +8,10 @@ another chosen layer stays in the graph, so each layer gets its own full gradien
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from napari_cam.errors import LayerError, ModelError, NapariCamError
 from napari_cam.models.hooks import (
     INPUT,
     POOLING_INPUT,
+    Forward,
     FunctionCall,
     LayerRef,
     as_evaluated,
@@ -29,6 +31,7 @@ from napari_cam.models.hooks import (
     meet_functions,
     meet_modules,
     plain_module,
+    stand_in,
     tensors_in,
 )
 from napari_cam.models.layers import find_pooling
@@ -168,6 +171,8 @@ def run_again(
     layer: LayerRef | None = None,
     maps: Tensor | None = None,
     autocast: torch.dtype | None = None,
+    pooling: FunctionCall | None = None,
+    forwards: Mapping[nn.Module, Callable[[Forward], Forward]] = MappingProxyType({}),
 ) -> Tensor:
     """Return the network's scores for `batch`, with `maps` in place of what `layer` gives.
 
@@ -177,6 +182,12 @@ def run_again(
         (m, c, *s).
     layer, maps
         Target layer and (m, k, *f) to put in its place; None leaves the network as it is.
+    pooling
+        The function call that `POOLING_INPUT` enters, where it is known to be another one than in
+        a plain forward pass.
+    forwards
+        Modules that do something else than their own forward; see
+        :func:`napari_cam.models.hooks.stand_in`.
 
     Raises
     ------
@@ -185,13 +196,15 @@ def run_again(
     """
     module = plain_module(module)
     layers = () if layer is None else (layer,)
-    pooling = find_pooling(module, batch).call if POOLING_INPUT in map(str, layers) else None
+    if pooling is None and POOLING_INPUT in map(str, layers):
+        pooling = find_pooling(module, batch).call
     cuts = _Cuts(layers, batch.ndim - 2, pooling, maps)
     with (
         torch.inference_mode(False),
         torch.no_grad(),
         as_evaluated(module, batch.device),
         torch.autocast(batch.device.type, dtype=autocast, enabled=autocast is not None),
+        stand_in(forwards),
         meet_modules(module, cuts.modules, cuts.on_output),
         meet_functions(before=cuts.before_function) if pooling else nullcontext(),
     ):
