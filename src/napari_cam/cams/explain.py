@@ -43,6 +43,7 @@ def explain(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | str = "auto",
+    optimize: bool = True,
 ) -> Maps[MapKey, Heatmap]:
     """Compute heatmaps of a volume, which show where the network looked.
 
@@ -79,6 +80,12 @@ def explain(
         "auto" is float32 (TensorFloat-32 off); "bfloat16" or "float16" run in mixed precision.
     batch_size
         Units per forward pass; halved whenever memory runs out.
+    optimize
+        Run a private copy of the network that gives the same numbers sooner: batch norms folded
+        into convolutions, channels last in memory on the CPU. It holds one more version of the
+        convolutions' weights, agrees with the network within 2e-5 of its largest output (checked
+        once), and is not made of networks that are unusual. False runs the network as it is.
+        The record of each heatmap says which was run.
 
     Returns
     -------
@@ -102,6 +109,7 @@ def explain(
         device=device,
         precision=precision,
         batch_size=batch_size,
+        optimize=optimize,
     )
     return build_heatmaps(plan, plan.run(), normalize, scale, foreground)
 
@@ -133,6 +141,7 @@ def explain_units(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | str = "auto",
+    optimize: bool = True,
 ) -> Iterator[ExplainedUnits]:
     """Yield raw maps batch by batch, the unit `first` alone and before all others.
 
@@ -149,6 +158,7 @@ def explain_units(
         device=device,
         precision=precision,
         batch_size=batch_size,
+        optimize=optimize,
     )
     yield from plan.run()
 
@@ -306,5 +316,7 @@ def _facts(plan: Plan, parts: Sequence[ExplainedUnits]) -> dict[str, Any]:
         device=plan.device.type,
         precision=plan.precision,
         batch_size=parts[-1].batch_size if parts else plan.batch_size,
+        optimize=plan.optimize,
+        network_run=list(dict.fromkeys(part.path for part in parts)),
         seed=None,
     )

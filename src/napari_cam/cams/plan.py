@@ -20,6 +20,7 @@ from napari_cam.cams.device import (
     on_device,
     release_memory,
 )
+from napari_cam.cams.inference import forget_runner
 from napari_cam.cams.keys import AnyLayer, Layer, MapKey
 from napari_cam.cams.method import CamMethod
 from napari_cam.cams.methods import AnyMethod, as_methods
@@ -52,6 +53,8 @@ class ExplainedUnits:
         (n, classes) the network's class scores.
     batch_size
         Units per forward pass from here on; smaller than asked for once memory has run out.
+    path
+        How the network ran: "plain", or what was done to its copy.
     """
 
     units: tuple[int, ...]
@@ -60,6 +63,7 @@ class ExplainedUnits:
     score: dict[Target, NDArray[np.float32]]
     logits: NDArray[np.float32]
     batch_size: int
+    path: str = "plain"
 
     @property
     def predicted_index(self) -> NDArray[np.int64]:
@@ -81,6 +85,8 @@ class Plan:
         Which units, in the order in which they come.
     device, precision, batch_size
         Where and how it runs.
+    optimize
+        Whether a folded private copy of the network may run in its place.
     """
 
     model: LoadedModel
@@ -94,6 +100,7 @@ class Plan:
     precision: str
     batch_size: int
     autocast: torch.dtype | None = field(default=None, repr=False)
+    optimize: bool = True
 
     @property
     def keys(self) -> list[MapKey]:
@@ -117,15 +124,18 @@ class Plan:
         """
         waiting = list(self.units)
         size = self.batch_size
+        optimize = self.optimize
         while waiting:
             # The first unit is the one asked for: it comes alone, as soon as it can.
             count = 1 if len(waiting) == len(self.units) else size
             units = tuple(waiting[:count])
-            cams = self._try(units)
+            cams = self._try(units, optimize)
             if cams is None:
                 size = max(1, len(units) // 2)
                 release_memory(self.device)
-                if len(units) == 1:
+                if len(units) == 1 and optimize:
+                    optimize = False  # the copy of the weights is gone by now
+                elif len(units) == 1:
                     raise DeviceError(
                         f"One unit of shape {self.prepared.input_shape} does not fit into the "
                         f"memory of {self.device}; use device='cpu', bfloat16, or smaller input."
@@ -134,8 +144,9 @@ class Plan:
             waiting = waiting[count:]
             yield self._on_host(units, cams, size)
 
-    def _try(self, units: tuple[int, ...]) -> BatchCams | None:
+    def _try(self, units: tuple[int, ...], optimize: bool) -> BatchCams | None:
         """Return the maps of `units`, None where memory ran out."""
+        module = None
         try:
             module = on_device(self.model.module, self.device)
             batch = torch.from_numpy(self.prepared.batch(units)).to(self.device)
@@ -146,11 +157,14 @@ class Plan:
                 self.targets,
                 self.layers,
                 self.autocast,
+                optimize,
             )
         except (RuntimeError, MemoryError) as error:
-            if is_out_of_memory(error):
-                return None
-            raise
+            if not is_out_of_memory(error):
+                raise
+            if optimize and module is not None and len(units) == 1:
+                forget_runner(module)
+            return None
 
     def _on_host(self, units: tuple[int, ...], cams: BatchCams, size: int) -> ExplainedUnits:
         logits = class_logits(cams.output)
@@ -167,6 +181,7 @@ class Plan:
             {target: read.scores.float().cpu().numpy() for target, read in cams.scored.items()},
             logits.float().cpu().numpy(),
             size,
+            cams.path,
         )
 
 
@@ -181,6 +196,7 @@ def plan_explanation(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | str = "auto",
+    optimize: bool = True,
 ) -> Plan:
     """Check and resolve everything; see :func:`napari_cam.explain` for the parameters."""
     _check_model(model)
@@ -209,6 +225,7 @@ def plan_explanation(
         precision="float32" if precision == "auto" else precision,
         batch_size=_batch_size(batch_size, place, model.card.spatial_ndim),
         autocast=autocast,
+        optimize=bool(optimize),
     )
 
 

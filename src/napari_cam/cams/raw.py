@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.cams.device import exact_float32
 from napari_cam.cams.head import weights_of_classes
+from napari_cam.cams.inference import Runner, choose_runner
 from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey
 from napari_cam.cams.method import CamMethod, Evidence
 from napari_cam.cams.methods import AnyMethod, as_methods
@@ -38,11 +39,14 @@ class BatchCams:
         Target -> the explained scores and classes.
     output
         (n, classes) the network's scores.
+    path
+        How the network ran: "plain", or what was done to it.
     """
 
     maps: Maps[MapKey, Tensor]
     scored: dict[Target, Scored]
     output: Tensor
+    path: str = "plain"
 
 
 def raw_cams(
@@ -147,16 +151,23 @@ def compute(
     targets: Sequence[Target],
     layers: Sequence[Layer],
     autocast: torch.dtype | None = None,
+    optimize: bool = False,
 ) -> BatchCams:
-    """Run one forward pass and every formula on it; see :func:`raw_cams`."""
+    """Run one forward pass and every formula on it; see :func:`raw_cams`.
+
+    With `optimize` the network's private copy runs (:mod:`napari_cam.cams.inference`).
+    """
+    singles = _single_layers(layers)
     # The caller may be inside no_grad or inference_mode, and gradients are needed all the same.
     with torch.inference_mode(False), torch.enable_grad(), exact_float32():
-        tapped = tap(module, batch, _single_layers(layers), autocast)
-        return _formulas(module, batch, tapped, methods, targets, layers, autocast)
+        runner = choose_runner(module, batch, singles) if optimize else Runner(module)
+        tapped = tap(runner.module, runner.lay_out(batch), singles, autocast)
+        return _formulas(module, runner, batch, tapped, methods, targets, layers, autocast)
 
 
 def _formulas(
     module: nn.Module,
+    runner: Runner,
     batch: Tensor,
     tapped: Tapped,
     methods: Sequence[CamMethod],
@@ -178,14 +189,16 @@ def _formulas(
                 if method.needs == {"activations"} and (method, layer) in shared:
                     single[layer] = shared[method, layer]
                     continue
-                A = widen(activations.detach())
+                # Formulas flatten places, which is free of copies in this layout alone.
+                A = widen(activations.detach()).contiguous()
+                asked = Runner(module) if method.reads_modules else runner
                 evidence = Evidence(
                     A,
                     gradients.get(layer),
-                    weights_of_classes(module, tapped, layer, read.class_index)
+                    weights_of_classes(runner.module, tapped, layer, read.class_index)
                     if "class weights" in method.needs
                     else None,
-                    Probe(module, batch, layer, A, fixed, autocast)
+                    Probe(asked.module, asked.lay_out(batch), layer, A, fixed, autocast)
                     if "rescoring" in method.needs
                     else None,
                 )
@@ -194,7 +207,7 @@ def _formulas(
                 maps[MapKey(method, wanted, target)] = (
                     fuse(single, wanted) if isinstance(wanted, Fused) else single[wanted]
                 )
-    return BatchCams(Maps(maps), scored, tapped.output.detach())
+    return BatchCams(Maps(maps), scored, tapped.output.detach(), runner.path)
 
 
 def layers_of(method: CamMethod, layers: Sequence[Layer]) -> Sequence[Layer]:
