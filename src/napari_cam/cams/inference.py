@@ -62,10 +62,11 @@ class Runner:
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """What runs in a network's place, and which pairs are one convolution there."""
+    """What runs in a network's place, the pairs it has, and those that its layers leave to fold."""
 
     fingerprint: Fingerprint
-    folded: frozenset[Pair]
+    pairs: frozenset[Pair]
+    foldable: frozenset[Pair]
     runner: Runner
 
 
@@ -78,7 +79,8 @@ def choose_runner(module: nn.Module, batch: Tensor, layers: Sequence[LayerRef] =
 
     The copy is made on first use, kept while the network lives, and made anew once a part was
     replaced or a weight has changed (but for changes through ``.data``, which torch does not
-    count). Asking for a tensor that folding takes away makes it anew without that pair.
+    count). Asking for a tensor that folding takes away makes it anew without that pair, and asking
+    for others then makes it anew with all.
 
     Parameters
     ----------
@@ -98,7 +100,9 @@ def choose_runner(module: nn.Module, batch: Tensor, layers: Sequence[LayerRef] =
             _MADE.pop(module, None)
         if unusual:
             return Runner(module, f"plain: {unusual}")
-        if made is not None and not any(pair.hides(layers) for pair in made.folded):
+        # A copy with fewer pairs folded would do too, but results must not depend on what was
+        # asked before.
+        if made is not None and made.foldable == _foldable(made.pairs, layers):
             return made.runner
         return _make(module, batch, layers, now)
 
@@ -108,7 +112,7 @@ def forget_runner(module: nn.Module) -> None:
     module = plain_module(module)
     with _GUARD:
         runner = Runner(module, "plain: no memory for a copy")
-        _MADE[module] = _Made(fingerprint(module), frozenset(), runner)
+        _MADE[module] = _Made(fingerprint(module), frozenset(), frozenset(), runner)
 
 
 def _unusual(module: nn.Module) -> str:
@@ -133,16 +137,20 @@ def _unusual(module: nn.Module) -> str:
 def _make(module: nn.Module, batch: Tensor, layers: Sequence[LayerRef], now: Fingerprint) -> Runner:
     for image in _noise(batch):
         try:
-            pairs = [pair for pair in find_pairs(module, image) if not pair.hides(layers)]
+            pairs = frozenset(find_pairs(module, image))
             expected = _tensors(Runner(module), image, layers)
         except Exception:  # noqa: BLE001, S112 - the network wants its own input size
             continue
-        runner = _prove(module, frozenset(pairs), image, layers, expected)
-        folded = frozenset(pairs) if runner.module is not module else frozenset()
-        _MADE[module] = _Made(now, folded, runner)
+        foldable = _foldable(pairs, layers)
+        runner = _prove(module, foldable, image, layers, expected)
+        _MADE[module] = _Made(now, pairs, foldable, runner)
         return runner
     # Nothing is kept: the batch or the layers may be at fault, and the network will say so.
     return Runner(module, "plain: it does not run on noise")
+
+
+def _foldable(pairs: frozenset[Pair], layers: Sequence[LayerRef]) -> frozenset[Pair]:
+    return frozenset(pair for pair in pairs if not pair.hides(layers))
 
 
 def _prove(
