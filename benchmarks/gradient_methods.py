@@ -172,7 +172,7 @@ def _peers(net: nn.Module, batch: Tensor, name: str) -> Iterator[tuple[str, Job]
 
         yield "Grad-CAM, pytorch-grad-cam", jacobs
     if importlib.util.find_spec("monai"):
-        from monai.visualize import GradCAM as Monai
+        from monai.visualize.class_activation_maps import GradCAM as Monai
 
         def monai() -> object:
             extractor = Monai(net, name)
@@ -219,13 +219,14 @@ def growth() -> Iterator[tuple[str, float]]:
         (1, 64, 64, 64, 64),
     ):
         generator = torch.Generator().manual_seed(0)
-        evidence = Evidence(*(torch.randn(shape, generator=generator) for _ in range(2)))
+        A, G = (torch.randn(shape, generator=generator) for _ in range(2))
+        evidence = Evidence(A, G)
 
         def work(evidence: Evidence = evidence) -> object:
             return [method.raw(evidence) for method in wanted]
 
         taken = min(seconds(work, torch.device("cpu")) for _ in range(7))
-        yield " x ".join(map(str, shape)), taken
+        yield " x ".join(map(str, shape)), 1000 * taken
 
 
 def main() -> None:
@@ -239,11 +240,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads, "
           f"{options.repeats} turns\n")  # fmt: skip
     print(f"Eigen-CAM of 32 x 16 x 24 x 24: {1000 * eigen_seconds():.2f} ms\n")
-    for shape, taken in growth():
-        print(f"| {shape} | {1000 * taken:.1f} ms |", flush=True)
-    print(
-        "\n| network | job | fastest (s) | fastest runs | median of pairs |\n|---|---|---|---|---|"
-    )
+    print("| network | job | fastest (s) | fastest runs | median of pairs |\n|---|---|---|---|---|")
     for case in CASES:
         if case.name not in options.networks:
             continue
@@ -256,6 +253,9 @@ def main() -> None:
             ratio = min(taken) / min(times["forward"])
             print(f"| {case.name} | {job} | {min(taken):.3f} | {ratio:.2f} | "
                   f"{statistics.median(paired):.2f} |", flush=True)  # fmt: skip
+    print("\n| maps | six formulas (ms) |\n|---|---|")
+    for shape, milliseconds in growth():
+        print(f"| {shape} | {milliseconds:.1f} |", flush=True)
 
 
 if __name__ == "__main__":
