@@ -62,13 +62,19 @@ def on_device(module: nn.Module, device: torch.device) -> nn.Module:
     tensors = [*module.parameters(), *module.buffers()]
     if all(_same_device(tensor.device, device) for tensor in tensors):
         return module
-    parts = tuple(id(part) for part in module.modules())
-    fingerprint = (parts, *((t.data_ptr(), t._version) for t in tensors))  # noqa: SLF001
+    now = fingerprint(module)
     copies = _COPIES.setdefault(module, {})
-    if device not in copies or copies[device][0] != fingerprint:
+    if device not in copies or copies[device][0] != now:
         copies.pop(device, None)
-        copies[device] = (fingerprint, copy.deepcopy(module).to(device))
+        copies[device] = (now, copy.deepcopy(module).to(device))
     return copies[device][1]
+
+
+def fingerprint(module: nn.Module) -> Fingerprint:
+    """Return what changes once a part is replaced or a weight changes (not through ``.data``)."""
+    tensors = [*module.parameters(), *module.buffers()]
+    parts = tuple(id(part) for part in module.modules())
+    return (parts, *((t.data_ptr(), t._version) for t in tensors))  # noqa: SLF001
 
 
 def _same_device(one: torch.device, other: torch.device) -> bool:

@@ -46,6 +46,7 @@ def explain(
     precision: str = "auto",
     batch_size: int | str = "auto",
     windows: Windows | int | Sequence[int] | None = None,
+    optimize: bool = True,
 ) -> Maps[MapKey, Heatmap]:
     """Compute heatmaps of a volume, which show where the network looked.
 
@@ -87,6 +88,12 @@ def explain(
     windows
         For networks that were trained on patches: the size of the windows through which they are
         shown each unit, or :class:`Windows`; `batch_size` then counts windows. None shows it whole.
+    optimize
+        Run a private copy of the network that gives the same numbers sooner: batch norms folded
+        into convolutions, channels last in memory on the CPU. It holds one more version of the
+        convolutions' weights, agrees with the network within 2e-5 of its largest output (checked
+        once), and is not made of networks that are unusual. False runs the network as it is.
+        The record of each heatmap says which was run.
 
     Returns
     -------
@@ -111,6 +118,7 @@ def explain(
         precision=precision,
         batch_size=batch_size,
         windows=windows,
+        optimize=optimize,
     )
     return build_heatmaps(plan, plan.run(), normalize, scale, foreground)
 
@@ -143,6 +151,7 @@ def explain_units(
     precision: str = "auto",
     batch_size: int | str = "auto",
     windows: Windows | int | Sequence[int] | None = None,
+    optimize: bool = True,
 ) -> Iterator[ExplainedUnits]:
     """Yield raw maps batch by batch, the unit `first` alone and before all others.
 
@@ -160,6 +169,7 @@ def explain_units(
         precision=precision,
         batch_size=batch_size,
         windows=windows,
+        optimize=optimize,
     )
     yield from plan.run()
 
@@ -330,5 +340,7 @@ def _facts(plan: Plan, parts: Sequence[ExplainedUnits]) -> dict[str, Any]:
         precision=plan.precision,
         batch_size=parts[-1].batch_size if parts else plan.batch_size,
         windows=None if plan.windows is None else asdict(plan.windows),
+        optimize=plan.optimize,
+        network_run=list(dict.fromkeys(part.path for part in parts)),
         seed=None,
     )

@@ -32,6 +32,7 @@ class FullGrad(CamMethod):
     reference: ClassVar[str] = "Srinivas and Fleuret 2019, arXiv:1905.00780"
     summary: ClassVar[str] = "gradients at the input and at every bias of the network"
     needs: ClassVar[frozenset[str]] = frozenset({"rescoring"})
+    reads_modules: ClassVar[bool] = True
     space: ClassVar[Space] = "input"
 
     def raw(self, evidence: Evidence) -> Tensor:

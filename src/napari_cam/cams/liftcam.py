@@ -26,6 +26,7 @@ class LiftCAM(CamMethod):
     reference: ClassVar[str] = "Jung and Oh 2021, arXiv:2102.05228"
     summary: ClassVar[str] = "channels weighted by what they add to the score (DeepLIFT)"
     needs: ClassVar[frozenset[str]] = frozenset({"activations", "rescoring"})
+    reads_modules: ClassVar[bool] = True
 
     def raw(self, evidence: Evidence) -> Tensor:
         """Return sum_k alpha_k A_k."""

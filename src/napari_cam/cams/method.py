@@ -51,6 +51,9 @@ class CamMethod(ABC):
     relu
         "sum" rectifies the finished map when a heatmap is made of it, "none" keeps its sign.
         "per_channel", where a method offers it, rectifies each channel before the sum.
+    reads_modules
+        Whether the formula looks into the network's modules through the probe, and not only at
+        what they return; it is then given the user's own network, never the folded copy.
     """
 
     name: ClassVar[str]
@@ -59,6 +62,7 @@ class CamMethod(ABC):
     summary: ClassVar[str]
     needs: ClassVar[frozenset[str]] = frozenset({"activations", "gradients"})
     space: ClassVar[Space] = "layer"
+    reads_modules: ClassVar[bool] = False
     relu_choices: ClassVar[tuple[ReLU, ...]] = ("sum", "none")
 
     relu: ReLU = "sum"

@@ -20,6 +20,7 @@ from napari_cam.cams.device import (
     on_device,
     release_memory,
 )
+from napari_cam.cams.inference import forget_runner
 from napari_cam.cams.keys import AnyLayer, Layer, MapKey
 from napari_cam.cams.method import CamMethod
 from napari_cam.cams.methods import AnyMethod, as_methods
@@ -62,6 +63,8 @@ class ExplainedUnits:
         Whether the network gives maps of scores.
     notes
         Sentences on what is to be known about these maps.
+    path
+        How the network ran: "plain", or what was done to its copy.
     """
 
     units: tuple[int, ...]
@@ -73,6 +76,7 @@ class ExplainedUnits:
     pixels: dict[Target, NDArray[np.int64]] = field(default_factory=dict)
     segmentation: bool = False
     notes: tuple[str, ...] = ()
+    path: str = "plain"
 
     @property
     def predicted_index(self) -> NDArray[np.int64]:
@@ -115,6 +119,8 @@ class Plan:
         Where and how it runs; with windows `batch_size` counts these.
     windows
         How units are cut where the network is shown them piece by piece.
+    optimize
+        Whether a folded private copy of the network may run in its place.
     """
 
     model: LoadedModel
@@ -129,6 +135,7 @@ class Plan:
     batch_size: int
     autocast: torch.dtype | None = field(default=None, repr=False)
     windows: Windows | None = None
+    optimize: bool = True
 
     @property
     def keys(self) -> list[MapKey]:
@@ -156,17 +163,20 @@ class Plan:
         """
         waiting = list(self.units)
         size = self.batch_size
+        optimize = self.optimize
         while waiting:
             # The first unit is the one asked for: it comes alone, as soon as it can.
             alone = self.windows is not None or len(waiting) == len(self.units)
             units = tuple(waiting[: 1 if alone else size])
-            cams = self._try(units, size)
+            cams = self._try(units, size, optimize)
             if cams is None:
                 tried = len(units) if self.windows is None else size
                 size = max(1, tried // 2)
                 release_memory(self.device)
-                if tried == 1:
+                if tried == 1 and not optimize:
                     raise self._too_large()
+                if tried == 1:
+                    optimize = False  # the copy of the weights is gone by now
                 continue
             waiting = waiting[len(units) :]
             yield self._on_host(units, cams, size)
@@ -182,20 +192,23 @@ class Plan:
             f"{self.device}; use device='cpu', bfloat16, smaller input, or windows."
         )
 
-    def _try(self, units: tuple[int, ...], size: int) -> BatchCams | None:
+    def _try(self, units: tuple[int, ...], size: int, optimize: bool) -> BatchCams | None:
         """Return the maps of `units`, None where memory ran out; `size` windows at once."""
+        module = None
         try:
             module = on_device(self.model.module, self.device)
             batch = torch.from_numpy(self.prepared.batch(units))
-            asked = (self.methods, self.targets, self.layers, self.autocast)
+            asked = (self.methods, self.targets, self.layers, self.autocast, optimize)
             bound = bind_units(self.targets, self.prepared, units)
             if self.windows is not None:
                 return compute_in_windows(module, batch, self.windows, *asked, bound, size)
             return compute(module, as_input(batch.to(self.device), module), *asked, bound)
         except (RuntimeError, MemoryError) as error:
-            if is_out_of_memory(error):
-                return None
-            raise
+            if not is_out_of_memory(error):
+                raise
+            if optimize and module is not None and len(units) == 1:
+                forget_runner(module)
+            return None
 
     def _on_host(self, units: tuple[int, ...], cams: BatchCams, size: int) -> ExplainedUnits:
         segmentation = cams.output.ndim > 2
@@ -220,6 +233,7 @@ class Plan:
             },
             segmentation,
             _notes(cams, segmentation),
+            cams.path,
         )
 
 
@@ -247,6 +261,7 @@ def plan_explanation(
     precision: str = "auto",
     batch_size: int | str = "auto",
     windows: Windows | int | Sequence[int] | None = None,
+    optimize: bool = True,
 ) -> Plan:
     """Check and resolve everything; see :func:`napari_cam.explain` for the parameters."""
     _check_model(model)
@@ -282,6 +297,7 @@ def plan_explanation(
         batch_size=_batch_size(batch_size, place, model.card.spatial_ndim),
         autocast=autocast,
         windows=cut,
+        optimize=bool(optimize),
     )
 
 

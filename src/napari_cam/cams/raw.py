@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from napari_cam.cams.device import exact_float32
 from napari_cam.cams.enlarge import enlarge
 from napari_cam.cams.head import weights_of_classes
+from napari_cam.cams.inference import Runner, choose_runner
 from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey
 from napari_cam.cams.method import CamMethod, Evidence
 from napari_cam.cams.methods import AnyMethod, as_methods
@@ -42,12 +43,15 @@ class BatchCams:
         (n, classes) the network's scores; (n, classes, *o) of a segmentation network.
     note
         A sentence where the scores are not simply what the network returns.
+    path
+        How the network ran: "plain", or what was done to it.
     """
 
     maps: Maps[MapKey, Tensor]
     scored: dict[Target, Scored]
     output: Tensor
     note: str = ""
+    path: str = "plain"
 
 
 def raw_cams(
@@ -164,20 +168,25 @@ def compute(
     targets: Sequence[Target],
     layers: Sequence[Layer],
     autocast: torch.dtype | None = None,
+    optimize: bool = False,
     bound: Mapping[Target, Target] = MappingProxyType({}),
 ) -> BatchCams:
     """Run one forward pass and every formula on it; see :func:`raw_cams`.
 
-    `bound` says what reads the score in a target's place: a region as it lies in this batch.
+    With `optimize` the network's private copy runs (:mod:`napari_cam.cams.inference`). `bound` says
+    what reads the score in a target's place: a region as it lies in this batch.
     """
+    singles = single_layers(layers)
     # The caller may be inside no_grad or inference_mode, and gradients are needed all the same.
     with torch.inference_mode(False), torch.enable_grad(), exact_float32():
-        tapped = tap(module, batch, _single_layers(layers), autocast)
-        return _formulas(module, batch, tapped, methods, targets, layers, autocast, bound)
+        runner = choose_runner(module, batch, singles) if optimize else Runner(module)
+        tapped = tap(runner.module, runner.lay_out(batch), singles, autocast)
+        return _formulas(module, runner, batch, tapped, methods, targets, layers, autocast, bound)
 
 
 def _formulas(
     module: nn.Module,
+    runner: Runner,
     batch: Tensor,
     tapped: Tapped,
     methods: Sequence[CamMethod],
@@ -200,14 +209,16 @@ def _formulas(
                 if method.needs == {"activations"} and (method, layer) in shared:
                     single[layer] = _where_asked(shared[method, layer], read)
                     continue
-                A = widen(activations.detach())
+                # Formulas flatten places, which is free of copies in this layout alone.
+                A = widen(activations.detach()).contiguous()
+                asked = Runner(module) if method.reads_modules else runner
                 evidence = Evidence(
                     A,
                     gradients.get(layer),
-                    weights_of_classes(module, tapped, layer, read.class_index)
+                    weights_of_classes(runner.module, tapped, layer, read.class_index)
                     if "class weights" in method.needs
                     else None,
-                    Probe(module, batch, layer, A, fixed, autocast)
+                    Probe(asked.module, asked.lay_out(batch), layer, A, fixed, autocast)
                     if "rescoring" in method.needs
                     else None,
                 )
@@ -217,7 +228,7 @@ def _formulas(
                 maps[MapKey(method, wanted, target)] = (
                     fuse(single, wanted) if isinstance(wanted, Fused) else single[wanted]
                 )
-    return BatchCams(Maps(maps), scored, tapped.output.detach(), tapped.note)
+    return BatchCams(Maps(maps), scored, tapped.output.detach(), tapped.note, runner.path)
 
 
 def _where_asked(maps: Tensor, read: Scored) -> Tensor:
@@ -237,7 +248,8 @@ def _places(method: CamMethod, tapped: Tapped, batch: Tensor) -> dict[LayerRef, 
     return tapped.activations if method.space == "layer" else {LayerRef(INPUT): batch}
 
 
-def _single_layers(layers: Sequence[Layer]) -> list[LayerRef]:
+def single_layers(layers: Sequence[Layer]) -> list[LayerRef]:
+    """Return every layer that must be met, those of fusions too."""
     singles: list[LayerRef] = []
     for item in layers:
         singles += item.layers if isinstance(item, Fused) else (item,)

@@ -91,7 +91,8 @@ class Tapped:
                     f"The score does not depend on layer '{layer}'; "
                     "choose a layer upstream of the network's output."
                 )
-            gradients[layer] = widen(gradient) / scale if half else widen(gradient)
+            exact = widen(gradient).contiguous()
+            gradients[layer] = exact / scale if half else exact
         return gradients
 
 

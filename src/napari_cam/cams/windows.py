@@ -27,9 +27,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.cams.enlarge import enlarge
+from napari_cam.cams.inference import Runner, choose_runner
 from napari_cam.cams.keys import Layer, MapKey
 from napari_cam.cams.method import CamMethod
-from napari_cam.cams.raw import BatchCams, as_input, compute
+from napari_cam.cams.raw import BatchCams, as_input, compute, single_layers
 from napari_cam.cams.tap import tap
 from napari_cam.cams.targets import Score, Scored, Target, class_scores, two_classes
 from napari_cam.errors import PreparationError, TargetError
@@ -219,6 +220,7 @@ def compute_in_windows(
     targets: Sequence[Target],
     layers: Sequence[Layer],
     autocast: torch.dtype | None = None,
+    optimize: bool = False,
     bound: Mapping[Target, Target] = MappingProxyType({}),
     per_pass: int = 1,
 ) -> BatchCams:
@@ -236,7 +238,7 @@ def compute_in_windows(
         (n, c, *s).
     windows
         How units are cut.
-    methods, targets, layers, autocast, bound
+    methods, targets, layers, autocast, optimize, bound
         As for :func:`~napari_cam.cams.raw.compute`.
     per_pass
         Windows per forward pass.
@@ -253,7 +255,10 @@ def compute_in_windows(
     places = _places(windows, padded.shape, size)
     turns = [places[first : first + per_pass] for first in range(0, len(places), per_pass)]
     kept = (slice(None), slice(None), *(slice(0, n) for n in whole))
-    output, note = _stitched(module, padded, turns, autocast)
+    runner = Runner(module)
+    if optimize:
+        runner = choose_runner(module, _cut(module, padded, turns[0][:1]), single_layers(layers))
+    output, note = _stitched(runner, padded, turns, autocast)
     output = output[kept] if output.ndim > 2 else output
     scored = {target: bound.get(target, target).read(output) for target in targets}
     sets = {target: _set_of(read, missing) for target, read in scored.items()}
@@ -263,7 +268,7 @@ def compute_in_windows(
             _fixed(target, read, sets[target], turn): target for target, read in scored.items()
         }
         images = _cut(module, padded, turn)
-        cams = compute(module, images, methods, list(fixed), layers, autocast)
+        cams = compute(module, images, methods, list(fixed), layers, autocast, optimize)
         for key, maps in cams.maps.items():
             own = replace(key, target=fixed[key.target])
             mean = means.setdefault(own, _Mean((len(padded), 1, *padded.shape[2:])))
@@ -271,7 +276,7 @@ def compute_in_windows(
             for place, each in zip(turn, shown, strict=True):
                 mean.add(place, each[None])
     found = {key: mean.result()[kept][:, 0] for key, mean in means.items()}
-    return BatchCams(Maps(found), scored, output, note)
+    return BatchCams(Maps(found), scored, output, note, runner.path)
 
 
 def first_window(batch: Tensor, windows: Windows) -> Tensor:
@@ -293,7 +298,7 @@ def _cut(module: nn.Module, batch: Tensor, turn: Sequence[_Place]) -> Tensor:
 
 
 def _stitched(
-    module: nn.Module,
+    runner: Runner,
     batch: Tensor,
     turns: Sequence[Sequence[_Place]],
     autocast: torch.dtype | None,
@@ -306,8 +311,8 @@ def _stitched(
     mean: _Mean | None = None
     note = ""
     for turn in turns:
-        images = _cut(module, batch, turn)
-        tapped = tap(module, images, [], autocast)
+        images = _cut(runner.module, batch, turn)
+        tapped = tap(runner.module, runner.lay_out(images), [], autocast)
         output, note = tapped.output.detach().float(), tapped.note
         if output.ndim == 2:
             rows += list(output.cpu())

@@ -111,6 +111,12 @@ def explain(
     batch_size: Annotated[
         str, typer.Option(metavar="N", help="Slices per pass through the network, or auto.")
     ] = "auto",
+    optimize: Annotated[
+        bool,
+        typer.Option(
+            help="Run a folded private copy of the network, which gives the same maps sooner."
+        ),
+    ] = True,
     architecture: ArchitectureText = None,
     class_names: ClassNamesText = None,
     preparation: PreparationText = None,
@@ -147,6 +153,7 @@ def explain(
             device=device,
             precision=precision,
             batch_size=int(batch_size) if batch_size.isdecimal() else batch_size,
+            optimize=optimize,
         )
         if slices is not None:
             plan = replace(plan, units=parse_slices(slices, plan.prepared.n_units))
