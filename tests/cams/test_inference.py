@@ -376,7 +376,7 @@ def test_memory_that_runs_out_beside_the_copy_lets_go_of_it(monkeypatch):
 
     def scarce(*arguments):
         runs.append((len(arguments[1]), arguments[-2]))
-        if arguments[-1]:
+        if arguments[-2]:
             choose_runner(arguments[0], arguments[1])
             raise MemoryError
         return real(*arguments)
