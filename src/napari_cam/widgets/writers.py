@@ -10,7 +10,7 @@ _GEOMETRY = ("name", "metadata", "scale", "translate", "rotate", "shear", "affin
              "axis_labels", "multiscale")  # fmt: skip
 # What a layer's metadata says of the session, not of how the result was made. Names of layers
 # often are names of files, and those may be names of patients.
-_SESSION = ("source_layer", "image_grid", "layer_axes", "map", "shape")
+_SESSION = ("source_layer", "image_grid", "layer_axes", "map", "shape", "grid")
 
 
 def write_image(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
@@ -46,9 +46,11 @@ def _write(path: str, data: Any, attributes: Mapping[str, Any], layer_type: str)
     from napari.layers import Layer
 
     from napari_cam.errors import WriteError
+    from napari_cam.provenance import stamp
     from napari_cam.volumes.writing import write_volume
     from napari_cam.widgets.layer_format import (
         FACTS,
+        image_axes,
         is_heatmap,
         layer_to_heatmap,
         layer_to_volume,
@@ -63,6 +65,12 @@ def _write(path: str, data: Any, attributes: Mapping[str, Any], layer_type: str)
     if layer_type == "image":
         kept["rgb"] = False  # napari guesses from the last axis
     layer = Layer.create(data, kept, layer_type)
+    time = image_axes(layer).time
+    if time is not None:
+        raise WriteError(
+            f"The layer '{layer.name}' holds {layer.data.shape[time]} time points, and one volume "
+            "is written; split it first (right click on the layer, Split Stack)."
+        )
     volume = layer_to_volume(layer)
     values = layer_to_heatmap(layer) if is_heatmap(layer) else np.asarray(volume.values)
     facts = layer.metadata.get(FACTS, {})
@@ -72,7 +80,7 @@ def _write(path: str, data: Any, attributes: Mapping[str, Any], layer_type: str)
         file,
         values,
         like=volume,
-        provenance=made if made.get("kind") not in (None, "image") else None,
+        provenance=made if made.get("kind") not in (None, "image") else stamp(kind=layer_type),
         overwrite=file.exists(),  # napari's dialog has asked
     )
     return [str(file)]
