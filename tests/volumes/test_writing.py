@@ -299,6 +299,14 @@ def test_every_file_has_its_provenance_beside_it(tmp_path: Path) -> None:
     write_volume(tmp_path / "b.tif", heatmap, provenance={"method": "mine"})
     write_volume(tmp_path / "c.nii.gz", volume.values > 0, like=volume)
     facts = [json.loads((tmp_path / f"{name}.json").read_text()) for name in "abc"]
+    grids = [fact.pop("grid") for fact in facts]
+    assert grids[0] == grids[1] == grids[2]
+    assert np.array_equal(grids[0].pop("affine"), volume.grid.affine)
+    assert grids[0] == {
+        "shape": list(volume.shape),
+        "orientation": volume.orientation,
+        "units": volume.grid.units,
+    }
     maps = [fact.pop("map") for fact in facts[:2]]
     assert maps[0] == maps[1]
     assert facts[:2] == [{"method": "gradcam", "cut": 0.5}, {"method": "mine"}]

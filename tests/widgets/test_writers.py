@@ -110,7 +110,7 @@ def test_colours_and_time_are_refused_in_a_sentence(tmp_path):
     with pytest.raises(nc.NapariCamError, match="'photo' holds colours"):
         save_layer(colours, tmp_path / "a.nii")
     series = Labels(np.zeros((2, 3, 4, 5), np.uint8), name="series")
-    with pytest.raises(nc.NapariCamError, match="'series' has 2 time points"):
+    with pytest.raises(nc.NapariCamError, match="'series' holds 2 time points"):
         save_layer(series, tmp_path / "a.nii")
     assert not list(tmp_path.iterdir())
 

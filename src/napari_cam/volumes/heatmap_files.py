@@ -142,7 +142,7 @@ def heatmap_of_facts(values: NDArray[np.float32], grid: Grid, facts: Mapping[str
         inside=z[:, None, None] & y[:, None] & x,
         unit_axis=axis,
         grid=grid,
-        provenance={key: value for key, value in facts.items() if key != "map"},
+        provenance={key: value for key, value in facts.items() if key not in ("map", "grid")},
         **arrays,
     )
 

@@ -27,6 +27,7 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.provenance import stamp
 from napari_cam.volumes.heatmap_files import map_facts
 from napari_cam.volumes.nifti import header_fields, parse_header, stored_grid
+from napari_cam.volumes.stated_grid import grid_facts
 from napari_cam.volumes.volume import Volume
 
 _NIFTI = (".nii", ".nii.gz")
@@ -104,7 +105,7 @@ def write_volume(
         else:
             _write_nifti(temporary, result, like)
         # Within the block: no result ever stands without its sidecar.
-        write_sidecar(path, result.provenance, overwrite)
+        write_sidecar(path, {**result.provenance, "grid": grid_facts(result.grid)}, overwrite)
     return path
 
 

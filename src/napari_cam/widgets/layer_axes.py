@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import VolumeError
 from napari_cam.grid import Grid
+from napari_cam.volumes.stated_grid import stated_grid
 from napari_cam.volumes.volume import Volume
 from napari_cam.widgets.world import (
     WORLD_AXES,
@@ -79,12 +80,14 @@ def image_axes(
     Raises
     ------
     VolumeError
-        Where the layer has too few or too many axes.
+        Where the layer is empty, or has too few or too many axes.
     """
     stated = facts_of(layer).get("layer_axes")
     if isinstance(stated, Sequence) and {*stated} <= {*range(layer.ndim)}:
         return ImageAxes(tuple(stated))
     levels = layer.data if getattr(layer, "multiscale", False) else [layer.data]
+    if 0 in levels[0].shape:
+        raise VolumeError(f"The layer '{layer.name}' is empty (0 voxels); choose another.")
     axes = list(range(layer.ndim))
     if channel_axis is not None:
         if not -layer.ndim <= channel_axis < layer.ndim:
@@ -178,26 +181,3 @@ def _level(layer: Layer, axes: ImageAxes) -> tuple[tuple[int, int, int], NDArray
 def _corners(shape: Sequence[int]) -> NDArray[np.float64]:
     sides = np.array(np.meshgrid(*[(0, n) for n in shape])).reshape(3, -1).T
     return np.hstack([sides, np.ones((8, 1))])
-
-
-def grid_facts(grid: Grid) -> dict[str, Any]:
-    """Return a grid as plain JSON, for `stated_grid`."""
-    return {
-        "shape": list(grid.shape),
-        "affine": grid.affine.tolist(),
-        "orientation": grid.orientation,
-        "units": grid.units,
-    }
-
-
-def stated_grid(facts: Mapping[str, Any]) -> Grid | None:
-    """Return the grid that metadata states; None where it states none, or none that is one."""
-    stated = facts.get("image_grid", facts)
-    if not isinstance(stated, Mapping) or "affine" not in stated:
-        return None
-    try:
-        z, y, x = (int(n) for n in stated["shape"])
-        affine, orientation = np.array(stated["affine"]), stated["orientation"]
-        return Grid((z, y, x), affine, orientation, "mm" if stated["units"] == "mm" else "pixel")
-    except (KeyError, TypeError, ValueError, VolumeError):
-        return None

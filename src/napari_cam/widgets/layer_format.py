@@ -20,6 +20,7 @@ from napari_cam.errors import MaskError, VolumeError
 from napari_cam.heatmap import Heatmap
 from napari_cam.provenance import plain, stamp
 from napari_cam.volumes.heatmap_files import heatmap_of_facts, map_facts
+from napari_cam.volumes.stated_grid import grid_facts, stated_grid
 from napari_cam.volumes.volume import Volume
 from napari_cam.widgets.colormaps import DEFAULT_COLORMAP, heatmap_colormap
 from napari_cam.widgets.layer_axes import (
@@ -28,10 +29,8 @@ from napari_cam.widgets.layer_axes import (
     VOLUME,
     ImageAxes,
     facts_of,
-    grid_facts,
     image_axes,
     layer_grid,
-    stated_grid,
     values_of,
 )
 from napari_cam.widgets.layer_volume import layer_to_volume
@@ -67,7 +66,7 @@ LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 _GREY = {"rgb": False, "multiscale": False}
 # What a layer's metadata says of the session, not of how the result was made. Names of layers
 # often are names of files, and those may be names of patients.
-_SESSION = ("source_layer", "image_grid", "layer_axes", "map", "shape")
+_SESSION = ("source_layer", "image_grid", "layer_axes", "map", "shape", "grid")
 _COLOURS = ("red", "green", "blue")
 
 
@@ -312,7 +311,7 @@ def _image_facts(volume: Volume) -> dict[str, Any]:
         "kind": "image",
         "version": version("napari-cam"),
         **grid_facts(volume.grid),
-        "oblique_degrees": round(oblique_degrees(volume.grid), 3) if volume.orientation else 0.0,
+        "oblique_degrees": round(oblique_degrees(volume.grid), 3),
         "stack_axis": volume.stack_axis,
         "channel_names": list(volume.channel_names),
         "notes": list(volume.notes),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,13 +109,13 @@ def _read(path: Path) -> list[LayerData]:
     name = layer_name(path)
     facts = _record(path)
     if facts is not None and isinstance(facts.get("map"), dict):
-        return [_heatmap(path, name)]
+        return [_heatmap(path, name, facts)]
     n_times = count_times(path)
     if n_times > 1:
         first = read_volume(path, axis4="time", time=0)
         _tell(first, name)
         return [time_series_to_layer(_time_points(path, first, n_times), first, name)]
-    volume = read_volume(path)
+    volume = _placed(read_volume(path), facts)
     _tell(volume, name)
     if facts is not None and facts.get("kind") in _LABEL_KINDS and volume.values.dtype.kind in "ui":
         return [_labels(volume, name, facts)]
@@ -182,13 +182,25 @@ def _record(path: Path) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) and "kind" in facts else None
 
 
-def _heatmap(path: Path, name: str) -> LayerData:
+def _placed(volume: Volume, facts: Mapping[str, Any] | None) -> Volume:
+    """Return a volume where the record beside its file says that it lies."""
+    from napari_cam.volumes.stated_grid import on_stated_grid, stated_grid
+
+    grid = facts.get("grid") if facts is not None else None
+    return on_stated_grid(volume, stated_grid(grid) if isinstance(grid, dict) else None)
+
+
+def _heatmap(path: Path, name: str, facts: Mapping[str, Any]) -> LayerData:
+    from dataclasses import replace
+
     from napari.layers import Layer
 
     from napari_cam.volumes.heatmap_files import read_heatmap
     from napari_cam.widgets.layer_format import heatmap_to_layer, volume_to_layer
 
     heatmap, volume = read_heatmap(path)
+    volume = _placed(volume, facts)
+    heatmap = replace(heatmap, grid=volume.grid)
     _tell(volume, name)
     return heatmap_to_layer(heatmap, Layer.create(*volume_to_layer(volume, name)), name)
 
@@ -248,9 +260,9 @@ def _tell(volume: Volume, name: str) -> None:
 
     if volume.notes:
         show_info(f"{name}: {' '.join(volume.notes)}")
-    degrees = oblique_degrees(volume.grid) if volume.orientation else 0.0
+    degrees = oblique_degrees(volume.grid)
     if degrees:
         show_warning(
-            f"{name} was acquired {degrees:.1f} degrees oblique; it is shown upright about its "
+            f"{name} lies {degrees:.1f} degrees oblique; it is shown upright about its "
             "centre, and saved where it truly lies."
         )

@@ -43,9 +43,11 @@ def _write(path: str, data: Any, attributes: Mapping[str, Any], layer_type: str)
     from napari.layers import Layer
 
     from napari_cam.errors import WriteError
+    from napari_cam.provenance import stamp
     from napari_cam.volumes.writing import write_volume
     from napari_cam.widgets.layer_format import (
         FACTS,
+        image_axes,
         is_heatmap,
         layer_to_heatmap,
         layer_to_volume,
@@ -61,6 +63,12 @@ def _write(path: str, data: Any, attributes: Mapping[str, Any], layer_type: str)
     if layer_type == "image":
         kept["rgb"] = False  # napari guesses from the last axis
     layer = Layer.create(data, kept, layer_type)
+    time = image_axes(layer).time
+    if time is not None:
+        raise WriteError(
+            f"The layer '{layer.name}' holds {layer.data.shape[time]} time points, and one volume "
+            "is written; split it first (right click on the layer, Split Stack)."
+        )
     volume = layer_to_volume(layer)
     values = layer_to_heatmap(layer) if is_heatmap(layer) else np.asarray(volume.values)
     made = recorded(layer.metadata.get(FACTS, {}))
@@ -69,7 +77,7 @@ def _write(path: str, data: Any, attributes: Mapping[str, Any], layer_type: str)
         file,
         values,
         like=volume,
-        provenance=made if made.get("kind") not in (None, "image") else None,
+        provenance=made if made.get("kind") not in (None, "image") else stamp(kind=layer_type),
         overwrite=file.exists(),  # napari's dialog has asked
     )
     return [str(file)]

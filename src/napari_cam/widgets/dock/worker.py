@@ -15,6 +15,11 @@ _LOG = logging.getLogger("napari_cam")
 
 Steps = Callable[[], Iterator[Any]]
 
+# PySide6 does not keep what a signal is connected to: news of a job that nobody holds any more
+# would arrive in freed memory. On both bindings a job and its Qt objects must end in the thread of
+# the window, and not where another thread happens to collect garbage.
+_UNDER_WAY: set[Job] = set()
+
 
 @dataclass(frozen=True, eq=False)
 class Failure:
@@ -77,7 +82,8 @@ class Job:
         self._worker.finished.connect(self._ended)
 
     def start(self) -> Job:
-        """Begin."""
+        """Begin; the job lives until its last news has arrived, also where nobody holds it."""
+        _UNDER_WAY.add(self)
         self._worker.start()
         return self
 
@@ -93,6 +99,7 @@ class Job:
             self._on_news(news)
 
     def _ended(self) -> None:
-        on_end, self._on_end = self._on_end, None
+        on_end, self._on_end, self._on_news = self._on_end, None, None
+        _UNDER_WAY.discard(self)
         if on_end is not None:
             on_end(self._failure)
