@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_cam.cams.device import is_out_of_memory
+from napari_cam.cams.outputs import scores_of
 from napari_cam.errors import LayerError, ModelError, NapariCamError
 from napari_cam.models.hooks import (
     POOLING_INPUT,
@@ -29,7 +30,7 @@ from napari_cam.models.hooks import (
     plain_module,
     tensors_in,
 )
-from napari_cam.models.layers import find_pooling, logits_of
+from napari_cam.models.layers import find_pooling
 
 # Half precision flushes small gradients to zero and overflows on large ones. The score is scaled
 # up by the first of these, and by less where that is too much.
@@ -46,10 +47,13 @@ class Tapped:
         The network's scores, in the graph.
     activations
         Layer -> A (n, k, *f), in the graph.
+    note
+        A sentence where the scores are not simply what the network returns.
     """
 
     output: Tensor
     activations: dict[LayerRef, Tensor]
+    note: str = ""
 
     def gradients(self, scores: Tensor) -> dict[LayerRef, Tensor]:
         """Return layer -> G (n, k, *f), the derivative of each image's own score.
@@ -146,8 +150,8 @@ def tap(
         meet_modules(module, cuts.modules, cuts.on_output),
         meet_functions(before=cuts.before_function) if pooling else nullcontext(),
     ):
-        output = logits_of(_forward(module, batch.detach()))
-    return Tapped(widen(output), cuts.found())
+        output, note = scores_of(lambda: _forward(module, batch.detach()))
+    return Tapped(widen(output), cuts.found(), note)
 
 
 def run_again(
@@ -183,7 +187,7 @@ def run_again(
         meet_modules(module, cuts.modules, cuts.on_output),
         meet_functions(before=cuts.before_function) if pooling else nullcontext(),
     ):
-        output = logits_of(_forward(module, batch.detach()))
+        output, _ = scores_of(lambda: _forward(module, batch.detach()))
     cuts.found()
     return widen(output)
 
