@@ -76,8 +76,13 @@ def train_segmenter(
     if validation is not None:
         validating = _examples(*validation, len(names), "validation")
     card = ModelCard(
-        *(architecture, "segmentation", preparation.spatial_ndim, names),
-        *(training.images.shape[1], preparation, default_layer),
+        architecture,
+        "segmentation",
+        3 if preparation.spatial_ndim == 3 else 2,
+        names,
+        training.images.shape[1],
+        preparation,
+        default_layer,
         architecture_options=dict(architecture_options or {}),
     )
     settings = Settings(

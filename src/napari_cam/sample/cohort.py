@@ -53,7 +53,9 @@ def slice_labels(one: Phantom) -> NDArray[np.int64]:
     Healthy is a slice without any damage, damaged one with at least `DAMAGED_SHARE`; what lies
     between is neither trained nor tested on.
     """
-    share = (one.damage > DAMAGED_ABOVE).sum(axis=(1, 2)) / np.maximum(one.tissue.sum(axis=(1, 2)), 1)
+    share = (one.damage > DAMAGED_ABOVE).sum(axis=(1, 2)) / np.maximum(
+        one.tissue.sum(axis=(1, 2)), 1
+    )
     labels = np.full(len(share), AMBIGUOUS, dtype=np.int64)
     labels[one.damage.max(axis=(1, 2)) == 0] = HEALTHY
     labels[share >= DAMAGED_SHARE] = DAMAGED

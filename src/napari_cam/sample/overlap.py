@@ -1,4 +1,4 @@
-"""How well does the sample U-Net segment fillets that it has never seen?"""
+"""How well the sample U-Net segments fillets that it has never seen."""
 
 from __future__ import annotations
 
