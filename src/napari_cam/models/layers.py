@@ -346,8 +346,7 @@ def _find_bottleneck(trace: Trace) -> str:
         raise LayerError(
             "This network has no maps between its image and its classes; name the layer to explain."
         )
-    deepest = levels.rows[levels.bottleneck]
-    return next(reference for reference, _, tensor in rows if tensor is deepest)
+    return rows[levels.bottleneck][0]
 
 
 def _small_trace(module: nn.Module, image: Tensor) -> Trace:
@@ -473,10 +472,9 @@ def _segmentation_rows(
     """Yield the rows of a network that returns maps; its class maps are none of them."""
     distinct = _distinct(trace, card_default)
     levels = Levels.of(trace, [tensor for _, _, tensor in distinct], _LEARNED)
-    deepest = None if levels.bottleneck is None else levels.rows[levels.bottleneck]
-    for reference, name, tensor in distinct:
-        chosen = reference == card_default if card_default else tensor is deepest
-        level = levels.level(tensor)
+    for number, (reference, name, tensor) in enumerate(distinct):
+        chosen = reference == card_default if card_default else number == levels.bottleneck
+        level = levels.level(number)
         if not level and not chosen:
             continue
         notes = [level] if level else ["its maps are the classes"]
@@ -497,9 +495,14 @@ def _distinct(trace: Trace, default: str | None) -> list[tuple[str, str, Tensor]
         known = distinct.get((id(tensor), version))
         # The same tensor leaves a block and its last layer: the block's shorter name stands,
         # unless the longer one was chosen as the default by the card.
-        if known is None or (known[0] != default and len(reference) <= len(known[0])):
+        if known is None or (known[0] != default and _length(reference) < _length(known[0])):
             distinct[id(tensor), version] = (reference, name, tensor)
     return list(distinct.values())
+
+
+def _length(reference: str) -> tuple[bool, int]:
+    """Return how long a name is to read; the entry of a list says less than a module's name."""
+    return ("[" in reference, len(reference))
 
 
 def _pooling_row(

@@ -26,20 +26,26 @@ def is_tiny(shape: Sequence[int]) -> bool:
     return min(shape) < _FEWEST
 
 
+# A level with a smaller share of the most channels than this is a side branch, no bottleneck.
+_SHARE = 0.25
+
+
 @dataclass(frozen=True, eq=False)
 class Levels:
     """The levels of one forward pass.
 
     Attributes
     ----------
+    tensors
+        Those in question, in the order in which they arise.
     rows
-        The tensors that can be explained, in the order in which they arise: no class maps, no
-        pooled context, not the image itself.
+        Which of them can be explained: no class maps, no pooled context, not the image itself.
     bottleneck
         Which of them is explained where none is named; None where there is none.
     """
 
-    rows: tuple[Tensor, ...]
+    tensors: tuple[Tensor, ...]
+    rows: tuple[int, ...]
     bottleneck: int | None
 
     @classmethod
@@ -49,26 +55,52 @@ class Levels:
         if trace.image is not None:
             left_out.append(trace.image)
         unwanted = {id(tensor) for tensor in left_out}
-        rows = tuple(tensor for tensor in tensors if id(tensor) not in unwanted)
-        if not rows:
-            return cls((), None)
-        # The last one among those of the lowest resolution with most channels.
-        order = [(-_places(row), row.shape[1], number) for number, row in enumerate(rows)]
-        return cls(rows, max(order)[2])
+        rows = tuple(i for i, tensor in enumerate(tensors) if id(tensor) not in unwanted)
+        return cls(tuple(tensors), rows, _bottleneck(trace, tensors, rows))
 
-    def level(self, tensor: Tensor) -> str:
+    def level(self, row: int) -> str:
         """Return "encoder 0", "bottleneck" or "decoder 2"; 0 has the finest maps."""
-        number = self._number(tensor)
-        if number is None or self.bottleneck is None:
+        if row not in self.rows or self.bottleneck is None:
             return ""
-        sizes = sorted({_places(row) for row in self.rows}, reverse=True)
-        place = sizes.index(_places(tensor))
-        if place == len(sizes) - 1:
+        if row == self.bottleneck:
             return "bottleneck"
-        return f"{'encoder' if number < self.bottleneck else 'decoder'} {place}"
+        sizes = sorted({_places(self.tensors[i]) for i in self.rows}, reverse=True)
+        side = "encoder" if row < self.bottleneck else "decoder"
+        return f"{side} {sizes.index(_places(self.tensors[row]))}"
 
-    def _number(self, tensor: Tensor) -> int | None:
-        return next((i for i, row in enumerate(self.rows) if row is tensor), None)
+
+def _bottleneck(trace: Trace, tensors: Sequence[Tensor], rows: Sequence[int]) -> int | None:
+    """Return the last of the deepest maps with most channels, through which the deepest path leads.
+
+    What runs beside other maps of its size (one of several branches) is passed over.
+    """
+    if not rows:
+        return None
+    most = max(tensors[i].shape[1] for i in rows)
+    wide = {_places(tensors[i]) for i in rows if tensors[i].shape[1] >= _SHARE * most}
+    deepest = [i for i in rows if _places(tensors[i]) == min(wide)]
+    alone = [i for i in deepest if _is_alone(trace, tensors[i])]
+    return max(alone or deepest, key=lambda i: (tensors[i].shape[1], i))
+
+
+def _is_alone(trace: Trace, tensor: Tensor) -> bool:
+    """Whether nothing that follows takes older maps of the same size."""
+    made = trace.producer(tensor, len(trace.calls))
+    if made is None:
+        return True
+    older = {
+        id(given)
+        for call in trace.calls[:made]
+        for given in call.given
+        if is_spatial(given, trace.spatial_ndim) and given.shape[2:] == tensor.shape[2:]
+    }
+    older.discard(id(tensor))
+    newer: set[int] = set()
+    for call in trace.calls[made + 1 :]:
+        if any(id(taken) in older - newer for taken in call.taken):
+            return False
+        newer |= {id(given) for given in call.given}  # changed in place, or made anew
+    return True
 
 
 def _places(tensor: Tensor) -> int:
@@ -80,21 +112,20 @@ def _class_maps(trace: Trace, learned: Sequence[str]) -> list[Tensor]:
 
     They hold one map per class: the logits, before and after they are enlarged or squashed.
     """
-    found = [trace.output]
-    before = len(trace.calls)
-    while True:
-        maker = trace.producer(found[-1], before)
+    found: dict[int, Tensor] = {}
+    waiting = [(trace.output, len(trace.calls))]
+    while waiting:
+        tensor, before = waiting.pop()
+        found[id(tensor)] = tensor
+        maker = trace.producer(tensor, before)
         if maker is None or trace.calls[maker].matches(learned):
-            return found
-        taken = [
-            tensor
-            for tensor in trace.calls[maker].taken
-            if is_spatial(tensor, trace.spatial_ndim) and tensor.shape[1] == trace.output.shape[1]
+            continue
+        waiting += [
+            (taken, maker)
+            for taken in trace.calls[maker].taken
+            if is_spatial(taken, trace.spatial_ndim) and taken.shape[1] == trace.output.shape[1]
         ]
-        if not taken:
-            return found
-        found.append(taken[0])
-        before = maker
+    return list(found.values())
 
 
 def _context(trace: Trace) -> list[Tensor]:
