@@ -130,7 +130,7 @@ def test_what_they_do_not_have() -> None:
 def test_backbones_have_the_papers_sizes(name: str, millions: float) -> None:
     network = outline(ARCHITECTURES[name], 2, 1, 2)
     found = sum(tensor.numel() for tensor in network.state_dict().values()) / 1e6
-    assert found == pytest.approx(millions, abs=0.06)
+    assert found == pytest.approx(millions, abs=0.08)
 
 
 _SIZES = {"inception_v3": 80, "inception_resnet_v2": 96, "xception": 72, "alexnet-gap": 72}

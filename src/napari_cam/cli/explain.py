@@ -196,7 +196,8 @@ def targets(
     from napari_cam.errors import TargetError
 
     names = model.card.class_names
-    classes = [None if c == "predicted" and c not in names else c for c in class_id or [None]]
+    wanted: list[str] = class_id or ["predicted"]
+    classes = [None if word == "predicted" and word not in names else word for word in wanted]
     how: Any = score
     if model.card.task == "segmentation":
         limit = None if within is None else open_region(within, volume.grid)

@@ -124,12 +124,13 @@ def open_region(text: str, grid: Grid) -> Any:
     """
     from napari_cam.cams.regions import Labelled, Painted
 
-    whole, (file, colon, label) = Path(text), text.rpartition(":")
-    if whole.is_file():
-        return Painted(open_mask(whole, grid, "region"))
+    file, colon, label = text.rpartition(":")
+    if Path(text).is_file():
+        return Painted(open_mask(Path(text), grid, "region"))
     if colon and label.isdecimal() and Path(file).is_file():
-        labels = open_labels(Path(file), grid, "region")
-        return Labelled(labels, int(label))
+        values = open_labels(Path(file), grid, "region")
+        whole = (values == values.astype("int64")).all()  # NIfTI files may store labels as floats
+        return Labelled(values.astype("int64") if whole else values, int(label))
     if text.isdecimal():
         return int(text)
     return text
@@ -160,6 +161,8 @@ def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
 
 def open_labels(path: Path, grid: Grid, what: str) -> NDArray[Any]:
     """Read labels that lie on `grid`; see :func:`open_mask`."""
+    import numpy as np
+
     volume = open_volume(path)
     if volume.values.ndim != 3:
         raise VolumeError(
@@ -178,5 +181,5 @@ def open_labels(path: Path, grid: Grid, what: str) -> NDArray[Any]:
             f"The {what} {path} lies at another place or in another orientation than the image; "
             "resample it to the image's grid first."
         )
-    labels: NDArray[Any] = volume.values
+    labels: NDArray[Any] = np.asarray(volume.values)
     return labels
