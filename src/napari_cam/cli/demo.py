@@ -158,10 +158,19 @@ def _report_regions(results: RegionResults, files: RegionFiles) -> None:
     ]
     header = ("class", "Dice", *next(iter(results.energy.values())))
     typer.echo(table(header, rows, right=range(1, len(header))))
+    rows = [
+        (level, *(f"{share:.2f}" for share in energy.values()))
+        for level, energy in results.energy_by_level.items()
+    ]
+    header = ("level (damaged)", *next(iter(results.energy.values())))
+    typer.echo()
+    typer.echo(table(header, rows, right=range(1, len(header))))
     typer.echo(
         f"""
 Dice compares the U-Net's prediction with the truth. The other columns are the share of a heatmap's
-sum that lies where the class is predicted: a mean over slices, at the bottleneck.
+sum that lies where the class is predicted: above, means over slices at the level {results.level};
+below, in slice {results.z}. The bottleneck's maps miss the damage because this network does not need
+it: skip connections carry the damage's fine texture past the bottleneck (docs/sample.md).
 
 Look at   {files.figures["classes"]}
           each class: Seg-Grad-CAM weighs whole channels, Seg-HiRes-Grad CAM every place

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cam.cams.keys import MapKey
 from napari_cam.cli.demo_folder import DemoFolder, name_files
-from napari_cam.cli.demo_regions import TARGET, TITLES, RegionResults
-from napari_cam.heatmap import Heatmap
+from napari_cam.cli.demo_regions import TARGET, TITLES, RegionResults, heatmap_of
 from napari_cam.provenance import stamp
 from napari_cam.reports.contact_sheet import SheetRow, contact_sheet
 from napari_cam.reports.panels import Panel, PanelRow, panel_sheet, save_sheet
@@ -60,6 +57,7 @@ class RegionFiles(DemoFolder):
             **stamp(kind=KIND, classes=classes, slice=results.z, **settings),
             "dice": results.dice,
             "energy_in_predicted_region": results.energy,
+            "energy_in_predicted_region_by_level": results.energy_by_level,
         }
         self.write_mark(facts, overwrite)
         self.write_sample(sample, results.truth, overwrite, classes=classes)
@@ -75,17 +73,19 @@ class RegionFiles(DemoFolder):
 def draw_classes(results: RegionResults) -> Figure:
     """Return both methods side by side for each class on some slices."""
     rows = [
-        SheetRow("Image", None, results.region(TARGET), "damage: true", truth=results.damage),
+        SheetRow(
+            "Image", None, results.region(TARGET), "true and predicted damage", truth=results.damage
+        ),
     ]
     for name in reversed(VOXEL_CLASSES):
         for method, title in TITLES.items():
-            heatmap = _of(results.by_class, method, target=name).values
+            heatmap = heatmap_of(results.by_class, method, target=name).values
             rows.append(SheetRow(title, heatmap, results.region(name), f"class: {name}"))
     return contact_sheet(
         results.sample.volume,
         rows,
         _slices(results),
-        title="What the sample U-Net looked at, class by class (bottleneck)",
+        title=f"What the sample U-Net looked at, class by class ({results.level})",
         mask_label=_PREDICTION,
     )
 
@@ -98,7 +98,7 @@ def draw_sets(results: RegionResults) -> Figure:
             [
                 Panel(
                     results.z,
-                    _of(results.by_set, method, target=each.target.label).values,
+                    heatmap_of(results.by_set, method, target=each.target.label).values,
                     each.pixels,
                 )
                 for each in results.sets
@@ -111,7 +111,7 @@ def draw_sets(results: RegionResults) -> Figure:
         results.sample.volume,
         rows,
         [each.title for each in results.sets],
-        f"Which pixels are explained (slice {results.z}, bottleneck)",
+        f"Which pixels are explained (slice {results.z}, {results.level})",
         mask_label="explained pixels",
     )
 
@@ -124,7 +124,7 @@ def draw_levels(results: RegionResults) -> Figure:
             [
                 Panel(
                     results.z,
-                    _of(results.by_level, method, layer=layer).values,
+                    heatmap_of(results.by_level, method, layer=layer).values,
                     results.region(TARGET),
                 )
                 for layer in results.levels.values()
@@ -140,18 +140,6 @@ def draw_levels(results: RegionResults) -> Figure:
         f"From encoder to decoder (slice {results.z})",
         mask_label=_PREDICTION,
     )
-
-
-def _of(maps: Mapping[MapKey, Heatmap], method: str, **parts: str) -> Heatmap:
-    """Return the one heatmap of a method, and of a layer or target where one is named."""
-    (found,) = (
-        heatmap
-        for key, heatmap in maps.items()
-        if key.method.name == method
-        and parts.get("layer", str(key.layer)) == str(key.layer)
-        and parts.get("target", key.target.label) == key.target.label
-    )
-    return found
 
 
 def _slices(results: RegionResults) -> list[int]:

@@ -58,12 +58,16 @@ class RegionResults:
         (z, y, x) uint8, indices into `VOXEL_CLASSES`.
     z
         The slice in which pixel sets and levels are compared.
+    levels
+        "encoder 0" and so on -> name of the layer.
     by_class, by_set, by_level
         Heatmaps; all slices of the first, the slice `z` of the others.
     dice
         Class -> Dice of the prediction with the truth.
     energy
         Class -> what map -> share of its sum where the class is predicted.
+    energy_by_level
+        Level -> what map of damage -> the same in slice `z`.
     """
 
     sample: Phantom
@@ -77,6 +81,7 @@ class RegionResults:
     by_level: Maps[MapKey, Heatmap]
     dice: dict[str, float]
     energy: dict[str, dict[str, float]]
+    energy_by_level: dict[str, dict[str, float]]
     notes: tuple[str, ...]
     model_sha256: str
 
@@ -84,6 +89,12 @@ class RegionResults:
     def all_maps(self) -> Maps[MapKey, Heatmap]:
         """Every heatmap, each key once: whole volumes where they were explained."""
         return Maps({**self.by_level, **self.by_set, **self.by_class})
+
+    @property
+    def level(self) -> str:
+        """The level at which classes and sets of pixels are compared."""
+        layer = str(next(iter(self.by_class)).layer)
+        return next(level for level, name in self.levels.items() if name == layer)
 
     @property
     def damage(self) -> NDArray[np.bool_]:
@@ -102,16 +113,20 @@ def compute_regions() -> RegionResults:
     truth = voxel_labels(sample).astype(np.uint8)
     sets = _pixel_sets(predicted == VOXEL_CLASSES.index(TARGET))
     z = int(np.argwhere(sets[-1].pixels)[0, 0])
-    levels = {
-        row.level: row.name
-        for row in candidate_layers(model, (1, *sample.volume.shape[1:]))
-        if row.level
-    }
+    levels = _levels(model, sample)
     classes = [RegionScore(name) for name in VOXEL_CLASSES]
     by_class = _explain(model, sample, classes)
     by_set = _explain(model, sample, [each.target for each in sets], z=z)
     by_level = _explain(model, sample, [RegionScore(TARGET)], list(levels.values()), z)
-    energy = {name: _energy(name, predicted, by_class) for name in VOXEL_CLASSES}
+    energy = {
+        name: _energy(predicted == place, _by_method(by_class, target=name))
+        for place, name in enumerate(VOXEL_CLASSES)
+    }
+    here = np.zeros_like(predicted == 0)
+    here[z] = predicted[z] == VOXEL_CLASSES.index(TARGET)
+    by_depth = {
+        level: _energy(here, _by_method(by_level, layer=layer)) for level, layer in levels.items()
+    }
     overlaps = {
         name: float(dice(predicted == place, truth == place))
         for place, name in enumerate(VOXEL_CLASSES)
@@ -129,23 +144,43 @@ def compute_regions() -> RegionResults:
         by_level,
         dice=overlaps,
         energy=energy,
+        energy_by_level=by_depth,
         notes=notes,
         model_sha256=model.sha256,
     )
 
 
-def _energy(
-    name: str, predicted: NDArray[np.uint8], maps: Maps[MapKey, Heatmap]
-) -> dict[str, float]:
-    """Return the share of each map's sum where its class is predicted: means over slices."""
-    region = predicted == VOXEL_CLASSES.index(name)
-    flat = np.ones(region.shape, np.float32)
-    named = {
-        TITLES[key.method.name]: heatmap.values
-        for key, heatmap in maps.items()
-        if key.target.label == name
+def _levels(model: LoadedModel, sample: Phantom) -> dict[str, str]:
+    """Return the name of each level, from the encoder's first on -> its last layer."""
+    rows = candidate_layers(model, (1, *sample.volume.shape[1:]))
+    (bottom,) = {row.shape for row in rows if row.level == "bottleneck"}
+    return {
+        row.level: row.name
+        for row in rows
+        if row.level and (row.shape != bottom or row.level == "bottleneck")
     }
-    every = {**named, "flat map": flat}
+
+
+def _by_method(maps: Maps[MapKey, Heatmap], **parts: str) -> dict[str, NDArray[np.float32]]:
+    """Return the title of each method -> its heatmap of a layer or a target."""
+    return {title: heatmap_of(maps, name, **parts).values for name, title in TITLES.items()}
+
+
+def heatmap_of(maps: Maps[MapKey, Heatmap], method: str, **parts: str) -> Heatmap:
+    """Return the one heatmap of a method, and of a `layer` or `target` where one is named."""
+    (found,) = (
+        heatmap
+        for key, heatmap in maps.items()
+        if key.method.name == method
+        and parts.get("layer", str(key.layer)) == str(key.layer)
+        and parts.get("target", key.target.label) == key.target.label
+    )
+    return found
+
+
+def _energy(region: NDArray[np.bool_], maps: dict[str, NDArray[np.float32]]) -> dict[str, float]:
+    """Return the share of each map's sum that lies in a region: means over slices that have it."""
+    every = {**maps, "flat map": np.ones(region.shape, np.float32)}
     return {title: pointing(values, region)["energy"] for title, values in every.items()}
 
 

@@ -309,7 +309,7 @@ def _legend(figure: Figure, panels: Sequence[Panel], left: float, mask_label: st
         left += 0.71 + 0.068 * len(label)
     if any(panel.heatmap is not None for panel in panels):
         figure.text(left / width, middle, "heatmap  0", fontsize=8.5, va="center")
-        left += 0.72
+        left += 0.78
         box = (left / width, middle - 0.06 / height, 1.1 / width, 0.12 / height)
         bar = figure.add_axes(box)
         bar.set_axis_off()
