@@ -110,7 +110,7 @@ def test_figures_are_small_pictures_with_colours(folder: Path, name: str) -> Non
     with Image.open(path) as figure:
         assert 700 < figure.width < 1500
         pixels = np.asarray(figure.convert("RGB")).astype(int)
-    assert (np.ptp(pixels, axis=2) > 60).mean() > 0.01
+    assert (np.ptp(pixels, axis=2) > 60).mean() > 0.004
 
 
 def test_records_name_nobody_and_no_place(folder: Path) -> None:

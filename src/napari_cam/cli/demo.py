@@ -169,8 +169,8 @@ def _report_regions(results: RegionResults, files: RegionFiles) -> None:
         f"""
 Dice compares the U-Net's prediction with the truth. The other columns are the share of a heatmap's
 sum that lies where the class is predicted: above, means over slices at the level {results.level};
-below, in slice {results.z}. The bottleneck's maps miss the damage because this network does not need
-it: skip connections carry the damage's fine texture past the bottleneck (docs/sample.md).
+below, in slice {results.z}. The bottleneck's maps miss the damage because this network does not
+need it: skip connections carry the damage's fine texture past the bottleneck (docs/sample.md).
 
 Look at   {files.figures["classes"]}
           each class: Seg-Grad-CAM weighs whole channels, Seg-HiRes-Grad CAM every place

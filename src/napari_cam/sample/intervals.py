@@ -18,10 +18,12 @@ def ratio_over_volumes(
     Parameters
     ----------
     numerators, denominators
-        (v,) one number per volume, such as a sum over its slices and their number.
+        (v,) one number per volume, such as a sum over its slices and their number. Draws whose
+        denominators are all 0 have no ratio and are left out.
     """
     rng = np.random.default_rng(0)
     drawn = rng.integers(0, len(numerators), (_RESAMPLES, len(numerators)))
-    ratios = numerators[drawn].sum(axis=1) / denominators[drawn].sum(axis=1)
+    totals = denominators[drawn].sum(axis=1)
+    ratios = numerators[drawn].sum(axis=1)[totals != 0] / totals[totals != 0]
     low, high = np.quantile(ratios, (0.025, 0.975))
     return float(numerators.sum() / denominators.sum()), float(low), float(high)
