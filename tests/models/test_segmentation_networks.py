@@ -10,6 +10,7 @@ import napari_cam as nc
 from napari_cam.errors import ModelError
 from napari_cam.models import segmentation_networks
 from napari_cam.models.architectures import ARCHITECTURES, build, outline
+from napari_cam.models.stems import set_input_channels
 from napari_cam.models.steps import Pad
 from napari_cam.models.unet import UNet
 
@@ -142,16 +143,17 @@ _PAPERS = (
 
 
 @pytest.mark.parametrize("name", _PAPERS)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_every_backbone_of_the_papers_is_explained(name: str, channels: int) -> None:
+def test_every_backbone_of_the_papers_is_explained(name: str) -> None:
     methods = [key for key, each in nc.METHODS.items() if "gradients" in each.needs]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = build(name, 2, channels).eval()
+        network = build(name, 2, 3).eval()
         size = _SIZES.get(name.removesuffix("-modified"), 64)
-        batch = torch.randn(1, channels, size, size)
-    maps = nc.raw_cams(network, batch, methods, 1)
-    assert {key.method.name for key in maps} == set(methods)
-    for key, found in maps.items():
-        assert bool(torch.isfinite(found).all()), key
-        assert bool(found.any()), key
+        batch = torch.randn(1, 3, size, size)
+        for channels in (3, 1):
+            set_input_channels(network, channels)
+            maps = nc.raw_cams(network, batch[:, :channels], methods, 1)
+            assert {key.method.name for key in maps} == set(methods)
+            for key, found in maps.items():
+                assert bool(torch.isfinite(found).all()), key
+                assert bool(found.any()), key
