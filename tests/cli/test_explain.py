@@ -303,3 +303,35 @@ def test_methods_that_ask_the_network_again(
         np.testing.assert_array_equal(heatmap.valid, maps[method].valid)
         assert heatmap.provenance["method"].get("seed", 0) == 0
     assert maps["saliency"].valid.any()
+
+
+def test_windows(call: Call, image: Path, model: Path, out: Path) -> None:
+    options = ("--model", str(model), "--class", "1", "--slices", "2", "--method", "layercam")
+    cut = ("--windows", "16,24", "--window-overlap", "0.25", "--window-margin", "2")
+    assert call("explain", str(image), *options, *cut, "--out", str(out)).code == 0
+    (file,) = out.glob("*.nii.gz")
+    windows = nc.Windows((16, 24), 0.25, margin=2)
+    expected = nc.explain_one(
+        nc.load_model(model), nc.read_volume(image), "layercam", 1, units=[2], windows=windows
+    )
+    np.testing.assert_allclose(nc.read_volume(file).values, expected.values, atol=1e-6)
+    facts = json.loads(file.with_name(file.name.replace(".nii.gz", ".json")).read_text())
+    assert facts["windows"]["size"] == [16, 24]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--windows", "wide"), "whole numbers of pixels"),
+        (("--windows", "8,8,8"), "3 axes"),
+        (("--window-margin", "2"), "need their size"),
+        (("--windows", "8", "--window-overlap", "1"), "overlap"),
+    ],
+)
+def test_impossible_windows(
+    call: Call, image: Path, model: Path, out: Path, options: tuple[str, ...], words: str
+) -> None:
+    ended = call("explain", str(image), "--model", str(model), *options, "--out", str(out))
+    assert ended.code == 1
+    assert words in ended.err
+    assert not out.exists()

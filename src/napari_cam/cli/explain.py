@@ -29,10 +29,12 @@ from napari_cam.cli.options import (
 )
 from napari_cam.cli.slices import FORMS, parse_slices
 from napari_cam.cli.terminal import progress, show_notes, table
+from napari_cam.errors import PreparationError
 
 if TYPE_CHECKING:
     from napari_cam.cams.keys import MapKey
     from napari_cam.cams.plan import ExplainedUnits, Plan
+    from napari_cam.cams.windows import Windows
     from napari_cam.heatmap import Heatmap
     from napari_cam.models.loaded import LoadedModel
     from napari_cam.volumes.volume import Volume
@@ -117,6 +119,23 @@ def explain(
             help="Run a folded private copy of the network, which gives the same maps sooner."
         ),
     ] = True,
+    windows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="For networks trained on patches: size of the windows through which they see "
+            "the image, such as 96 or 64,96,96.",
+        ),
+    ] = None,
+    window_overlap: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of a window that its neighbour shows too.")
+    ] = 0.5,
+    window_weights: Annotated[
+        str, typer.Option(metavar="HOW", help="gaussian, or constant.")
+    ] = "gaussian",
+    window_margin: Annotated[
+        int, typer.Option(metavar="PIXELS", help="Pixels along a window's edges that do not count.")
+    ] = 0,
     architecture: ArchitectureText = None,
     class_names: ClassNamesText = None,
     preparation: PreparationText = None,
@@ -154,6 +173,7 @@ def explain(
             precision=precision,
             batch_size=int(batch_size) if batch_size.isdecimal() else batch_size,
             optimize=optimize,
+            windows=_windows(windows, window_overlap, window_weights, window_margin),
         )
         if slices is not None:
             plan = replace(plan, units=parse_slices(slices, plan.prepared.n_units))
@@ -187,6 +207,23 @@ def run(plan: Plan) -> list[ExplainedUnits]:
             parts.append(part)
             bar.update(len(part.units))
     return parts
+
+
+def _windows(size: str | None, overlap: float, weights: str, margin: int) -> Windows | None:
+    """Return how the image is cut into windows, None where it is shown whole."""
+    from napari_cam.cams.windows import Windows
+
+    if size is None:
+        if (overlap, weights, margin) != (0.5, "gaussian", 0):
+            raise PreparationError("Windows need their size; give it with --windows, such as 96.")
+        return None
+    parts = [part.strip() for part in size.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise PreparationError(
+            f"--windows takes whole numbers of pixels such as 96 or 64,96,96, not '{size}'."
+        )
+    chosen: Any = weights
+    return Windows(tuple(map(int, parts)), overlap, chosen, margin)
 
 
 def targets(
