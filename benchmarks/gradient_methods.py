@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 import torchvision
@@ -26,27 +26,12 @@ from napari_cam.cams.gradient import EigenCAM
 from napari_cam.cams.method import Evidence
 from napari_cam.cams.methods import as_methods
 from napari_cam.cams.raw import as_layers, compute
-from napari_cam.cams.targets import ClassScore, Scored, Target
+from napari_cam.cams.region_score import RegionScore, bind_inputs
+from napari_cam.cams.targets import ClassScore, Target
+from napari_cam.models.unet import UNet
 
 SIX = ("gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "eigengradcam")
 Job = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class MeanScore:
-    """The mean score of class 1 over all pixels, for the segmentation network."""
-
-    label: str = "class 1, all pixels"
-
-    def resolved(self, model: object) -> MeanScore:  # noqa: ARG002
-        """Return this target."""
-        return self
-
-    def read(self, output: Tensor) -> Scored:
-        """Return the means (n,)."""
-        scores = output[:, 1].flatten(1).mean(1)
-        index = torch.ones(len(output), dtype=torch.int64, device=output.device)
-        return Scored(scores, index, lambda changed, _: changed[:, 1].flatten(1).mean(1))
 
 
 @dataclass(frozen=True)
@@ -58,40 +43,6 @@ class Case:
     shape: tuple[int, ...]
     target: Target
     layer: str | None = None
-
-
-class UNet(nn.Module):
-    """A plain U-Net of four levels, with batch norm after every convolution."""
-
-    def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 256)) -> None:
-        super().__init__()
-        ins = (1, *widths[:-1])
-        self.down = nn.ModuleList(_double(a, b) for a, b in zip(ins, widths, strict=True))
-        pairs = list(pairwise(widths))
-        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
-        self.join = nn.ModuleList(_double(2 * a, a) for a, _ in pairs)
-        self.head = nn.Conv2d(widths[0], 2, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (n, 2, h, w)."""
-        skips: list[Tensor] = []
-        for number, block in enumerate(self.down):
-            x = block(x if number == 0 else nn.functional.max_pool2d(x, 2))
-            skips.append(x)
-        for up, join, skip in zip(
-            reversed(self.up), reversed(self.join), reversed(skips[:-1]), strict=True
-        ):
-            x = join(torch.cat([up(x), skip], dim=1))
-        output: Tensor = self.head(x)
-        return output
-
-
-def _double(a: int, b: int) -> nn.Sequential:
-    parts: list[nn.Module] = []
-    for channels in (a, b):
-        parts += [nn.Conv2d(channels, b, 3, padding=1, bias=False)]
-        parts += [nn.BatchNorm2d(b), nn.ReLU(inplace=True)]
-    return nn.Sequential(*parts)
 
 
 def _torchvision(name: str) -> Case:
@@ -106,7 +57,13 @@ def _torchvision(name: str) -> Case:
 CASES = (
     *map(_torchvision, ("resnet18", "resnet50", "vgg16", "densenet121")),
     Case("r3d_18", torchvision.models.video.r3d_18, (1, 3, 16, 112, 112), ClassScore(0)),
-    Case("u-net", UNet, (2, 1, 256, 256), MeanScore(), "down.3"),
+    Case("unet", lambda: UNet(4), (2, 1, 256, 256), RegionScore(1, "all"), "bottleneck"),
+    Case(
+        "unet 3D",
+        lambda: UNet(2, 1, 3, widths=(16, 32, 64)),
+        (1, 1, 48, 64, 64),
+        RegionScore(1, "all"),
+    ),
 )
 
 
@@ -130,11 +87,15 @@ def jobs_of(net: nn.Module, batch: Tensor, case: Case) -> dict[str, Job]:
 
     def cams(methods: str | tuple[str, ...], optimize: bool) -> Job:
         wanted = as_methods(methods)
-        return lambda: compute(net, batch, wanted, [case.target], layers, optimize=optimize)
+        bound = bind_inputs([case.target], batch.shape)
+        return lambda: compute(
+            net, batch, wanted, [case.target], layers, optimize=optimize, bound=bound
+        )
 
     jobs: dict[str, Job] = {
         "forward": forward,
         "Grad-CAM": cams("gradcam", True),
+        "HiResCAM": cams("hirescam", True),
         "six methods": cams(SIX, True),
         "Grad-CAM, plain path": cams("gradcam", False),
         "six methods, plain path": cams(SIX, False),
@@ -187,13 +148,17 @@ def _peers(net: nn.Module, batch: Tensor, name: str) -> Iterator[tuple[str, Job]
 
 
 def measure(jobs: dict[str, Job], device: torch.device, repeats: int) -> dict[str, list[float]]:
-    """Return seconds per run of each job, the jobs taking turns."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for turn in range(repeats + 1):
-        for name, job in jobs.items():
-            taken = seconds(job, device)
-            if turn >= 1:  # the first turn warms caches up
-                times[name].append(taken)
+    """Return seconds per run of each job, the jobs taking turns; those that fail have none."""
+    times: dict[str, list[float]] = {}
+    for name, job in jobs.items():  # warms caches up
+        try:
+            job()
+            times[name] = []
+        except RuntimeError as error:
+            print(f"{name} fails: {str(error).splitlines()[0][:120]}", file=sys.stderr)
+    for _ in range(repeats):
+        for name, taken in times.items():
+            taken.append(seconds(jobs[name], device))
     return times
 
 
