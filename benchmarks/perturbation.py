@@ -32,9 +32,14 @@ def ours(name: str) -> Job:
     """Return a job of this project."""
 
     def job(net: nn.Module, image: Tensor) -> object:
-        from napari_cam.cams.raw import raw_cams
+        from napari_cam.cams.methods import as_methods
+        from napari_cam.cams.raw import compute
+        from napari_cam.cams.targets import ClassScore
+        from napari_cam.models.hooks import LayerRef
 
-        return raw_cams(net, image, name, 0, "layer4")
+        # As `explain` runs it.
+        asked = ([ClassScore(0)], [LayerRef("layer4")])
+        return compute(net, image, as_methods(name), *asked, optimize=True)
 
     return job
 
