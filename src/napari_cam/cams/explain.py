@@ -22,7 +22,8 @@ from napari_cam.cams.normalize import (
     to_unit,
 )
 from napari_cam.cams.plan import ExplainedUnits, Plan, plan_explanation
-from napari_cam.cams.targets import AnyTarget
+from napari_cam.cams.region_score import RegionScore
+from napari_cam.cams.targets import AnyTarget, Target
 from napari_cam.errors import MethodError
 from napari_cam.heatmap import Heatmap, Maps
 from napari_cam.models.loaded import LoadedModel
@@ -60,10 +61,12 @@ def explain(
         Names from :data:`METHODS` or methods with parameters of their own.
     targets
         Class by name or index, or :class:`ClassScore`; None for the class the network predicts,
-        unit by unit. A list means separate maps.
+        unit by unit. A list means separate maps. For a segmentation network a class means its
+        score over the pixels where it is predicted; :class:`RegionScore` explains other pixels.
     layers
         Target layers; a list means separate maps, :class:`Fused` one map of several layers. None
-        for the card's default, else the tensor that enters global pooling.
+        for the card's default, else the tensor that enters global pooling, or a segmentation
+        network's bottleneck.
     normalize
         "unit" stretches each slice (or the 3D volume) to [0, 1], "volume" all slices together,
         "foreground" each unit by its values in the foreground, "none" keeps the CAM's own scale.
@@ -244,12 +247,12 @@ def _heatmap(
         raw_max=high,
         valid=valid,
         class_index=_gather(plan, parts, lambda part: part.class_index[key.target], -1),
-        predicted_index=_gather(plan, parts, lambda part: part.predicted_index, -1),
+        predicted_index=_gather(plan, parts, lambda part: part.predicted_for(key.target), -1),
         score=_gather(plan, parts, lambda part: part.score[key.target], np.nan),
         inside=inside,
         unit_axis=prepared.unit_axis,
         grid=plan.volume.grid,
-        provenance=_of_key(key) | facts,
+        provenance=_of_key(key) | _of_region(plan, parts, key.target) | facts,
     )
 
 
@@ -288,16 +291,28 @@ def _of_key(key: MapKey) -> dict[str, Any]:
     }
 
 
+def _of_region(plan: Plan, parts: Sequence[ExplainedUnits], target: Target) -> dict[str, Any]:
+    """Return which pixels were explained, and how many in each unit (None where not asked)."""
+    if not isinstance(target, RegionScore):
+        return {}
+    sizes: list[int | None] = [None] * plan.prepared.n_units
+    for part in parts:
+        for unit, size in zip(part.units, part.pixels.get(target, ()), strict=False):
+            sizes[unit] = int(size)
+    return {"region": plain({**target.facts(), "pixels": sizes})}
+
+
 def _facts(plan: Plan, parts: Sequence[ExplainedUnits]) -> dict[str, Any]:
     """Return what all maps of one explanation share."""
     card = plan.model.card
     # Reading every voxel of a lazy array only to name it would load it whole.
     eager = isinstance(plan.volume.values, np.ndarray)
+    notes = [*plan.volume.notes, *plan.prepared.notes, *(n for part in parts for n in part.notes)]
     return stamp(
         interpolation="linear, half-pixel centres",
         model={"architecture": card.architecture, "sha256": plan.model.sha256},
         preparation=card.preparation.to_json(),
-        notes=[*plan.volume.notes, *plan.prepared.notes],
+        notes=list(dict.fromkeys(notes)),
         image={
             "sha256": plan.volume.sha256() if eager else None,
             "shape": plan.volume.shape,

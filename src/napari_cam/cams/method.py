@@ -8,9 +8,11 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from napari_cam.cams.probe import Probe
 from napari_cam.errors import MethodError
 
 ReLU = Literal["sum", "none", "per_channel"]
+Space = Literal["layer", "input"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,16 +22,19 @@ class Evidence:
     Attributes
     ----------
     activations
-        A (n, k, *f), float32 or float64.
+        A (n, k, *f), float32 or float64; the network's input (n, c, *s) for methods of that space.
     gradients
         G = d score / dA (n, k, *f), for methods that need gradients.
     class_weights
         (n, k) weights of the linear layer after global average pooling, for the class explained.
+    probe
+        Runs the network again, for methods that need "rescoring".
     """
 
     activations: Tensor
     gradients: Tensor | None = None
     class_weights: Tensor | None = None
+    probe: Probe | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,10 @@ class CamMethod(ABC):
 
     Attributes
     ----------
+    space
+        Where the map lies: at the target "layer"'s resolution, or at the network's "input".
+    needs
+        What the formula works on: "activations", "gradients", "class weights", "rescoring".
     relu
         "sum" rectifies the finished map when a heatmap is made of it, "none" keeps its sign.
         "per_channel", where a method offers it, rectifies each channel before the sum.
@@ -48,6 +57,7 @@ class CamMethod(ABC):
     reference: ClassVar[str]
     summary: ClassVar[str]
     needs: ClassVar[frozenset[str]] = frozenset({"activations", "gradients"})
+    space: ClassVar[Space] = "layer"
     relu_choices: ClassVar[tuple[ReLU, ...]] = ("sum", "none")
 
     relu: ReLU = "sum"

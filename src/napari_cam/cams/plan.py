@@ -23,11 +23,13 @@ from napari_cam.cams.device import (
 from napari_cam.cams.keys import AnyLayer, Layer, MapKey
 from napari_cam.cams.method import CamMethod
 from napari_cam.cams.methods import AnyMethod, as_methods
-from napari_cam.cams.raw import BatchCams, as_input, as_layers, compute
+from napari_cam.cams.raw import BatchCams, as_input, as_layers, compute, layers_of
+from napari_cam.cams.region_score import bind_units, shares
 from napari_cam.cams.tap import widen
 from napari_cam.cams.targets import AnyTarget, Target, as_targets, class_logits
 from napari_cam.errors import DeviceError, ModelError, PreparationError, VolumeError
 from napari_cam.heatmap import Maps
+from napari_cam.models.levels import TINY, is_tiny
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.prepared import PreparedVolume
 from napari_cam.volumes.volume import Volume
@@ -49,9 +51,16 @@ class ExplainedUnits:
     class_index, score
         Target -> (n,) explained class and score.
     logits
-        (n, classes) the network's class scores.
+        (n, classes) the network's class scores. Of a segmentation network the share of pixels in
+        which it predicts each class.
     batch_size
         Units per forward pass from here on; smaller than asked for once memory has run out.
+    pixels
+        Target -> (n,) how many pixels its region holds; without entry for targets that have none.
+    segmentation
+        Whether the network gives maps of scores.
+    notes
+        Sentences on what is to be known about these maps.
     """
 
     units: tuple[int, ...]
@@ -60,11 +69,33 @@ class ExplainedUnits:
     score: dict[Target, NDArray[np.float32]]
     logits: NDArray[np.float32]
     batch_size: int
+    pixels: dict[Target, NDArray[np.int64]] = field(default_factory=dict)
+    segmentation: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def predicted_index(self) -> NDArray[np.int64]:
-        """(n,) the network's own choice."""
-        return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
+        """(n,) the network's own choice; in a segmentation the largest label other than 0, if any.
+
+        Label 0 is taken to be background.
+        """
+        if not self.segmentation:
+            return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
+        others = self.logits[:, 1:]
+        found = others.max(axis=1) > 0
+        return np.where(found, others.argmax(axis=1) + 1, 0).astype(np.int64)
+
+    def predicted_for(self, target: Target) -> NDArray[np.int64]:
+        """(n,) as `predicted_index`, but the explained class wherever it is predicted at all.
+
+        In a segmentation a unit may hold several classes; masks that are kept where the explained
+        class is predicted ask this.
+        """
+        explained = self.class_index[target]
+        if not self.segmentation:
+            return self.predicted_index
+        area = self.logits[np.arange(len(explained)), explained]
+        return np.where(area > 0, explained, self.predicted_index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +133,7 @@ class Plan:
             MapKey(method, layer, target)
             for target in self.targets
             for method in self.methods
-            for layer in self.layers
+            for layer in layers_of(method, self.layers)
         ]
 
     def without_network(self) -> Plan:
@@ -150,6 +181,7 @@ class Plan:
                 self.targets,
                 self.layers,
                 self.autocast,
+                bind_units(self.targets, self.prepared, units),
             )
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
@@ -157,7 +189,8 @@ class Plan:
             raise
 
     def _on_host(self, units: tuple[int, ...], cams: BatchCams, size: int) -> ExplainedUnits:
-        logits = class_logits(cams.output)
+        segmentation = cams.output.ndim > 2
+        logits = shares(cams.output) if segmentation else class_logits(cams.output)
         names = self.model.card.class_names
         if names and len(names) != logits.shape[1]:
             raise ModelError(
@@ -171,7 +204,26 @@ class Plan:
             {target: read.scores.float().cpu().numpy() for target, read in cams.scored.items()},
             logits.float().cpu().numpy(),
             size,
+            {
+                target: read.pixels.cpu().numpy()
+                for target, read in cams.scored.items()
+                if read.pixels is not None
+            },
+            segmentation,
+            _notes(cams, segmentation),
         )
+
+
+def _notes(cams: BatchCams, segmentation: bool) -> tuple[str, ...]:
+    notes = [cams.note] if cams.note else []
+    if segmentation:
+        sizes = {(str(key.layer), tuple(each.shape[1:])) for key, each in cams.maps.items()}
+        notes += [
+            f"The map of '{layer}' has only {' x '.join(map(str, shape))} places, {TINY}."
+            for layer, shape in sorted(sizes)
+            if is_tiny(shape)
+        ]
+    return tuple(notes)
 
 
 def plan_explanation(
@@ -195,11 +247,13 @@ def plan_explanation(
     autocast = choose_precision(precision, place)
     prepared = model.card.bind(volume)
     wanted = _order(units, first, prepared.n_units)
+    bind_units(chosen_targets, prepared, wanted[:1])  # a region that does not fit is refused now
     if layers is None and model.card.default_layer is None:
         example = torch.from_numpy(prepared.batch(wanted[:1]))
-        chosen_layers = as_layers(None, model, model.module, as_input(example, model.module))
+        images = as_input(example, model.module)
+        chosen_layers = as_layers(None, model, model.module, images, chosen_methods)
     else:
-        chosen_layers = as_layers(layers, model, model.module, torch.zeros(0))
+        chosen_layers = as_layers(layers, model, model.module, torch.zeros(0), chosen_methods)
     return Plan(
         model=model,
         volume=volume,

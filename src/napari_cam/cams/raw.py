@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -16,12 +17,14 @@ from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey
 from napari_cam.cams.method import CamMethod, Evidence
 from napari_cam.cams.methods import AnyMethod, as_methods
 from napari_cam.cams.normalize import ROUNDING
+from napari_cam.cams.probe import Probe
+from napari_cam.cams.region_score import bind_inputs
 from napari_cam.cams.tap import Tapped, tap, widen
 from napari_cam.cams.targets import AnyTarget, Scored, Target, as_targets
 from napari_cam.errors import LayerError, ModelError, PreparationError
 from napari_cam.heatmap import Maps
-from napari_cam.models.hooks import LayerRef
-from napari_cam.models.layers import find_pooling
+from napari_cam.models.hooks import INPUT, LayerRef
+from napari_cam.models.layers import find_default
 from napari_cam.models.loaded import LoadedModel
 
 
@@ -36,12 +39,15 @@ class BatchCams:
     scored
         Target -> the explained scores and classes.
     output
-        (n, classes) the network's scores.
+        (n, classes) the network's scores; (n, classes, *o) of a segmentation network.
+    note
+        A sentence where the scores are not simply what the network returns.
     """
 
     maps: Maps[MapKey, Tensor]
     scored: dict[Target, Scored]
     output: Tensor
+    note: str = ""
 
 
 def raw_cams(
@@ -56,16 +62,19 @@ def raw_cams(
     Parameters
     ----------
     model
-        A loaded or wrapped network, or any module that returns (n, classes).
+        A loaded or wrapped network, or any module that returns (n, classes), or for segmentation
+        (n, classes, *o).
     batch
         (n, c, *s) as the network takes it; moved to the network's device and precision.
     methods
         Names from :data:`napari_cam.METHODS`, or methods with parameters of their own.
     targets
-        Class by name or index, or a target; None for each image's predicted class.
+        Class by name or index, or a target; None for each image's predicted class. Regions given
+        by place lie on the input's grid (*s).
     layers
         Target layers; a list means separate maps, :class:`napari_cam.Fused` one map of several.
-        None for the network's default: the tensor that enters global pooling.
+        None for the network's default: the tensor that enters global pooling, or a segmentation
+        network's bottleneck.
 
     Returns
     -------
@@ -86,12 +95,15 @@ def raw_cams(
     if not isinstance(module, nn.Module):
         raise ModelError(f"A {type(module).__name__} is no network; give a torch.nn.Module.")
     images = as_input(_checked(batch), module)
+    wanted = as_methods(methods)
+    explained = as_targets(targets, loaded)
     return compute(
         module,
         images,
-        as_methods(methods),
-        as_targets(targets, loaded),
-        as_layers(layers, loaded, module, images),
+        wanted,
+        explained,
+        as_layers(layers, loaded, module, images, wanted),
+        bound=bind_inputs(explained, images.shape),
     ).maps
 
 
@@ -117,11 +129,17 @@ def as_layers(
     model: LoadedModel | None,
     module: nn.Module,
     batch: Tensor,
+    methods: Sequence[CamMethod] = (),
 ) -> list[Layer]:
-    """Return layers as a list; None is the card's default, else what enters global pooling."""
+    """Return layers as a list; None is the card's default, else the network's own.
+
+    Where all `methods` explain the input, no layer is needed and none is looked for.
+    """
+    if layers is None and methods and all(method.space == "input" for method in methods):
+        return []
     if layers is None:
         default = model.card.default_layer if model is not None else None
-        return [LayerRef.parse(default or find_pooling(module, batch).name)]
+        return [LayerRef.parse(default or find_default(module, batch))]
     given: Any = layers
     wanted = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     parsed: list[Layer] = [
@@ -139,48 +157,77 @@ def compute(
     targets: Sequence[Target],
     layers: Sequence[Layer],
     autocast: torch.dtype | None = None,
+    bound: Mapping[Target, Target] = MappingProxyType({}),
 ) -> BatchCams:
-    """Run one forward pass and every formula on it; see :func:`raw_cams`."""
+    """Run one forward pass and every formula on it; see :func:`raw_cams`.
+
+    `bound` says what reads the score in a target's place: a region as it lies in this batch.
+    """
     # The caller may be inside no_grad or inference_mode, and gradients are needed all the same.
     with torch.inference_mode(False), torch.enable_grad(), exact_float32():
         tapped = tap(module, batch, _single_layers(layers), autocast)
-        return _formulas(module, tapped, methods, targets, layers)
+        return _formulas(module, batch, tapped, methods, targets, layers, autocast, bound)
 
 
 def _formulas(
     module: nn.Module,
+    batch: Tensor,
     tapped: Tapped,
     methods: Sequence[CamMethod],
     targets: Sequence[Target],
     layers: Sequence[Layer],
+    autocast: torch.dtype | None,
+    bound: Mapping[Target, Target],
 ) -> BatchCams:
     maps: dict[MapKey, Tensor] = {}
     scored: dict[Target, Scored] = {}
     shared: dict[tuple[CamMethod, LayerRef], Tensor] = {}
     for target in targets:
-        read = target.read(tapped.output)
+        read = bound.get(target, target).read(tapped.output)
         gradients = _gradients(tapped, read, methods)
-        scored[target] = Scored(read.scores.detach(), read.class_index)
+        fixed = scored[target] = replace(read, scores=read.scores.detach())
         for method in methods:
             single: dict[LayerRef, Tensor] = {}
-            for layer, activations in tapped.activations.items():
+            for layer, activations in _places(method, tapped, batch).items():
                 # A map that reads activations alone is the same for every class.
                 if method.needs == {"activations"} and (method, layer) in shared:
-                    single[layer] = shared[method, layer]
+                    single[layer] = _where_asked(shared[method, layer], read)
                     continue
+                A = widen(activations.detach())
                 evidence = Evidence(
-                    widen(activations.detach()),
+                    A,
                     gradients.get(layer),
                     weights_of_classes(module, tapped, layer, read.class_index)
                     if "class weights" in method.needs
                     else None,
+                    Probe(module, batch, layer, A, fixed, autocast)
+                    if "rescoring" in method.needs
+                    else None,
                 )
-                single[layer] = shared[method, layer] = method.raw(evidence)
-            for wanted in layers:
+                shared[method, layer] = method.raw(evidence)
+                single[layer] = _where_asked(shared[method, layer], read)
+            for wanted in layers_of(method, layers):
                 maps[MapKey(method, wanted, target)] = (
                     fuse(single, wanted) if isinstance(wanted, Fused) else single[wanted]
                 )
-    return BatchCams(Maps(maps), scored, tapped.output.detach())
+    return BatchCams(Maps(maps), scored, tapped.output.detach(), tapped.note)
+
+
+def _where_asked(maps: Tensor, read: Scored) -> Tensor:
+    """Return maps (n, *f), zero for images whose region holds no pixel: nothing was asked there."""
+    if read.pixels is None or bool((read.pixels > 0).all()):
+        return maps
+    asked = (read.pixels > 0).reshape(-1, *(1,) * (maps.ndim - 1))
+    return torch.where(asked, maps, 0)
+
+
+def layers_of(method: CamMethod, layers: Sequence[Layer]) -> Sequence[Layer]:
+    """Return where a method has its maps: the layers asked for, or the network's input."""
+    return layers if method.space == "layer" else (LayerRef(INPUT),)
+
+
+def _places(method: CamMethod, tapped: Tapped, batch: Tensor) -> dict[LayerRef, Tensor]:
+    return tapped.activations if method.space == "layer" else {LayerRef(INPUT): batch}
 
 
 def _single_layers(layers: Sequence[Layer]) -> list[LayerRef]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_cam.cams.device import is_out_of_memory
+from napari_cam.cams.outputs import scores_of
 from napari_cam.errors import LayerError, ModelError, NapariCamError
 from napari_cam.models.hooks import (
     POOLING_INPUT,
@@ -29,7 +30,7 @@ from napari_cam.models.hooks import (
     plain_module,
     tensors_in,
 )
-from napari_cam.models.layers import find_pooling, logits_of
+from napari_cam.models.layers import find_pooling
 
 # Half precision flushes small gradients to zero and overflows on large ones. The score is scaled
 # up by the first of these, and by less where that is too much.
@@ -46,10 +47,13 @@ class Tapped:
         The network's scores, in the graph.
     activations
         Layer -> A (n, k, *f), in the graph.
+    note
+        A sentence where the scores are not simply what the network returns.
     """
 
     output: Tensor
     activations: dict[LayerRef, Tensor]
+    note: str = ""
 
     def gradients(self, scores: Tensor) -> dict[LayerRef, Tensor]:
         """Return layer -> G (n, k, *f), the derivative of each image's own score.
@@ -146,8 +150,46 @@ def tap(
         meet_modules(module, cuts.modules, cuts.on_output),
         meet_functions(before=cuts.before_function) if pooling else nullcontext(),
     ):
-        output = logits_of(_forward(module, batch.detach()))
-    return Tapped(widen(output), cuts.found())
+        output, note = scores_of(lambda: _forward(module, batch.detach()))
+    return Tapped(widen(output), cuts.found(), note)
+
+
+def run_again(
+    module: nn.Module,
+    batch: Tensor,
+    layer: LayerRef | None = None,
+    maps: Tensor | None = None,
+    autocast: torch.dtype | None = None,
+) -> Tensor:
+    """Return the network's scores for `batch`, with `maps` in place of what `layer` gives.
+
+    Parameters
+    ----------
+    batch
+        (m, c, *s).
+    layer, maps
+        Target layer and (m, k, *f) to put in its place; None leaves the network as it is.
+
+    Raises
+    ------
+    LayerError
+        Where the layer does not exist or is not run.
+    """
+    module = plain_module(module)
+    layers = () if layer is None else (layer,)
+    pooling = find_pooling(module, batch).call if POOLING_INPUT in map(str, layers) else None
+    cuts = _Cuts(layers, batch.ndim - 2, pooling, maps)
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        as_evaluated(module, batch.device),
+        torch.autocast(batch.device.type, dtype=autocast, enabled=autocast is not None),
+        meet_modules(module, cuts.modules, cuts.on_output),
+        meet_functions(before=cuts.before_function) if pooling else nullcontext(),
+    ):
+        output, _ = scores_of(lambda: _forward(module, batch.detach()))
+    cuts.found()
+    return widen(output)
 
 
 def _forward(module: nn.Module, batch: Tensor) -> Any:
@@ -170,11 +212,16 @@ class _Cuts:
     """The layers to lay open, and what was met of them so far."""
 
     def __init__(
-        self, layers: Sequence[LayerRef], spatial_ndim: int, pooling: FunctionCall | None
+        self,
+        layers: Sequence[LayerRef],
+        spatial_ndim: int,
+        pooling: FunctionCall | None,
+        instead: Tensor | None = None,
     ) -> None:
         self._layers = tuple(dict.fromkeys(layers))
         self._spatial_ndim = spatial_ndim
         self._pooling = pooling
+        self._instead = instead
         self._closed: Tensor | None = None  # what enters pooling, as the network made it
         self._opened: Tensor | None = None  # what stands in its place
         self._met: dict[LayerRef, Tensor] = {}
@@ -228,6 +275,9 @@ class _Cuts:
                 f"Layer '{layer}' gives a tensor of shape {tuple(tensor.shape)}, which holds no "
                 "map to explain; choose one before the global pooling."
             )
+        if self._instead is not None:
+            self._met[layer] = self._instead
+            return self._instead.to(tensor.dtype, copy=True)
         # A tensor that requires gradients here lies downstream of another chosen layer.
         self._met[layer] = tensor if tensor.requires_grad else tensor.detach().requires_grad_()
         # The network gets a copy: an in-place ReLU after the layer must not change what was met.

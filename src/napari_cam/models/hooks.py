@@ -24,6 +24,8 @@ from torch.overrides import TorchFunctionMode
 from napari_cam.errors import LayerError, ModelError
 
 POOLING_INPUT = "pooling-input"
+INPUT = "input"
+"""Where methods that explain the network's input, and no layer of it, have their map."""
 
 _REFERENCE = re.compile(r"^(?P<module>[^#\[\]]*)(#(?P<call>\d+))?(\[(?P<output>[^\]]+)\])?$")
 
