@@ -12,7 +12,7 @@ import typer
 from napari_cam.cli.failures import ExitCode, guarded
 from napari_cam.cli.folders import check_results, output_folder
 from napari_cam.cli.names import ResultNames
-from napari_cam.cli.opening import open_mask, open_model, open_volume
+from napari_cam.cli.opening import open_mask, open_model, open_region, open_volume
 from napari_cam.cli.options import (
     ArchitectureText,
     Axis4Text,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from napari_cam.cams.keys import MapKey
     from napari_cam.cams.plan import ExplainedUnits, Plan
     from napari_cam.heatmap import Heatmap
+    from napari_cam.models.loaded import LoadedModel
+    from napari_cam.volumes.volume import Volume
 
 
 @guarded
@@ -56,10 +58,27 @@ def explain(
         list[str] | None,
         typer.Option(
             "--class",
+            "--target",
             metavar="CLASS",
             help="Class by name or number, else the predicted one; several times.",
         ),
     ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Segmentation networks: whose pixels' score is explained: predicted, all, p>0.5, "
+            "component, component:Z,Y,X, point:Z,Y,X, box:Z:Z,Y:Y,X:X, a mask file or "
+            "LABELS.nii.gz:2; several times.",
+        ),
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="Where regions are cut off: a slice, box or mask file."),
+    ] = None,
+    score: Annotated[
+        str, typer.Option(metavar="SCORE", help="logit, probability or log_odds.")
+    ] = "logit",
     layer: Annotated[
         list[str] | None,
         typer.Option(metavar="LAYER", help="Target layer, see 'napari-cam layers'; several times."),
@@ -118,11 +137,12 @@ def explain(
     with output_folder(out) as folder:
         volume = open_volume(path, axis4, time, spacing, series)
         mask = None if foreground is None else open_mask(foreground, volume.grid, "foreground")
+        network = open_model(model, architecture, class_names, preparation)
         plan = plan_explanation(
-            open_model(model, architecture, class_names, preparation),
+            network,
             volume,
             method or "gradcam",
-            list(class_id) if class_id else None,
+            targets(volume, network, class_id, region, within, score),
             _layers(layer, fused),
             device=device,
             precision=precision,
@@ -137,7 +157,13 @@ def explain(
         maps = build_heatmaps(plan, run(plan), **options)
         for key, heatmap in maps.items():
             write_volume(files[key], heatmap, like=volume, overwrite=overwrite)
-    show_notes([*volume.notes, *plan.prepared.notes, *(each.note for each in maps.values())])
+    show_notes(
+        [
+            *volume.notes,
+            *plan.prepared.notes,
+            *(note for each in maps.values() for note in each.notes),
+        ]
+    )
     rows = [_row(key, heatmap, plan, files[key]) for key, heatmap in maps.items()]
     typer.echo(
         table(("method", "layer", "class", "score", "predicted", "no evidence", "file"), rows)
@@ -154,6 +180,35 @@ def run(plan: Plan) -> list[ExplainedUnits]:
             parts.append(part)
             bar.update(len(part.units))
     return parts
+
+
+def targets(
+    volume: Volume,
+    model: LoadedModel,
+    class_id: list[str] | None,
+    region: list[str] | None,
+    within: str | None,
+    score: str,
+) -> list[Any]:
+    """Return what is explained: every class in every region."""
+    from napari_cam.cams.region_score import RegionScore
+    from napari_cam.cams.targets import ClassScore
+    from napari_cam.errors import TargetError
+
+    names = model.card.class_names
+    wanted: list[str] = class_id or ["predicted"]
+    classes = [None if word == "predicted" and word not in names else word for word in wanted]
+    how: Any = score
+    if model.card.task == "segmentation":
+        limit = None if within is None else open_region(within, volume.grid)
+        regions = [open_region(text, volume.grid) for text in region or ["predicted"]]
+        return [RegionScore(each, place, limit, how) for place in regions for each in classes]
+    if region or within:
+        raise TargetError(
+            "Regions are for segmentation networks, and this is a classifier; leave out --region "
+            "and --within."
+        )
+    return [ClassScore(each, how) for each in classes]
 
 
 def _layers(layers: list[str] | None, fused: list[str] | None) -> list[Any] | None:

@@ -102,6 +102,32 @@ def open_volume(
     return read_volume(path, axis4=cast(Any, axis4), time=time, spacing=sizes, series=chosen)
 
 
+def open_region(text: str, grid: Grid) -> Any:
+    """Return the pixels that `text` names: a word, a place, or a file on `grid`.
+
+    "LABELS.nii.gz:2" is label 2 of a file, a file alone what is not 0 in it.
+
+    Raises
+    ------
+    TargetError
+        Where the text names no region.
+    VolumeError, MaskError
+        Where the file cannot be read, or lies elsewhere.
+    """
+    from napari_cam.cams.regions import Labelled, Painted
+
+    file, colon, label = text.rpartition(":")
+    if Path(text).is_file():
+        return Painted(open_mask(Path(text), grid, "region"))
+    if colon and label.isdecimal() and Path(file).is_file():
+        values = open_labels(Path(file), grid, "region")
+        whole = (values == values.astype("int64")).all()  # NIfTI files may store labels as floats
+        return Labelled(values.astype("int64") if whole else values, int(label))
+    if text.isdecimal():
+        return int(text)
+    return text
+
+
 def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
     """Read a mask that lies on `grid`: True where the file is not 0.
 
@@ -121,6 +147,14 @@ def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
     MaskError
         Where it lies elsewhere.
     """
+    mask: NDArray[np.bool_] = open_labels(path, grid, what) != 0
+    return mask
+
+
+def open_labels(path: Path, grid: Grid, what: str) -> NDArray[Any]:
+    """Read labels that lie on `grid`; see :func:`open_mask`."""
+    import numpy as np
+
     volume = open_volume(path)
     if volume.values.ndim != 3:
         raise VolumeError(
@@ -139,5 +173,5 @@ def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
             f"The {what} {path} lies at another place or in another orientation than the image; "
             "resample it to the image's grid first."
         )
-    mask: NDArray[np.bool_] = volume.values != 0
-    return mask
+    labels: NDArray[Any] = np.asarray(volume.values)
+    return labels

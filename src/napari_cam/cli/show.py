@@ -82,7 +82,8 @@ def layers(
 ) -> ExitCode | None:
     """List the layers of a network that can be explained.
 
-    The default one, which enters global pooling, is marked.
+    The default one is marked: what enters global pooling, or a segmentation network's bottleneck.
+    The layers of a segmentation network say their level: encoder, bottleneck or decoder.
     """
     from napari_cam.models.layers import candidate_layers
 
