@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from napari_cam.errors import MaskError, PreparationError, VolumeError
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from napari_cam.models.preparation import Preparation
     from napari_cam.volumes.volume import Volume
 
-SAMPLE = "sample"
+SAMPLES: dict[str, Literal["classification", "segmentation"]] = {
+    "sample": "classification",
+    "sample:segmentation": "segmentation",
+}
 IMAGENET = "imagenet:"
 
 
@@ -28,7 +31,7 @@ def open_model(
     class_names: str | None = None,
     preparation: str | None = None,
 ) -> LoadedModel:
-    """Load the network that `model` names: a file, "imagenet:NAME" or "sample".
+    """Load the network that `model` names: a file, "imagenet:NAME" or one of `SAMPLES`.
 
     `preparation` is "imagenet" or a JSON file; None leaves it to the model file.
 
@@ -40,16 +43,21 @@ def open_model(
         Where the preparation cannot be read.
     """
     steps = None if preparation is None else open_preparation(preparation)
-    if model == SAMPLE and not Path(model).exists():
+    if is_sample(model):
         from napari_cam.sample import load_sample_model
 
-        sample = load_sample_model()
+        sample = load_sample_model(SAMPLES[model])
         card = sample.card if steps is None else replace(sample.card, preparation=steps)
         return replace(sample, card=card)
     from napari_cam.models.files import load_model
 
     names = [name.strip() for name in class_names.split(",")] if class_names else None
     return load_model(model, architecture=architecture, class_names=names, preparation=steps)
+
+
+def is_sample(model: str) -> bool:
+    """Whether `model` names a sample network, and no file that stands here."""
+    return model in SAMPLES and not Path(model).exists()
 
 
 def open_preparation(text: str) -> Preparation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -40,6 +42,8 @@ class UNet(nn.Module):
         "batch", "instance", "group" or "none".
     sigmoid
         Whether a single output map ends in a sigmoid, as in that code.
+    widths
+        Channels of each block on the way down in place of `base_channels` and `depth`.
 
     Raises
     ------
@@ -56,14 +60,17 @@ class UNet(nn.Module):
         depth: int = 4,
         norm: Norm = "batch",
         sigmoid: bool = False,
+        widths: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
+        if widths is not None:
+            depth, base_channels = len(widths), min(widths, default=0)
         if depth < 2 or base_channels < 1 or norm not in NORMS:
             raise ModelError(
                 f"A unet has a depth of at least 2, base_channels of at least 1 and a norm among "
                 f"{', '.join(NORMS)}, not {depth}, {base_channels} and '{norm}'."
             )
-        widths = [base_channels * 2**level for level in range(depth)]
+        widths = list(widths or (base_channels * 2**level for level in range(depth)))
         sources = [in_channels, *widths]
         self.sigmoid = sigmoid and n_classes == 1
         self.encoder = nn.ModuleList(
@@ -73,7 +80,8 @@ class UNet(nn.Module):
         self.pool = nn.MaxPool2d(2) if spatial_ndim == 2 else nn.MaxPool3d(2)
         self.bottleneck = _block(widths[-2], widths[-1], spatial_ndim, norm)
         self.ups = nn.ModuleList(
-            _up(width, 2 if width == widths[-1] else 4, spatial_ndim) for width in widths[:0:-1]
+            _up(low, high, 4 if place else 2, spatial_ndim)
+            for place, (low, high) in enumerate(pairwise(widths[::-1]))
         )
         self.decoder = nn.ModuleList(
             _block(2 * width, width, spatial_ndim, norm) for width in widths[-2::-1]
@@ -92,7 +100,7 @@ class UNet(nn.Module):
         maps = self.bottleneck(maps)
         for up, block in zip(self.ups, self.decoder, strict=True):
             skip = skips.pop()
-            maps = block(torch.cat([_padded(up(maps), skip), skip], dim=1))
+            maps = block(torch.cat([skip, _padded(up(maps), skip)], dim=1))
         logits: Tensor = self.head(maps)
         return logits.sigmoid() if self.sigmoid else logits
 
@@ -117,9 +125,9 @@ def _norm(norm: Norm, width: int, spatial_ndim: int) -> list[nn.Module]:
     return []
 
 
-def _up(width: int, size: int, spatial_ndim: int) -> nn.Module:
+def _up(low: int, high: int, size: int, spatial_ndim: int) -> nn.Module:
     transposed = nn.ConvTranspose2d if spatial_ndim == 2 else nn.ConvTranspose3d
-    return transposed(width, width // 2, size, stride=2, padding=(size - 2) // 2)
+    return transposed(low, high, size, stride=2, padding=(size - 2) // 2)
 
 
 def _padded(maps: Tensor, like: Tensor) -> Tensor:
