@@ -34,7 +34,6 @@ def take_opened(state: DockState, layers: Iterable[Any]) -> None:
             continue
         made = opened_heatmap(layer)
         if made is not None:
-            OF_A_DOCK.add(layer)
             state.made.append(made)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QShortcut, QWidget  # type: ignore[attr-defined]
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import QApplication, QWidget
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -27,10 +27,7 @@ class Picker:
         self._viewer = viewer
         self._waiting = False
         self._paused: tuple[Any, Any] | None = None  # a layer and its mode
-        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), parent)
-        self._escape.setContext(Qt.ShortcutContext.WindowShortcut)
-        self._escape.setEnabled(False)
-        self._escape.activated.connect(self.cancel)
+        self._escape = _Escape(parent, self.cancel)
 
     @property
     def waiting(self) -> bool:
@@ -59,7 +56,7 @@ class Picker:
 
     def _set(self, waiting: bool) -> None:
         self._waiting = waiting
-        self._escape.setEnabled(waiting)
+        self._escape.listen(waiting)
         self.waiting_changed.emit(waiting)
 
     def _on_press(self, _viewer: Any, event: Any) -> Iterator[None]:
@@ -72,6 +69,29 @@ class Picker:
             yield
         self.cancel()
         self.picked.emit(position)
+
+
+class _Escape(QObject):
+    """Hears Esc wherever the focus is: canvas and dock may be windows of their own."""
+
+    def __init__(self, parent: QWidget, on_escape: Callable[[], None]) -> None:
+        super().__init__(parent)
+        self._on_escape = on_escape
+
+    def listen(self, on: bool) -> None:
+        """Begin or end to listen."""
+        application = QApplication.instance()
+        if application is not None:
+            (application.installEventFilter if on else application.removeEventFilter)(self)
+
+    def eventFilter(self, a0: QObject | None, a1: QEvent | None) -> bool:  # noqa: N802
+        """Take the key and leave all else."""
+        del a0
+        pressed = isinstance(a1, QKeyEvent) and a1.type() == QEvent.Type.KeyPress
+        if not pressed or a1.key() != Qt.Key.Key_Escape:
+            return False
+        self._on_escape()
+        return True
 
 
 def voxel_at(

@@ -235,7 +235,7 @@ class DockState:
         """Look after the layers of this dock's heatmaps, or leave them to other docks."""
         for made in self.made:
             layer = made.layer()
-            if layer is not None:
+            if layer is not None and made.result.maps is not None:
                 (OF_A_DOCK.add if mine else OF_A_DOCK.discard)(layer)
 
     @property
