@@ -251,8 +251,8 @@ def test_the_table_of_scores_shows_areas(qtbot, viewer, seg, model):
 
 def test_layers_are_listed_with_their_levels(qtbot, seg):
     table = seg.network_step.layers
-    assert not table.isColumnHidden(1)
-    levels = [table.item(row, 1).text() for row in range(table.rowCount())]
+    assert not table.isColumnHidden(4)
+    levels = [table.item(row, 4).text() for row in range(table.rowCount())]
     assert levels[0] == "encoder 0"
     assert levels[-1] == "decoder 0"
     chosen = table.selectedIndexes()[0].row()

@@ -27,8 +27,8 @@ class CompareRow(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.methods, 0, 0)
         layout.addWidget(self.levels, 0, 1)
-        layout.addWidget(self.scope, 0, 2)
-        layout.addWidget(self.leave, 1, 0, 1, 3)
+        layout.addWidget(self.scope, 1, 0)
+        layout.addWidget(self.leave, 1, 1)
         self._no_levels = ""
         self._missing = ""
         self.show_grid(False)

@@ -29,6 +29,7 @@ class Comparer:
         self._explainer = explainer
         self._grid = grid
         self._waiting = False
+        self._levels: dict[str, str] = {}  # by the name of their layer
         explainer.made.connect(self._on_made)
         explainer.ended.connect(self._on_ended)
 
@@ -48,21 +49,37 @@ class Comparer:
         if not chosen:
             self.failed.emit(_NO_METHOD)
             return
-        names = tuple(info.name for info in one_per_level(layers))
+        levels = {info.name: info.level for info in one_per_level(layers)}
         self._start(
-            lambda volume: replace(make_request(volume), layers=names, methods=chosen), whole
+            lambda volume: replace(make_request(volume), layers=tuple(levels), methods=chosen),
+            whole,
+            levels,
         )
 
-    def _start(self, make_request: Callable[[Volume], Request], whole: bool) -> None:
+    def _start(
+        self,
+        make_request: Callable[[Volume], Request],
+        whole: bool,
+        levels: dict[str, str] | None = None,
+    ) -> None:
         self._grid.leave()
+        self._levels = levels or {}
         self._waiting = True
         self._explainer.start(make_request, whole)
 
     def _on_made(self, made: list[Made]) -> None:
-        if self._waiting:
-            self._waiting = False
-            methods = {each.result.parts[0] for each in made}
-            self._grid.enter(made, len(made) // len(methods) if len(methods) < len(made) else None)
+        if not self._waiting:
+            return
+        self._waiting = False
+        methods = {each.result.parts[0] for each in made}
+        layers = {each.result.parts[1] for each in made}
+        labels = []
+        for each in made:
+            at = self._levels.get(each.result.parts[1], each.result.parts[1])
+            title = [] if self._levels and len(methods) == 1 else [each.result.title]
+            labels.append(", ".join([*title, *([at] if len(layers) > 1 else [])]))
+        rows = len(methods) > 1 and len(made) == len(methods) * len(layers)
+        self._grid.enter(made, labels, len(layers) if rows and len(layers) > 1 else None)
 
     def _on_ended(self, _summary: str, _problem: str) -> None:
         self._waiting = False

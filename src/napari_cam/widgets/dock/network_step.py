@@ -37,10 +37,10 @@ _NAME = Qt.ItemDataRole.UserRole
 _SAMPLES = [("Sample: healthy or damaged", None), ("Sample: damaged voxels (U-Net)", None)]
 _SLOW = "Slow: run the network many times"
 _NO_LAYER = "The ticked methods map the input itself; no layer is chosen."
-_LEVEL = 1  # the column that segmentation networks alone have
-_ROW = 20
-_LEAST, _MOST = 6, 14  # rows of a list that are seen at once
-_LEAST_CARD, _MOST_CARD = 120, 300
+_STRIDE, _LEVEL = 2, 4  # columns; segmentation networks show their levels in place of strides
+_ROW = 24
+_LEAST, _MOST = 6, 12  # rows of a list that are seen at once
+_LEAST_CARD, _MOST_CARD = 120, 240
 
 
 class NetworkStep(QWidget):
@@ -90,12 +90,15 @@ class NetworkStep(QWidget):
     def _style(self) -> None:
         self.card.setReadOnly(True)
         self.card.setFixedHeight(_LEAST_CARD)
-        self.layers.setHorizontalHeaderLabels(["layer", "level", "map", "stride", "channels"])
+        self.layers.setHorizontalHeaderLabels(["layer", "map", "stride", "channels", "level"])
         self.layers.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.layers.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         numbers = self.layers.verticalHeader()
         if numbers is not None:
             numbers.setVisible(False)
+            numbers.setDefaultSectionSize(_ROW)
+        self.layers.setWordWrap(False)
+        self.layers.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         header = self.layers.horizontalHeader()
         if header is not None:
             header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -239,7 +242,7 @@ class NetworkStep(QWidget):
                 if method.slow and not self._titled(_SLOW):
                     self._add_title(_SLOW)
                 self._add_method(method)
-        _fit(self.methods, self.methods.count(), 0)
+        _fit(self.methods, self.methods.count(), self.methods.sizeHintForRow(0))
         self._help()
 
     def _add_method(self, method: MethodHelp) -> None:
@@ -309,8 +312,10 @@ class NetworkStep(QWidget):
             sizes = (round(n * s) for n, s in zip(layers[0].shape, layers[0].stride, strict=True))
             title += f" (maps of an input of {' × '.join(map(str, sizes))} pixels)"
         self.layers_title.setText(title)
-        self.layers.setColumnHidden(_LEVEL, not any(info.level for info in layers))
-        _fit(self.layers, len(layers), 30)
+        levels = any(info.level for info in layers)
+        self.layers.setColumnHidden(_LEVEL, not levels)
+        self.layers.setColumnHidden(_STRIDE, levels)
+        _fit(self.layers, len(layers), _ROW, 30)
         with quiet(self.layers):
             self.layers.setRowCount(len(layers))
             for row, info in enumerate(layers):
@@ -325,20 +330,19 @@ class NetworkStep(QWidget):
         shape = " × ".join(str(n) for n in info.shape)
         stride = " × ".join(dict.fromkeys(f"{s:.3g}" for s in info.stride))
         mark = "  ★" if info.default else ""
-        words = (info.name + mark, info.level, shape, stride, str(info.channels))
+        words = (info.name + mark, shape, stride, str(info.channels), info.level)
         for place, text in enumerate(words):
             item = QTableWidgetItem(text)
             item.setData(_NAME, info.name)
             star = "★ the default. " if info.default else ""
+            star += f"Stride {stride}. " if info.level else ""
             item.setToolTip(f"{star}{info.kind}{': ' + info.note if info.note else ''}")
             self.layers.setItem(row, place, item)
 
 
-def _fit(view: QAbstractItemView, count: int, more: int) -> None:
+def _fit(view: QAbstractItemView, count: int, height: int, more: int = 0) -> None:
     """Make a list as high as its rows, within reason; it scrolls where there are more."""
-    height = view.sizeHintForRow(0) if count else 0
-    rows = min(max(count, _LEAST), _MOST)
-    view.setFixedHeight(rows * max(height, _ROW) + more + 6)
+    view.setFixedHeight(min(max(count, _LEAST), _MOST) * height + more + 8)
 
 
 def as_table(description: str) -> str:

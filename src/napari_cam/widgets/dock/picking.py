@@ -87,8 +87,9 @@ class _Escape(QObject):
     def eventFilter(self, a0: QObject | None, a1: QEvent | None) -> bool:  # noqa: N802
         """Take the key and leave all else."""
         del a0
-        pressed = isinstance(a1, QKeyEvent) and a1.type() == QEvent.Type.KeyPress
-        if not pressed or a1.key() != Qt.Key.Key_Escape:
+        if not isinstance(a1, QKeyEvent) or a1.type() != QEvent.Type.KeyPress:
+            return False
+        if a1.key() != Qt.Key.Key_Escape:
             return False
         self._on_escape()
         return True

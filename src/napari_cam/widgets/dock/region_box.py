@@ -16,11 +16,11 @@ from napari_cam.widgets.dock.tooltips import describe
 _KINDS = [
     ("where the class is predicted", "predicted"),
     ("the whole image", "all"),
-    ("where its probability exceeds", "probability"),
+    ("probability above a cut", "probability"),
     ("painted pixels", "paint"),
     ("a label of a layer", "label"),
-    ("largest predicted component", "component"),
-    ("predicted component at a point", "component:"),
+    ("largest component of that", "component"),
+    ("component at a point", "component:"),
     ("one pixel", "point:"),
 ]
 _MOST_LABELS = 2**31 - 1
@@ -69,7 +69,7 @@ class RegionBox(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         self.rows = form()
         self.rows.addRow("Pixel set", self.kind)
-        self.rows.addRow("Above", self.above)
+        self.rows.addRow("Cut", self.above)
         self.rows.addRow("Layer", self.layer)
         self.rows.addRow("Label", self.number)
         self.rows.addRow(self.paint)

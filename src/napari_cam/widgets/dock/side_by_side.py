@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LINKED = ("contrast_limits", "colormap", "gamma")
 _GRID = ("enabled", "stride", "shape", "spacing")
 _SPACING = 0.02  # of a cell
+_FONT = 9  # points: many cells are small
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class _Before:
     grid: dict[str, Any]
     visible: list[tuple[Layer, bool]]
     limits: list[tuple[Image, tuple[float, float]]]
-    named: list[tuple[Layer, bool]]
+    active: Layer | None
 
 
 class SideBySide:
@@ -47,36 +48,44 @@ class SideBySide:
         """Whether heatmaps lie side by side."""
         return self._before is not None
 
-    def enter(self, results: Sequence[Made], columns: int | None = None) -> None:
+    def enter(
+        self, results: Sequence[Made], labels: Sequence[str], columns: int | None = None
+    ) -> None:
         """Show each heatmap over its image in a cell of its own.
 
         Parameters
         ----------
         results
             Of one image, in reading order.
+        labels
+            What the cells are called.
         columns
             Cells in a row; None for about as many as rows.
         """
         self.leave()
         layers = self._viewer.layers
-        found = [(made, layer) for made in results if (layer := made.layer()) is not None]
-        if not found:
+        named = {
+            label: layer
+            for made, label in zip(results, labels, strict=True)
+            if (layer := made.layer()) is not None
+        }
+        if not named:
             return
-        images = found[0][0].picked.alive()
-        heatmaps = [layer for _, layer in found]
+        images, heatmaps = results[0].picked.alive(), list(named.values())
         grid = self._viewer.canvas.grid
         everything = [bare(layer) for layer in layers]
         self._before = _Before(
             {name: getattr(grid, name) for name in _GRID},
             [(layer, layer.visible) for layer in everything],
             [(layer, tuple(layer.contrast_limits)) for layer in heatmaps],
-            [(layer, layer.name_overlay.visible) for layer in heatmaps],
+            bare(layers.selection.active),
         )
         self._heatmaps = [weakref.ref(layer) for layer in heatmaps]
         for layer in everything:
             layer.visible = any(layer is each for each in heatmaps)
-        self._lay(images, heatmaps)
+        self._lay(images, named)
         self._link(heatmaps)
+        layers.selection.active = heatmaps[0]
         # Every cell takes as many layers, counted from the first one on.
         grid.stride, grid.spacing = len(images) + 1, _SPACING
         grid.shape = (-1, -1 if columns is None else columns)
@@ -85,21 +94,22 @@ class SideBySide:
         layers.events.removed.connect(self._on_removed)
         self.changed.emit(True)
 
-    def _lay(self, images: list[Image], heatmaps: list[Image]) -> None:
+    def _lay(self, images: list[Image], heatmaps: dict[str, Image]) -> None:
         """Put each heatmap behind copies of its image, all in front of the other layers."""
         layers, place = self._viewer.layers, 0
-        for number, heatmap in enumerate(heatmaps, 1):
-            for image in images:
-                layers.insert(place, self._copy(image, number))
+        for label, heatmap in heatmaps.items():
+            for number, image in enumerate(images):
+                copy = self._copy(image, label)
+                layers.insert(place, copy)
+                copy.name_overlay.visible = number == 0
+                copy.name_overlay.font_size = _FONT
                 place += 1
             layers.move(layers.index(heatmap), place)
             place += 1
-            heatmap.name_overlay.visible = True
 
-    def _copy(self, image: Image, number: int) -> Image:
+    def _copy(self, image: Image, name: str) -> Image:
         data, attributes, kind = image.as_layer_data_tuple()
         metadata = {FACTS: {"kind": "copy"}}  # nothing to explain
-        name = f"{image.name} [{number}]"
         more = {"name": name, "metadata": metadata, "visible": True}
         copy = Layer.create(data, {**attributes, **more}, kind)
         self._copies.append(copy)
@@ -130,14 +140,14 @@ class SideBySide:
         layers.unlink_layers(here, _LINKED)
         for heatmap, limits in before.limits:
             heatmap.contrast_limits = limits
-        for layer, named in before.named:
-            layer.name_overlay.visible = named
         place = 0
         for layer, visible in before.visible:
             if layer in layers:
                 layer.visible = visible
                 layers.move(layers.index(layer), place)
                 place += 1
+        if before.active in layers:
+            layers.selection.active = before.active
         self._viewer.reset_view()
         self.changed.emit(False)
 
