@@ -42,7 +42,7 @@ from napari_cam.models.prepared import PreparedVolume
 class RegionScore:
     """The score of one class over a set M of pixels: y_{c,M} = sum over M of y_c.
 
-    Rheude et al. 2024, section 3.1. Gradients are taken of the sum; methods that perturb read the
+    Rheude et al. 2024, eq. 5. Gradients are taken of the sum; methods that perturb read the
     mean over M. M, and the class where the network chooses it, are those of the unperturbed output.
 
     Attributes

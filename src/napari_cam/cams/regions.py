@@ -1,4 +1,4 @@
-"""Pixel sets M whose score a segmentation CAM explains (Rheude et al. 2024, section 3.2).
+"""Pixel sets M whose score a segmentation CAM explains (M in Rheude et al. 2024, eq. 5).
 
 Some are given on the image's grid (a mask, a label, a box, a point), others are read from the
 network's unperturbed output (what it predicts, a component of that, a probability).

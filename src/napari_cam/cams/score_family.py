@@ -61,7 +61,7 @@ class ScoreCAM(CamMethod):
 
     name: ClassVar[str] = "scorecam"
     title: ClassVar[str] = "Score-CAM"
-    reference: ClassVar[str] = "Wang et al. 2020, arXiv:1910.01279"
+    reference: ClassVar[str] = "Wang et al. 2020, eq. 6-10, arXiv:1910.01279"
     summary: ClassVar[str] = "channels weighted by the score of what they let through; no gradients"
     needs: ClassVar[frozenset[str]] = frozenset({"activations", "rescoring"})
 

@@ -1,6 +1,6 @@
 """Where in a segmentation network a tensor lies: encoder, bottleneck, decoder, class maps.
 
-Rheude et al. 2024 explain the bottleneck, the deepest maps with most channels (section 3.3), and
+Rheude et al. 2024 explain the bottleneck, the deepest maps with most channels, and
 find no explanation where these are spatially tiny (section 5).
 """
 
