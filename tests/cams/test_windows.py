@@ -84,6 +84,62 @@ def test_windows_give_the_whole_where_receptive_fields_permit(ndim, shape, size,
         )
 
 
+class Strided(nn.Module):
+    """A map of every third pixel, enlarged again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 5, 3, stride=3)
+        self.head = nn.Conv2d(5, 3, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.head(torch.relu(self.first(images)))
+        return nn.functional.interpolate(maps, size=images.shape[2:], mode="nearest")
+
+
+def test_windows_begin_on_the_stride_of_the_layer() -> None:
+    module, images = seeded(Strided()), noise(1, 2, 30, 39)
+    asked = (as_methods("hirescam"), [nc.RegionScore(1, "all")], [LayerRef("first")])
+    bound = bind_inputs(asked[1], images.shape)
+    whole = compute(module, images, *asked, bound=bound).maps["hirescam"]
+    # A step of (12 - 2) * 0.5 = 5 would meet pixels between those of the whole's map.
+    windows = Windows(12, 0.5, margin=1)
+    found = compute_in_windows(module, images, windows, *asked, bound=bound).maps["hirescam"]
+    expected = nn.functional.interpolate(whole[None], size=(30, 39), mode="bilinear")[0]
+    inner = (slice(None), slice(2, -2), slice(2, -2))
+    torch.testing.assert_close(found[inner], expected[inner], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("windows", "length", "stride", "expected"),
+    [
+        (Windows(8, 0.5), 20, 1, [0, 4, 8, 12]),
+        (Windows(8, 0.5, margin=1), 20, 2, [0, 2, 4, 6, 8, 10, 12]),
+        (Windows(8, 0.0), 20, 3, [0, 6, 12]),
+        (Windows(8, 0.9), 10, 4, [0, 1, 2]),
+        (Windows(8), 8, 4, [0]),
+    ],
+)
+def test_where_windows_begin(windows, length, stride, expected) -> None:
+    assert windows.starts(length, 8, stride) == expected
+
+
+def test_parts_of_a_set_count_by_their_size() -> None:
+    # Each pixel's gradient is its share of the mean over all 41, not over those of its window.
+    module = nn.Conv2d(1, 2, 1, bias=False)
+    with torch.no_grad():
+        module.weight[:] = torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1)
+    region = np.zeros((5, 16), bool)
+    region[2, 3] = True
+    region[:, 8:] = True
+    asked = ([nc.METHODS["saliency"]], [nc.RegionScore(1, region)], [])
+    images = torch.ones(1, 1, 5, 16)
+    bound = bind_inputs(asked[1], images.shape)
+    found = compute_in_windows(module, images, Windows((5, 8), 0.0), *asked, bound=bound)
+    expected = np.where(region, 1 / region.sum(), 0)
+    np.testing.assert_allclose(found.maps["saliency"][0], expected, rtol=1e-6)
+
+
 def test_without_a_margin_windows_see_edges_that_are_none() -> None:
     module, images = seeded(Segmenter(2)), noise(1, 2, 29, 37)
     asked = (as_methods("hirescam"), [nc.RegionScore(1, "all")], [LayerRef("first")])

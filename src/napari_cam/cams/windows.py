@@ -35,6 +35,7 @@ from napari_cam.cams.tap import tap
 from napari_cam.cams.targets import Score, Scored, Target, class_scores, two_classes
 from napari_cam.errors import PreparationError, TargetError
 from napari_cam.heatmap import Maps
+from napari_cam.models.hooks import LayerRef
 
 Weights = Literal["gaussian", "constant"]
 # As MONAI and nnU-Net: the standard deviation is an eighth of the window.
@@ -62,8 +63,10 @@ class Windows:
 
     Notes
     -----
-    A map's places fall together in neighbouring windows where the step, size * (1 - overlap) less
-    the margins, is a multiple of the input pixels per place of the target layer.
+    A layer with a stride (input pixels per place of its map) samples other places where a window
+    begins off that stride. The step between windows is therefore rounded down to a multiple of the
+    largest stride among the target layers; the last window ends where the unit does, and fits where
+    the unit's length less the window's is such a multiple too.
     """
 
     size: int | tuple[int, ...]
@@ -110,11 +113,12 @@ class Windows:
             )
         return sizes
 
-    def starts(self, length: int, size: int) -> list[int]:
+    def starts(self, length: int, size: int, stride: int = 1) -> list[int]:
         """Return where windows begin along an axis: evenly, the last one at the end."""
         if length <= size:
             return [0]
-        step = max(1, int((size - 2 * self.margin) * (1 - self.overlap)))
+        step = int((size - 2 * self.margin) * (1 - self.overlap))
+        step = max(1, step // stride * stride if step > stride else min(step, stride))
         count = ceil((length - size) / step)
         return [*(n * step for n in range(count)), length - size]
 
@@ -141,10 +145,12 @@ class _Place:
     weight: Tensor
 
 
-def _places(windows: Windows, shape: Sequence[int], size: Sequence[int]) -> list[_Place]:
+def _places(
+    windows: Windows, shape: Sequence[int], size: Sequence[int], strides: Sequence[int]
+) -> list[_Place]:
     """Return the windows of a batch of `shape` (n, c, *s), image after image."""
     whole = shape[2:]
-    starts = [windows.starts(length, n) for length, n in zip(whole, size, strict=True)]
+    starts = [windows.starts(*each) for each in zip(whole, size, strides, strict=True)]
     found = []
     for corner in product(*starts):
         weight = torch.ones(())
@@ -163,6 +169,7 @@ class _Fixed:
     score: Score
     class_index: Tensor
     chosen: Tensor | None
+    of_all: Tensor | None  # (n,) pixels of the whole unit's set, so that parts count by their size
 
     @property
     def label(self) -> str:
@@ -174,6 +181,7 @@ class _Fixed:
     def read(self, output: Tensor) -> Scored:
         binary = output.shape[1] == 1
         index = self.class_index.to(output.device)
+        of_all = None if self.of_all is None else self.of_all.to(output.device)
         chosen = None if self.chosen is None else self.chosen.to(output.device)
         if chosen is not None and chosen.shape[1:] != output.shape[2:]:
             size = tuple(output.shape[2:])
@@ -189,7 +197,7 @@ class _Fixed:
 
         def again(output: Tensor, of: Tensor) -> Tensor:
             total = summed(output, of)
-            return total if pixels is None else total / pixels[of].clamp(min=1)
+            return total if of_all is None else total / of_all[of].clamp(min=1)
 
         everyone = torch.arange(len(output), device=output.device)
         return Scored(summed(output, everyone), index, again, pixels, chosen)
@@ -252,12 +260,13 @@ def compute_in_windows(
     size = windows.shape(len(whole))
     missing = [max(0, n - m) for n, m in zip(size, whole, strict=True)]
     padded = _padded(batch, missing)
-    places = _places(windows, padded.shape, size)
+    singles = single_layers(layers)
+    example = as_input(first_window(padded, windows), module)
+    runner = choose_runner(module, example, singles) if optimize else Runner(module)
+    strides = _strides(runner, example, singles, autocast)
+    places = _places(windows, padded.shape, size, strides)
     turns = [places[first : first + per_pass] for first in range(0, len(places), per_pass)]
     kept = (slice(None), slice(None), *(slice(0, n) for n in whole))
-    runner = Runner(module)
-    if optimize:
-        runner = choose_runner(module, _cut(module, padded, turns[0][:1]), single_layers(layers))
     output, note = _stitched(runner, padded, turns, autocast)
     output = output[kept] if output.ndim > 2 else output
     scored = {target: bound.get(target, target).read(output) for target in targets}
@@ -284,6 +293,18 @@ def first_window(batch: Tensor, windows: Windows) -> Tensor:
     size = windows.shape(batch.ndim - 2)
     missing = [max(0, n - m) for n, m in zip(size, batch.shape[2:], strict=True)]
     return _padded(batch, missing)[(slice(0, 1), slice(None), *(slice(0, n) for n in size))]
+
+
+def _strides(
+    runner: Runner, example: Tensor, layers: Sequence[LayerRef], autocast: torch.dtype | None
+) -> list[int]:
+    """Return along each axis the most input pixels per place among the layers' maps."""
+    size = example.shape[2:]
+    if not layers:
+        return [1] * len(size)
+    found = tap(runner.module, runner.lay_out(example), layers, autocast).activations
+    shapes = [maps.shape[2:] for maps in found.values()]
+    return [max(round(n / f[axis]) for f in shapes) for axis, n in enumerate(size)]
 
 
 def _padded(values: Tensor, missing: Sequence[int]) -> Tensor:
@@ -339,10 +360,12 @@ def _fixed(target: Target, read: Scored, chosen: Tensor | None, turn: Sequence[_
         raise TargetError(
             f"Windows explain a class or a region, not '{target.label}'; explain it without them."
         )
+    images = [place.image for place in turn]
     parts = None if chosen is None else [chosen[(place.image, *place.box)] for place in turn]
     return _Fixed(
         target,
         score,
-        read.class_index[[place.image for place in turn]],
+        read.class_index[images],
         None if parts is None else torch.stack(parts),
+        None if read.pixels is None else read.pixels[images],
     )
