@@ -14,7 +14,8 @@ HERE = Path(__file__).parent
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
 
 import napari  # noqa: E402
-from imageio.v3 import imwrite  # noqa: E402
+from PIL import Image  # noqa: E402
+from qtpy.QtCore import Qt  # noqa: E402
 from qtpy.QtTest import QTest  # noqa: E402
 
 
@@ -38,7 +39,8 @@ def main() -> None:
         place = top.mapTo(dock.scroll_area.widget(), top.rect().topLeft())  # type: ignore[attr-defined]
         dock.scroll_area.verticalScrollBar().setValue(place.y() - 8)
         QTest.qWait(800)
-        imwrite(HERE / f"dock_{name}.png", viewer.screenshot(canvas_only=False, flash=False))
+        shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
+        shot.quantize(256).save(HERE / f"dock_{name}.png", optimize=True)
 
     viewer.open_sample("napari-cam", "volume")
     _, dock = viewer.window.add_plugin_dock_widget("napari-cam", "CAM")
@@ -48,13 +50,20 @@ def main() -> None:
     viewer.dims.set_current_step(0, 12)
     viewer.reset_view()
     step = dock.network_step
+    step.methods.item(1).setCheckState(Qt.CheckState.Unchecked)
+    step.methods.item(4).setCheckState(Qt.CheckState.Checked)
+    step.methods.setCurrentRow(4)
     step.class_id.setCurrentText("damaged")
+    wait(lambda: not dock.explorer.busy)
     layers = [info.name for info in step.listed_layers]
     step.layers.selectRow(layers.index("decoder.1"))
     step.region.kind.setCurrentIndex(step.region.kind.findData("component"))
     wait(lambda: not dock.explorer.busy)
     take("segmentation", step.method_help)
+    step.methods.item(1).setCheckState(Qt.CheckState.Checked)
+    step.methods.item(4).setCheckState(Qt.CheckState.Unchecked)
 
+    wait(lambda: not dock.explorer.busy)
     dock.heatmap_step.follow.setChecked(False)
     step.region.kind.setCurrentIndex(0)
     dock.heatmap_step.compare.levels.click()
