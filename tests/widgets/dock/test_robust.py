@@ -383,7 +383,7 @@ def test_whatever_is_greyed_out_says_what_is_missing(qtbot, make_napari_viewer, 
     assert "in step 3" in ready["save"]
     dock.heatmap_step.preview.click()
     finish(qtbot, dock)
-    assert set(disabled(dock)) == {"keep_mask"}
+    assert set(disabled(dock)) == {"keep_mask", "all_levels"}
 
 
 def test_the_device_is_said_below_the_steps(qtbot, dock):
