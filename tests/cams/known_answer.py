@@ -17,8 +17,8 @@ from torch.nn import functional as F  # noqa: N812
 
 GAINS = np.array([1.0, 0.9, 0.8])
 THRESHOLD = 0.4
-WEIGHTS = np.array([[2.0, -1.0, 0.0], [-0.5, 1.5, 0.0], [-0.25, -0.5, 0.75]])
-BIASES = np.array([0.02, -0.03, 0.05])
+WEIGHTS = np.array([[2.0, -1.0, 0.0], [-0.2, 1.5, 0.0], [-0.25, -0.5, 0.75]])
+BIASES = np.array([0.02, 0.01, 0.05])
 
 
 class KnownNetwork(nn.Module):
