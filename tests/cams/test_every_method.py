@@ -137,27 +137,21 @@ def test_rise_rises_where_the_score_comes_from(task, ndim):
 @both_tasks
 @both_sizes
 def test_random_knows_nothing(task, ndim):
-    net, x, target = (
-        KnownNetwork(task, ndim),
-        torch.from_numpy(pictures(ndim)),
-        asked(task, ndim)[0],
-    )
+    net, x = KnownNetwork(task, ndim), torch.from_numpy(pictures(ndim))
+    target, other = (asked(task, ndim, class_index)[0] for class_index in (0, 1))
     first = raw_cams(net, x, "random", target, "maps")["random"]
     assert torch.equal(raw_cams(net, x, "random", other, "maps")["random"], first)
-    assert torch.equal(raw_cams(net.double(), x, "random", target, "maps")["random"].float(), first)
+    exact = raw_cams(KnownNetwork(task, ndim).double(), x, "random", target, "maps")["random"]
+    assert torch.equal(exact.float(), first)
     assert not torch.equal(first[0], first[1])
-    many = [
-        raw_cams(net, x, type(METHODS["random"])(seed=seed), target, "maps")
-        for seed in range(1, 20)
-    ]
-    drawn = torch.stack([first.double(), *(next(iter(each.values())) for each in many)]).numpy()
+    methods = [RandomMap(seed=seed) for seed in range(20)]
+    drawn = np.stack(list(raw_cams(net, x, methods, target, "maps").values()))
     assert len(np.unique(drawn)) > 0.99 * drawn.size
     assert kstest(drawn.ravel(), "uniform").pvalue > 0.001
-    # Over the seeds, no place of the pictures is brighter than the others.
+    # Over the seeds, the places of the answer are no brighter than others.
     evidence = np.stack([answer.raw("hirescam") for answer in answers(task, ndim)]) > 0
-    assert drawn[:, evidence].mean() == pytest.approx(
-        0.5, abs=4 / np.sqrt(12 * evidence.sum() * 20)
-    )
+    error = 1 / np.sqrt(12 * evidence.sum() * 20)
+    assert drawn[:, evidence].mean() == pytest.approx(0.5, abs=4 * error)
 
 
 def model_and_volumes(task, ndim):
