@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from napari_cam.cams.replay import Replay
 from napari_cam.cams.targets import ClassScore
 from napari_cam.cams.windows import Windows, compute_in_windows
 from napari_cam.models.hooks import LayerRef
+from napari_cam.models.preparation import Preparation
+from napari_cam.models.steps import Channels, Slices
 from tests.cams.networks import seeded
 from tests.cams.pixels import UNet, even_image, normalisation
 from tests.cams.settings import SMALL, TASKS, names_for
@@ -212,3 +215,30 @@ def test_one_window_over_everything_changes_nothing(name, task, ndim):
     expected = F.interpolate(plain[:, None], size=size, mode=mode)[:, 0]
     (maps,) = found.maps.values()
     assert_same(maps, expected, 2e-5)
+
+
+@both_sizes
+@every_method
+def test_explaining_through_one_window_gives_the_same_heatmap(name, task, ndim):
+    # With their signs: a map is enlarged before its windows are added up, and rectified after.
+    x = even_image(ndim, n=1)[0]
+    size = tuple(x.shape[1:])
+    names = ["ground", "disc", "ring"]
+    steps = (Channels("as_is", count=2),)
+    preparation = Preparation((Slices(), *steps) if ndim == 2 else steps)
+    layer = layer_of(name, task)
+    net = network(task, ndim)
+    model = nc.wrap_model(net, names, 2, ndim, task, default_layer=layer, preparation=preparation)
+    target = target_of(task, size if ndim == 3 else (1, *size))
+    volume = nc.Volume.from_array(x.numpy(), channel_axis=0)
+    method = replace(SMALL[name], relu="none")
+    plain, window = (
+        nc.explain_one(model, volume, method, target, normalize="none", windows=each)
+        for each in (None, size)
+    )
+    assert plain.provenance["windows"] is None
+    assert window.provenance["windows"]["size"] == list(size)
+    peak = np.abs(plain.values).max()
+    assert (peak > 0) == plain.valid.all()
+    np.testing.assert_allclose(window.values, plain.values, rtol=1e-4, atol=1e-4 * peak)
+    np.testing.assert_array_equal(window.valid, plain.valid)
