@@ -20,7 +20,7 @@ def mask_in_loops(method, number, shape):
     grid = Draws(method.seed).uniform(2 * number, (method.cells,) * len(shape)).numpy()
     kept = (grid < method.keep).astype(float)
     cells = [int(np.ceil(length / method.cells)) for length in shape]
-    shares = Draws(method.seed).uniform(2 * number + 1, (len(shape),)).tolist()
+    shares = Draws(method.seed).uniform(2 * number + 1, (len(shape),)).tolist()[::-1]
     axes = []
     for length, cell, share in zip(shape, cells, shares, strict=True):
         large = (method.cells + 1) * cell

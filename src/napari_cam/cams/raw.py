@@ -207,7 +207,7 @@ def _formulas(
             for layer, activations in _places(method, tapped, batch).items():
                 # A map that reads activations alone is the same for every class.
                 if method.needs == {"activations"} and (method, layer) in shared:
-                    single[layer] = _where_asked(shared[method, layer], read)
+                    single[layer] = _where_asked(shared[method, layer], fixed)
                     continue
                 # Formulas flatten places, which is free of copies in this layout alone.
                 A = widen(activations.detach()).contiguous()
@@ -223,7 +223,7 @@ def _formulas(
                     else None,
                 )
                 shared[method, layer] = method.raw(evidence)
-                single[layer] = _where_asked(shared[method, layer], read)
+                single[layer] = _where_asked(_where_scored(shared[method, layer], fixed), fixed)
             for wanted in layers_of(method, layers):
                 maps[MapKey(method, wanted, target)] = (
                     fuse(single, wanted) if isinstance(wanted, Fused) else single[wanted]
@@ -237,6 +237,12 @@ def _where_asked(maps: Tensor, read: Scored) -> Tensor:
         return maps
     asked = (read.pixels > 0).reshape(-1, *(1,) * (maps.ndim - 1))
     return torch.where(asked, maps, 0)
+
+
+def _where_scored(maps: Tensor, read: Scored) -> Tensor:
+    """Return maps (n, *f), NaN for images whose score is NaN: a ReLU's slope hides it."""
+    unknown = read.scores.isnan().reshape(-1, *(1,) * (maps.ndim - 1))
+    return torch.where(unknown, torch.nan, maps)
 
 
 def layers_of(method: CamMethod, layers: Sequence[Layer]) -> Sequence[Layer]:

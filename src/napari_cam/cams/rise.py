@@ -37,7 +37,7 @@ class RISE(CamMethod):
     masks
         N, one forward pass each.
     cells
-        Grid cells along each axis.
+        Grid cells along each axis; no more than it has pixels.
     keep
         p. Drawn uniformly: a cell is kept where a number from [0, 1) lies below it.
     seed
@@ -91,12 +91,12 @@ class _Masks:
 
     def __init__(self, method: RISE, shape: tuple[int, ...]) -> None:
         self._shape = shape
-        self._grid = (method.cells,) * len(shape)
+        self._grid = tuple(min(method.cells, length) for length in shape)
         self._keep = method.keep
         self._draws = Draws(method.seed)
         # Two cells of pixels more than enough: the cut-out may start anywhere in the first one.
-        self._cell = tuple(-(-length // method.cells) for length in shape)
-        self._large = tuple((method.cells + 1) * cell for cell in self._cell)
+        self._cell = tuple(-(-length // n) for length, n in zip(shape, self._grid, strict=True))
+        self._large = tuple((n + 1) * cell for n, cell in zip(self._grid, self._cell, strict=True))
 
     def __call__(self, numbers: Tensor) -> Tensor:
         """Return masks `numbers`, float32 on the CPU."""
@@ -107,7 +107,8 @@ class _Masks:
         mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[kept.ndim]
         mask = F.interpolate(kept[None, None], size=self._large, mode=mode, align_corners=False)
         mask = mask[0, 0]
-        shifts = self._draws.uniform(2 * number + 1, (kept.ndim,)).tolist()
+        # The last axis first: a volume of one slice has the masks of the slice.
+        shifts = self._draws.uniform(2 * number + 1, (kept.ndim,)).flip(0).tolist()
         for axis, (share, cell) in enumerate(zip(shifts, self._cell, strict=True)):
             mask = mask.narrow(axis, int(share * cell), self._shape[axis])
         return mask
