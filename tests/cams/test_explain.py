@@ -519,3 +519,14 @@ def test_evidence_outside_of_the_foreground_is_none():
     )  # fmt: skip
     assert heatmap.valid.tolist() == [True, False]
     assert not heatmap.values[1].any()
+
+
+def test_the_last_convolution_operator_is_found_for_a_volume():
+    net = model(seeded(GapNet()), in_channels=2, class_names=None)
+    picture = np.random.default_rng(0).random((12, 10, 2), np.float32)
+    found = nc.explain(
+        net, nc.Volume.from_array(picture, channel_axis=-1), layers="legacy-last-conv"
+    )
+    (key,) = found
+    last = [name for name, part in net.module.named_modules() if isinstance(part, nn.Conv2d)][-1]
+    assert str(key.layer) == last

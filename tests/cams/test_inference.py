@@ -16,7 +16,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from napari_cam.cams import inference, plan
 from napari_cam.cams.explain import explain, explain_units
-from napari_cam.cams.inference import Runner, choose_runner
+from napari_cam.cams.inference import Runner, choose_runner, forget_runner
 from napari_cam.cams.keys import MapKey
 from napari_cam.cams.method import CamMethod
 from napari_cam.cams.methods import as_methods
@@ -176,12 +176,12 @@ def test_only_convolutions_are_held_twice():
 
 def test_the_copy_is_kept_until_a_weight_changes():
     net, x = small(), noise(3, 2, 20, 24)
-    first = choose_runner(net, x)
-    assert choose_runner(net, x) is first
-    assert choose_runner(net, noise(2, 2, 30, 28)) is first
+    first = choose_runner(net, x).module
+    assert choose_runner(net, x).module is first
+    assert choose_runner(net, noise(2, 2, 30, 28)).module is first
     with torch.no_grad():
         net.norm1.running_mean += 1
-    assert choose_runner(net, x) is not first
+    assert choose_runner(net, x).module is not first
     assert_same_maps(net, x)
     net.relu = nn.Tanh()
     assert_same_maps(net, x)
@@ -395,3 +395,22 @@ def test_a_runner_lays_batches_out():
     assert Runner(net).lay_out(x) is x
     assert Runner(net, "", True).lay_out(x).is_contiguous(memory_format=torch.channels_last)
     assert Runner(net, "", True).lay_out(noise(3, 2, 5, 6, 7)).stride(1) == 1
+
+
+@pytest.mark.parametrize("look", [choose_runner, lambda net, _: forget_runner(net)])
+def test_a_network_that_runs_as_it_is_is_let_go(look):
+    class Itself(Small):
+        def __init__(self):
+            super().__init__()
+            self.made = id(self)
+
+        def forward(self, x):
+            return super().forward(x) * (1 if self.made == id(self) else 2)
+
+    net = trained(seeded(Itself()))
+    look(net, noise(3, 2, 20, 24))
+    assert choose_runner(net, noise(3, 2, 20, 24)).module is net
+    gone = weakref.ref(net)
+    del net
+    gc.collect()
+    assert gone() is None

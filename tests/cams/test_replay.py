@@ -259,3 +259,29 @@ def test_backbones(name, layer, size, part):
         net = torchvision.models.get_model(name, weights=None, **more).eval()
         x = torch.randn(1, 3, size, size + 16)
     assert compare(net, x, layer)[0] == part
+
+
+class Unseen(nn.Module):
+    """Depends on its first maps in a way that autograd does not see."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(2, 5, 3)
+        self.gate = Detached()
+        self.tail = nn.Conv2d(5, 4, 3)
+
+    def forward(self, x):
+        maps = self.stem(x)
+        return (self.tail(maps) * self.gate(maps)).mean((2, 3))
+
+
+class Detached(nn.Module):
+    def forward(self, maps):
+        return 1 + maps.detach().mean((1, 2, 3), keepdim=True).square()
+
+
+def test_an_image_without_numbers_proves_nothing_for_the_next():
+    net, x = seeded(Unseen()).eval(), image()[:, :2]
+    empty = torch.full_like(x, torch.nan)
+    find_replay(net, empty[:1], LayerRef("stem"))
+    assert find_replay(net, x[:1], LayerRef("stem")) is None

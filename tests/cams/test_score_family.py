@@ -260,15 +260,15 @@ def test_the_batch_is_not_written_into():
     ("make", "sentence"),
     [
         (lambda: ScoreCAM(baseline="white"), "baseline is 'black' or 'blurred', not 'white'"),
-        (lambda: ScoreCAM(max_channels=0), "max_channels is a positive whole number or None"),
+        (lambda: ScoreCAM(max_channels=0), "max_channels is a whole number from 1 on"),
         (lambda: FasterScoreCAM(max_channels=2.5), "Faster Score-CAM: max_channels"),
-        (lambda: SSCAM(samples=0), "samples is a positive whole number, not 0"),
-        (lambda: SSCAM(sigma=-1.0), "sigma is a number of at least 0"),
-        (lambda: SSCAM(sigma=float("nan")), "sigma is a number of at least 0"),
+        (lambda: SSCAM(samples=0), "samples is a whole number from 1 on, not 0"),
+        (lambda: SSCAM(sigma=-1.0), "sigma is a number from 0 on"),
+        (lambda: SSCAM(sigma=float("nan")), "sigma is a number from 0 on"),
         (lambda: SSCAM(sigma_unit="mm"), "sigma_unit is 'range' or 'absolute'"),
         (lambda: SSCAM(noise="score"), "noise is 'activation' or 'input'"),
-        (lambda: SSCAM(seed=-1), "seed is a whole number of at least 0"),
-        (lambda: ISCAM(steps=True), "steps is a positive whole number, not True"),
+        (lambda: SSCAM(seed=-1), "seed is a whole number from 0 on"),
+        (lambda: ISCAM(steps=True), "steps is a whole number from 1 on, not True"),
     ],
 )
 def test_parameters_are_checked(make, sentence):

@@ -231,6 +231,19 @@ def test_probabilities_whose_logits_are_gone(classes):
     torch.testing.assert_close(tapped.output, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("classes", [1, 3])
+def test_an_image_without_numbers_does_not_decide_how_the_others_are_read(classes):
+    def ending(z):
+        return (z.sigmoid() if classes == 1 else z.softmax(1))[:, :, 1:]
+
+    module = net(ending=ending, classes=classes)
+    layers, x = [LayerRef("bottleneck")], image()
+    spoilt = x.clone()
+    spoilt[1] = torch.nan
+    found = tap(module, spoilt, layers).output[[0, 2]]
+    torch.testing.assert_close(found, tap(module, x, layers).output[[0, 2]])
+
+
 def test_a_gate_inside_is_no_ending():
     class Gated(TinyUNet):
         def forward(self, x):

@@ -241,6 +241,9 @@ def test_memory_that_runs_out_halves_the_windows_at_once(monkeypatch) -> None:
         ({"size": 8, "overlap": 1.0}, "overlap"),
         ({"size": 8, "weights": "round"}, "gaussian"),
         ({"size": 8, "margin": 4}, "leaves nothing"),
+        ({"size": 8.5}, "whole number"),
+        ({"size": 8, "overlap": "half"}, "overlap"),
+        ({"size": 8, "margin": 1.5}, "whole number of pixels"),
     ],
 )
 def test_impossible_windows_are_refused(options, words) -> None:
@@ -252,3 +255,19 @@ def test_windows_fit_the_network() -> None:
     model = nc.wrap_model(seeded(Classifier()), default_layer="conv")
     with pytest.raises(PreparationError, match="3 axes"):
         nc.explain(model, np.zeros((9, 31), np.float32), windows=(4, 4, 4))
+
+
+def test_class_and_pixels_are_read_without_tensorfloat(monkeypatch) -> None:
+    class Asking(Classifier):
+        def forward(self, images: Tensor) -> Tensor:
+            seen.add(torch.backends.cudnn.allow_tf32)
+            return super().forward(images)
+
+    seen: set[bool] = set()
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    layers = [LayerRef("conv")]
+    methods = as_methods("gradcam")
+    compute_in_windows(
+        seeded(Asking()), noise(2, 1, 9, 31), Windows(8), methods, [ClassScore(1)], layers
+    )
+    assert seen == {False}

@@ -8,8 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from napari_cam.cams.gradient import weighted_sum
-from napari_cam.cams.method import CamMethod, Evidence
-from napari_cam.cams.score_family import probe_of
+from napari_cam.cams.method import CamMethod, Evidence, probe_of
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from napari_cam.cams.device import is_out_of_memory, release_memory
 
 def in_chunks(
     run: Callable[[torch.Tensor], None], count: int, size: int, device: torch.device
-) -> None:
+) -> int:
     """Call ``run(numbers)`` for the numbers 0 to `count` - 1, `size` of them at a time.
+
+    Returns the size that fitted in the end.
 
     Where memory runs out, the chunk is halved and asked for again: `run` keeps nothing of a chunk
     before it has all of it.
@@ -31,3 +33,4 @@ def in_chunks(
             continue
         # Outside the handler, whose traceback would keep the failed chunk alive.
         release_memory(device)
+    return size

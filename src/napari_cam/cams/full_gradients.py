@@ -37,7 +37,7 @@ from napari_cam.cams.operations import (
     named_arguments,
 )
 from napari_cam.cams.probe import Probe
-from napari_cam.cams.tap import differentiate, tap_input
+from napari_cam.cams.tap import tap_input
 from napari_cam.models.hooks import INPUT, LayerRef, is_spatial
 
 # The terms may miss the score by this share of it, and by rounding.
@@ -95,7 +95,7 @@ def full_gradients(probe: Probe, numbers: Tensor) -> FullGradients:
     with handled(with_biases):
         scores = probe.scored.again(tapped.output, numbers)
     leaf = tapped.activations[LayerRef(INPUT)]
-    (gradient,) = differentiate(scores, [leaf])
+    (gradient,) = tapped.differentiate(scores, [leaf])
     if gradient is not None:
         terms.add(leaf.detach() * gradient)
     return FullGradients(

@@ -62,12 +62,22 @@ class Runner:
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """What runs in a network's place, the pairs it has, and those that its layers leave to fold."""
+    """What runs in a network's place, the pairs it has, and those that its layers leave to fold.
+
+    It holds the copy alone, None where there is none: what refers to the network itself would keep
+    it alive.
+    """
 
     fingerprint: Fingerprint
     pairs: frozenset[Pair]
     foldable: frozenset[Pair]
-    runner: Runner
+    copy: nn.Module | None
+    path: str
+    channels_last: bool = False
+
+    def runner(self, module: nn.Module) -> Runner:
+        """Return what to run for `module`, of which this was made."""
+        return Runner(module if self.copy is None else self.copy, self.path, self.channels_last)
 
 
 _MADE: WeakKeyDictionary[nn.Module, _Made] = WeakKeyDictionary()
@@ -103,7 +113,7 @@ def choose_runner(module: nn.Module, batch: Tensor, layers: Sequence[LayerRef] =
         # A copy with fewer pairs folded would do too, but results must not depend on what was
         # asked before.
         if made is not None and made.foldable == _foldable(made.pairs, layers):
-            return made.runner
+            return made.runner(module)
         return _make(module, batch, layers, now)
 
 
@@ -111,8 +121,9 @@ def forget_runner(module: nn.Module) -> None:
     """Let go of the copy of a network, and of its memory; from here on it runs as it is."""
     module = plain_module(module)
     with _GUARD:
-        runner = Runner(module, "plain: no memory for a copy")
-        _MADE[module] = _Made(fingerprint(module), frozenset(), frozenset(), runner)
+        nothing: frozenset[Pair] = frozenset()
+        path = "plain: no memory for a copy"
+        _MADE[module] = _Made(fingerprint(module), nothing, nothing, None, path)
 
 
 def _unusual(module: nn.Module) -> str:
@@ -143,7 +154,8 @@ def _make(module: nn.Module, batch: Tensor, layers: Sequence[LayerRef], now: Fin
             continue
         foldable = _foldable(pairs, layers)
         runner = _prove(module, foldable, image, layers, expected)
-        _MADE[module] = _Made(now, pairs, foldable, runner)
+        made = None if runner.module is module else runner.module
+        _MADE[module] = _Made(now, pairs, foldable, made, runner.path, runner.channels_last)
         return runner
     # Nothing is kept: the batch or the layers may be at fault, and the network will say so.
     return Runner(module, "plain: it does not run on noise")

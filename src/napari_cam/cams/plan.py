@@ -24,7 +24,14 @@ from napari_cam.cams.inference import forget_runner
 from napari_cam.cams.keys import AnyLayer, Layer, MapKey
 from napari_cam.cams.method import CamMethod
 from napari_cam.cams.methods import AnyMethod, as_methods
-from napari_cam.cams.raw import BatchCams, as_input, as_layers, compute, layers_of
+from napari_cam.cams.raw import (
+    BatchCams,
+    as_input,
+    as_layers,
+    asks_the_network,
+    compute,
+    layers_of,
+)
 from napari_cam.cams.region_score import bind_units, shares
 from napari_cam.cams.tap import widen
 from napari_cam.cams.targets import AnyTarget, Target, as_targets, class_logits
@@ -276,14 +283,15 @@ def plan_explanation(
     cut = Windows.of(windows)
     if cut is not None:
         cut.shape(model.card.spatial_ndim)
-    if layers is None and model.card.default_layer is None:
+    given: Any = layers
+    asked = list(given) if isinstance(given, Iterator) else given  # it is looked at twice
+    images = torch.zeros(0)
+    if asks_the_network(asked, model):
         example = torch.from_numpy(prepared.batch(wanted[:1]))
         if cut is not None:
             example = first_window(example, cut)
         images = as_input(example, model.module)
-        chosen_layers = as_layers(None, model, model.module, images, chosen_methods)
-    else:
-        chosen_layers = as_layers(layers, model, model.module, torch.zeros(0), chosen_methods)
+    chosen_layers = as_layers(asked, model, model.module, images, chosen_methods)
     return Plan(
         model=model,
         volume=volume,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from napari_cam.cams.device import is_out_of_memory, release_memory
+from napari_cam.cams.chunks import in_chunks
+from napari_cam.cams.device import is_out_of_memory
 from napari_cam.cams.replay import Replay, find_replay
 from napari_cam.cams.tap import Tapped, run_again, tap
 from napari_cam.cams.targets import Scored
@@ -153,22 +154,14 @@ class Probe:
     def _in_chunks(self, run: Make, count: int, image: int, rows: int, read: Read | None) -> Tensor:
         read = self.scored.again if read is None else read
         scores: list[Tensor] = [self.scored.scores.new_zeros(0)]
-        size = min(max(1, rows), _MOST_ROWS)
-        done = 0
-        while done < count:
-            size = min(size, self._limit.get("rows", size))
-            numbers = torch.arange(done, min(done + size, count), device=self.batch.device)
-            try:
-                output = run(numbers)
-                scores.append(read(output, torch.full_like(numbers, image)))
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or len(numbers) == 1:
-                    raise
-            else:
-                done += len(numbers)
-                continue
-            self._limit["rows"] = max(1, len(numbers) // 2)
-            release_memory(self.batch.device)
+
+        def ask(numbers: Tensor) -> None:
+            scores.append(read(run(numbers), torch.full_like(numbers, image)))
+
+        size = min(max(1, rows), _MOST_ROWS, self._limit.get("rows", _MOST_ROWS))
+        fitted = in_chunks(ask, count, size, self.batch.device)
+        if fitted < size:
+            self._limit["rows"] = fitted
         return torch.cat(scores)
 
 

@@ -145,13 +145,8 @@ def as_layers(
     if layers is None:
         default = model.card.default_layer if model is not None else None
         return [LayerRef.parse(default or find_default(module, batch))]
-    given: Any = layers
-    wanted = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     wanted = [
-        legacy_last_conv(module, batch)
-        if isinstance(item, str) and item == LEGACY_LAST_CONV
-        else item
-        for item in wanted
+        legacy_last_conv(module, batch) if _is_legacy(item) else item for item in _listed(layers)
     ]
     parsed: list[Layer] = [
         item if isinstance(item, Fused) else LayerRef.parse(item) for item in wanted
@@ -159,6 +154,22 @@ def as_layers(
     if not parsed:
         raise LayerError("No layer is given; name one, or None for the network's default.")
     return list(dict.fromkeys(parsed))
+
+
+def asks_the_network(layers: AnyLayer | Sequence[AnyLayer] | None, model: LoadedModel) -> bool:
+    """Whether :func:`as_layers` must run the network on a batch to know which layers are meant."""
+    if layers is None:
+        return model.card.default_layer is None
+    return any(_is_legacy(item) for item in _listed(layers))
+
+
+def _listed(layers: Any) -> list[Any]:
+    several = isinstance(layers, Iterable) and not isinstance(layers, str)
+    return list(layers) if several else [layers]
+
+
+def _is_legacy(item: Any) -> bool:
+    return isinstance(item, str) and item == LEGACY_LAST_CONV
 
 
 def compute(

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.cams.gradient import weighted_sum
-from napari_cam.cams.method import CamMethod, Evidence
+from napari_cam.cams.method import CamMethod, Evidence, probe_of, real_number, whole_number
 from napari_cam.cams.probe import Probe
 from napari_cam.cams.targets import class_logits
 from napari_cam.errors import MethodError
@@ -27,13 +27,6 @@ _FLAT = 1e-6
 
 # Standard deviation of the blurred baseline's Gaussian, as a share of each side of the image.
 _BLUR = 0.05
-
-
-def probe_of(evidence: Evidence) -> Probe:
-    """Return the probe; a formula that asks for rescoring was given one."""
-    if evidence.probe is None:
-        raise MethodError("This method runs the network again, and has no network to run.")
-    return evidence.probe
 
 
 @dataclass(frozen=True)
@@ -76,11 +69,8 @@ class ScoreCAM(CamMethod):
             raise MethodError(
                 f"{self.title}: baseline is 'black' or 'blurred', not '{self.baseline}'."
             )
-        if self.max_channels is not None and not _positive(self.max_channels):
-            raise MethodError(
-                f"{self.title}: max_channels is a positive whole number or None, not "
-                f"{self.max_channels!r}."
-            )
+        if self.max_channels is not None:
+            whole_number(self, "max_channels")
 
     @property
     def repeats(self) -> int:
@@ -182,18 +172,15 @@ class SSCAM(ScoreCAM):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not _positive(self.samples):
-            raise MethodError(f"SS-CAM: samples is a positive whole number, not {self.samples!r}.")
-        if not self.sigma >= 0 or self.sigma == float("inf"):
-            raise MethodError(f"SS-CAM: sigma is a number of at least 0, not {self.sigma}.")
+        whole_number(self, "samples")
+        whole_number(self, "seed", 0)
+        real_number(self, "sigma", 0)
         if self.sigma_unit not in ("range", "absolute"):
             raise MethodError(
                 f"SS-CAM: sigma_unit is 'range' or 'absolute', not '{self.sigma_unit}'."
             )
         if self.noise not in ("activation", "input"):
             raise MethodError(f"SS-CAM: noise is 'activation' or 'input', not '{self.noise}'.")
-        if self.seed != 0 and not _positive(self.seed):
-            raise MethodError(f"SS-CAM: seed is a whole number of at least 0, not {self.seed!r}.")
 
     @property
     def repeats(self) -> int:
@@ -247,8 +234,7 @@ class ISCAM(ScoreCAM):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not _positive(self.steps):
-            raise MethodError(f"IS-CAM: steps is a positive whole number, not {self.steps!r}.")
+        whole_number(self, "steps")
 
     @property
     def repeats(self) -> int:
@@ -320,7 +306,3 @@ def _double_softmax(probe: Probe) -> Callable[[Tensor, Tensor], Tensor]:
         return twice.gather(1, index[of][:, None])[:, 0]
 
     return read
-
-
-def _positive(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number > 0

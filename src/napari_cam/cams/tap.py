@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -53,11 +53,15 @@ class Tapped:
         Layer -> A (n, k, *f), in the graph.
     note
         A sentence where the scores are not simply what the network returns.
+    module
+        The network. One that checkpoints its activations runs again while it is differentiated,
+        and must be as it was in the forward pass then.
     """
 
     output: Tensor
     activations: dict[LayerRef, Tensor]
     note: str = ""
+    module: nn.Module | None = field(default=None, repr=False)
 
     def gradients(self, scores: Tensor) -> dict[LayerRef, Tensor]:
         """Return layer -> G (n, k, *f), the derivative of each image's own score.
@@ -81,7 +85,7 @@ class Tapped:
                 "choose a layer upstream of the network's output."
             )
         for scale in _HALF_SCALES if half else (1.0,):
-            found = differentiate(scores, tensors, scale)
+            found = self.differentiate(scores, tensors, scale)
             if not half or all(g is None or bool(g.isfinite().all()) for g in found):
                 break
         gradients: dict[LayerRef, Tensor] = {}
@@ -95,27 +99,33 @@ class Tapped:
             gradients[layer] = exact / scale if half else exact
         return gradients
 
+    def differentiate(
+        self, scores: Tensor, tensors: list[Tensor], scale: float = 1.0
+    ) -> list[Tensor | None]:
+        """Return the derivatives of each image's own score, times `scale`; None where is none.
 
-def differentiate(scores: Tensor, tensors: list[Tensor], scale: float = 1.0) -> list[Tensor | None]:
-    """Return the derivatives of each image's own score, times `scale`; None where there is none.
-
-    Raises
-    ------
-    ModelError
-        Where no gradients come through the network.
-    """
-    # Images do not mix in eval mode, so the sum's gradient holds every image's own.
-    total = scores.sum() * scale
-    try:
-        return list(torch.autograd.grad(total, tensors, retain_graph=True, allow_unused=True))
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
-        raise ModelError(
-            "No gradients come through this network "
-            f"({str(error).splitlines()[0].split('; ')[0][:160]}); it may change a tensor in "
-            "place, so name a later layer."
-        ) from error
+        Raises
+        ------
+        ModelError
+            Where no gradients come through the network.
+        """
+        # Images do not mix in eval mode, so the sum's gradient holds every image's own.
+        total = scores.sum() * scale
+        held = nullcontext() if self.module is None else as_evaluated(self.module, total.device)
+        try:
+            with held:
+                found = torch.autograd.grad(total, tensors, retain_graph=True, allow_unused=True)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            reason = str(error).splitlines()[0].split("; ")[0][:160].rstrip(".")
+            advice = "it may change a tensor in place, so name a later layer"
+            if "checkpoint" in reason.lower():
+                advice = "switch off its gradient checkpointing, or choose another method"
+            raise ModelError(
+                f"No gradients come through this network ({reason}); {advice}."
+            ) from error
+        return list(found)
 
 
 def widen(tensor: Tensor) -> Tensor:
@@ -163,7 +173,7 @@ def tap(
         meet_functions(before=cuts.before_function) if pooling else nullcontext(),
     ):
         output, note = scores_of(lambda: _forward(module, batch.detach()))
-    return Tapped(widen(output), cuts.found(), note)
+    return Tapped(widen(output), cuts.found(), note, module)
 
 
 def run_again(
@@ -239,7 +249,7 @@ def tap_input(
         ):
             # A copy: a network that starts with an in-place function must not meet a leaf.
             output, note = scores_of(lambda: _forward(module, leaf.clone()))
-    return Tapped(widen(output), {LayerRef(INPUT): leaf}, note)
+    return Tapped(widen(output), {LayerRef(INPUT): leaf}, note, module)
 
 
 def tap_replaced(
@@ -278,7 +288,7 @@ def tap_replaced(
             meet_functions(before=cuts.before_function) if pooling else nullcontext(),
         ):
             output, note = scores_of(lambda: _forward(module, batch.detach()))
-    return Tapped(widen(output), cuts.found(), note)
+    return Tapped(widen(output), cuts.found(), note, module)
 
 
 def _forward(module: nn.Module, batch: Tensor) -> Any:

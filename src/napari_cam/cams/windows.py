@@ -20,12 +20,13 @@ from itertools import product
 from math import ceil
 from operator import index
 from types import MappingProxyType
-from typing import Any, Literal, SupportsIndex, get_args
+from typing import Any, Literal, SupportsIndex, cast, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from napari_cam.cams.device import exact_float32
 from napari_cam.cams.enlarge import enlarge
 from napari_cam.cams.inference import Runner, choose_runner
 from napari_cam.cams.keys import Layer, MapKey
@@ -76,22 +77,26 @@ class Windows:
 
     def __post_init__(self) -> None:
         given: Any = self.size
-        sizes = (given,) if isinstance(given, SupportsIndex) else tuple(given)
         try:
-            sizes = tuple(index(n) for n in sizes)
+            sizes = tuple(map(index, (given,) if isinstance(given, SupportsIndex) else given))
         except TypeError as error:
             raise PreparationError(
                 f"A window's size is a whole number or one per axis, not {given!r}."
             ) from error
         if not sizes or min(sizes) < 1:
             raise PreparationError(f"A window has at least one pixel along each axis, not {given}.")
-        if not 0 <= self.overlap < 1:
+        overlap, margin = cast(Any, self.overlap), cast(Any, self.margin)
+        if not isinstance(overlap, (int, float)) or not 0 <= overlap < 1:
             raise PreparationError(
-                f"Windows overlap by a share from 0 to below 1, not {self.overlap}."
+                f"Windows overlap by a share from 0 to below 1, not {self.overlap!r}."
             )
         if self.weights not in get_args(Weights):
             raise PreparationError(
                 f"Windows are weighted 'gaussian' or 'constant', not '{self.weights}'."
+            )
+        if not isinstance(margin, SupportsIndex):
+            raise PreparationError(
+                f"A margin is a whole number of pixels, at least 0, not {self.margin!r}."
             )
         if not 0 <= 2 * self.margin < min(sizes):
             raise PreparationError(
@@ -333,7 +338,8 @@ def _stitched(
     note = ""
     for turn in turns:
         images = _cut(runner.module, batch, turn)
-        tapped = tap(runner.module, runner.lay_out(images), [], autocast)
+        with exact_float32():
+            tapped = tap(runner.module, runner.lay_out(images), [], autocast)
         output, note = tapped.output.detach().float(), tapped.note
         if output.ndim == 2:
             rows += list(output.cpu())
