@@ -122,8 +122,9 @@ def test_modes_flags_and_hooks_of_the_user(name, task, ndim):
     kept.check()
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize(
+    ("optimize", "error"), [(False, RuntimeError), (True, RuntimeError), (False, KeyboardInterrupt)]
+)
 @both_sizes
 @every_method
 def test_after_an_error_in_the_middle(name, task, ndim, optimize, error):
