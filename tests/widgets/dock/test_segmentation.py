@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.utils._proxies import ReadOnlyWrapper
@@ -16,6 +18,7 @@ from qtpy.QtWidgets import QApplication
 
 import napari_cam as nc
 from napari_cam.cams.regions import Labelled
+from napari_cam.widgets.dock.comparing import one_per_level
 from tests.widgets.dock.test_walk import click, make_mask, run
 
 SLICE = 4
@@ -289,3 +292,70 @@ def test_a_script_with_painted_pixels_gives_the_same(qtbot, viewer, seg, tmp_pat
     np.testing.assert_allclose(heatmap.values, made.result.heatmap.values, atol=1e-6)
     assert heatmap.provenance["region"] == made.result.heatmap.provenance["region"]
     assert heatmap.provenance["region"]["pixels"][SLICE] > 0
+
+
+def test_nothing_arrives_after_the_dock_is_closed_or_the_network_changed(qtbot, viewer, seg):
+    said = []
+    seg.explorer.explored.connect(said.append)
+    for end in (lambda: seg.network_step.network.setCurrentIndex(0), seg.shut):
+        values = exploring(seg).layer().data.copy()
+        seg.explorer.want()
+        seg.explorer._begin()
+        assert seg.explorer.busy
+        end()
+        assert not seg.explorer.busy
+        qtbot.wait(400)
+        np.testing.assert_array_equal(exploring(seg).layer().data, values)
+    assert said == []
+
+
+def test_a_network_of_volumes(qtbot, viewer, dock, tmp_path, MouseEvent):
+    """Random weights do: the numbers are those of the library."""
+    import torch
+
+    from napari_cam.models.unet import UNet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        module = UNet(3, spatial_ndim=3, base_channels=3, depth=3, norm="instance").eval()
+    model = nc.wrap_model(
+        module,
+        class_names=["none", "organ", "tumour"],
+        in_channels=1,
+        spatial_ndim=3,
+        task="segmentation",
+    )
+    give(dock, model)
+    assert not dock.heatmap_step.follow.isChecked(), "a whole volume takes its time"
+    dock.network_step.class_id.setCurrentText("tumour")
+    assert not dock.explorer.busy
+    kind(dock, "point:")
+    click(qtbot, dock.network_step.region.click)
+    fillet = viewer.layers["fillet"]
+    viewer.dims.set_point(0, fillet.data_to_world((SLICE, 0, 0))[0])
+    Mouse(viewer, MouseEvent).click(fillet.data_to_world((SLICE, 20, 33)))
+    run(qtbot, dock)
+    made = dock.state.made[-1]
+    target = nc.RegionScore("tumour", f"point:{SLICE},20,33")
+    wanted = nc.explain_one(model, made.volume, "gradcam", target)
+    np.testing.assert_allclose(made.layer().data, wanted.values, atol=1e-5)
+    assert made.result.heatmap.provenance["region"]["pixels"] == [1]
+    assert dock.heatmap_step.scores.horizontalHeaderItem(1).text() == "predicted area"
+    click(qtbot, dock.heatmap_step.compare.levels)
+    qtbot.waitUntil(lambda: not dock.explainer.running, timeout=60_000)
+    names = [layer.name for layer in viewer.layers if layer.visible][::2]
+    assert names == [info.level for info in one_per_level(dock.network_step.listed_layers)]
+    assert (names[0], names[-1]) == ("encoder 0", "decoder 0")
+    assert "bottleneck" in names
+
+
+def give(dock, model):
+    """Give the dock a network, as a file would."""
+    dock.state.set_network(
+        replace(
+            dock.state.network,
+            source="mine.safetensors",
+            model=model,
+            layers=tuple(nc.candidate_layers(model)),
+        )
+    )

@@ -252,6 +252,8 @@ class CamDock(QWidget):
     # Step 2.
 
     def _load(self, source: str, architecture: str | None) -> None:
+        self.explorer.drop()  # what another network says is stale
+        self.heatmap_step.show_explored("")
         self.loader.load(source, architecture, self.settings)
 
     def _on_network(self) -> None:
