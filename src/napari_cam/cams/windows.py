@@ -307,7 +307,8 @@ def _strides(
     size = example.shape[2:]
     if not layers:
         return [1] * len(size)
-    found = tap(runner.module, runner.lay_out(example), layers, autocast).activations
+    with exact_float32():
+        found = tap(runner.module, runner.lay_out(example), layers, autocast).activations
     shapes = [maps.shape[2:] for maps in found.values()]
     return [max(round(n / f[axis]) for f in shapes) for axis, n in enumerate(size)]
 
