@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from tests.volumes.dicoms import write_stack
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")]
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")]
 )
 
 _FENCE = re.compile(
@@ -114,6 +115,10 @@ def test_numbers_of_the_readme_are_those_of_the_sample():
     assert not [number for number in stated if number not in text_of("docs/sample.md")]
 
 
+def test_the_readme_counts_the_methods():
+    assert f"{len(nc.METHODS) - 1} methods and a random control" in text_of("README.md")
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as code hosts make them."""
     text = _ANY_FENCE.sub("", page.read_text(encoding="utf-8"))
@@ -144,7 +149,8 @@ def test_links_and_pictures_lead_somewhere(page):
 
 def test_the_index_lists_every_page():
     listed = {target.partition("#")[0] for target in links_of(DOCS / "index.md")}
-    assert {page.name for page in DOCS.glob("*.md")} - {"index.md"} <= listed
+    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    assert pages - {"index.md"} <= listed
 
 
 def public_names() -> list[str]:
@@ -202,9 +208,41 @@ def test_every_exit_code_is_described():
     assert not [code for code in {*ExitCode, 2} if f"\n| {int(code)} |" not in page]
 
 
-def test_every_method_has_its_formula():
+def test_the_table_which_method_when_holds_every_method():
     page = text_of("docs/methods.md")
-    assert not [name for name in nc.METHODS if f"\n| `{name}` |" not in page]
+    table = page.partition("\n## Which method when\n")[2].partition("\n## ")[0]
+    assert not [name for name in nc.METHODS if f"| [`{name}`](methods/" not in table]
+
+
+def sections() -> dict[str, str]:
+    """Return what the pages of families say about each method, by its name."""
+    pages = [page.read_text(encoding="utf-8") for page in sorted((DOCS / "methods").glob("*.md"))]
+    parts = [part for page in pages for part in re.split(r"^## ", page, flags=re.MULTILINE)]
+    named = [(re.match(r".+ \(`(.+)`\)\n", part), part) for part in parts]
+    return {match[1]: part for match, part in named if match}
+
+
+def test_every_method_has_its_formula_source_needs_and_cost():
+    described = sections()
+    assert set(described) == set(nc.METHODS)
+    for name, section in described.items():
+        missing = [word for word in ("Source", "Needs", "Cost") if f"**{word}**" not in section]
+        assert not missing, f"{name}: {missing}"
+
+
+@pytest.mark.parametrize("name", nc.METHODS)
+def test_every_parameter_of_a_method_stands_with_its_default(name):
+    method = type(nc.METHODS[name])
+    parent = {item.name: item.default for item in fields(method.__mro__[1])}
+    own = [item for item in fields(method) if parent.get(item.name, MISSING) != item.default]
+    stated = dict(re.findall(r"^\| `(\w+)` \| `(.+?)` \|", sections()[name], re.MULTILINE))
+    missing = {
+        item.name: item.default
+        for item in own
+        if stated.get(item.name) != repr(item.default).replace("'", '"')
+    }
+    assert not missing
+    assert set(stated) <= {item.name for item in fields(method)}
 
 
 def test_every_preparation_step_and_model_format_is_described():

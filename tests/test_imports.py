@@ -49,6 +49,7 @@ OWNERS = [
             "reports/faithfulness.py",
             "sample/train.py",
             "sample/evaluate.py",
+            "sample/overlap.py",
         },
     ),
     (

@@ -6,7 +6,9 @@ from .cams.keys import Fused as Fused
 from .cams.keys import MapKey as MapKey
 from .cams.methods import METHODS as METHODS
 from .cams.raw import raw_cams as raw_cams
+from .cams.region_score import RegionScore as RegionScore
 from .cams.targets import ClassScore as ClassScore
+from .cams.windows import Windows as Windows
 from .errors import NapariCamError as NapariCamError
 from .grid import Grid as Grid
 from .heatmap import Heatmap as Heatmap

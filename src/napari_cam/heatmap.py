@@ -92,9 +92,10 @@ class Heatmap:
         (u,) bool, False where a unit holds no evidence: a flat, all-negative or NaN map.
     class_index, predicted_index
         (u,) int64, the explained class (-1 where the target is not one class) and the network's
-        own choice.
+        own choice. In a segmentation that is the explained class wherever it is predicted at all,
+        else the largest label other than 0.
     score
-        (u,) float32, the explained score.
+        (u,) float32, the explained score; of a region the sum over its pixels.
     inside
         (z, y, x) bool, what the network saw (a centre crop's outside is undefined, not zero).
     unit_axis
@@ -129,8 +130,43 @@ class Heatmap:
     @property
     def note(self) -> str | None:
         """One sentence on units without evidence, None where every unit has some."""
+        return self._empty_region or self._no_evidence
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All sentences on how it was made and what it lacks."""
+        made = tuple(str(note) for note in self.provenance.get("notes", ()))
+        return (*made, self.note) if self.note else made
+
+    @property
+    def _empty_region(self) -> str | None:
+        """A sentence on units in which no pixel was to be explained."""
+        region = self.provenance.get("region")
+        sizes = region.get("pixels", []) if isinstance(region, Mapping) else []
+        asked = [size for size in sizes if size is not None]
+        if asked.count(0) == 0:
+            return None
+        target = self.provenance.get("target", "")
+        if self.unit_axis is None:
+            return f"No voxel belongs to the explained region ({target}), so the map is zero."
+        empty = asked.count(0)
+        others = np.count_nonzero(~self.valid & self._explained) - empty
+        more = f"; {others} others hold no evidence" if others > 0 else ""
+        return (
+            f"In {empty} of {len(asked)} slices no pixel belongs to the explained region "
+            f"({target}), so their maps are zero{more}."
+        )
+
+    @property
+    def _explained(self) -> NDArray[np.bool_]:
+        """(u,) the units that were asked for."""
         across = tuple(axis for axis in range(3) if axis != self.unit_axis)
-        explained = np.any(self.inside, axis=across)  # slices that were not asked for are not
+        explained: NDArray[np.bool_] = np.any(self.inside, axis=across)
+        return np.atleast_1d(explained)
+
+    @property
+    def _no_evidence(self) -> str | None:
+        explained = self._explained
         missing = np.count_nonzero(~self.valid & explained)
         if missing == 0:
             return None

@@ -15,6 +15,7 @@ from napari_cam.cams.gradient import (
     HiResCAM,
     LayerCAM,
     XGradCAM,
+    XResCAM,
     principal_projection,
 )
 from napari_cam.cams.method import Evidence
@@ -146,6 +147,71 @@ def test_eigen_of_tiny_activations_does_not_underflow():
     torch.testing.assert_close(found[0] / 1e-30, u * 3**0.5 / 1e-30, rtol=1e-5, atol=0)
 
 
+# --------------------------------------------------------------------------- pooled gradients
+
+
+def test_xres_by_hand():
+    # Windows of 2 on a 2x3 map: the last column is a window of its own, of two cells and no zeros.
+    g = torch.tensor([[[[1.0, 3.0, 5.0], [4.0, -4.0, 9.0]]]])
+    a = torch.tensor([[[[1.0, 1.0, 1.0], [2.0, 1.0, 3.0]]]])
+    mean, top = (XResCAM(window=2, pool=pool).raw(Evidence(a, g)) for pool in ("mean", "max"))
+    torch.testing.assert_close(mean, torch.tensor([[[1.0, 1.0, 7.0], [2.0, 1.0, 21.0]]]))
+    torch.testing.assert_close(top, torch.tensor([[[4.0, 4.0, 9.0], [8.0, 4.0, 27.0]]]))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("pool", ["mean", "max"])
+@pytest.mark.parametrize("window", [2, 3, 4])
+def test_xres_float64_reference(ndim, pool, window):
+    a, g = random_evidence(ndim)
+    expected = np.zeros((a.shape[0], *a.shape[2:]))
+    for n in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            for place in np.ndindex(*a.shape[2:]):
+                box = tuple(slice(i - i % window, i - i % window + window) for i in place)
+                cells = g[n, k][box]
+                pooled = cells.mean() if pool == "mean" else cells.max()
+                expected[(n, *place)] += pooled * a[(n, k, *place)]
+    evidence = Evidence(torch.from_numpy(a), torch.from_numpy(g))
+    found = XResCAM(window=window, pool=pool).raw(evidence).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_xres_lies_between_hires_and_gradcam(ndim):
+    evidence = Evidence(*(torch.from_numpy(x) for x in random_evidence(ndim)))
+    for pool in ("mean", "max"):
+        one = XResCAM(window=1, pool=pool).raw(evidence)
+        torch.testing.assert_close(one, METHODS["hirescam"].raw(evidence))
+    whole = XResCAM(window=max(SHAPES[ndim])).raw(evidence)
+    torch.testing.assert_close(whole, METHODS["gradcam"].raw(evidence))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_layercam_as_tf_keras_vis_computed_it(ndim):
+    a, g = random_evidence(ndim)
+    expected = np.zeros((a.shape[0], *a.shape[2:]))
+    for n in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            expected[n] += np.maximum(g[n, k], 0).mean() * a[n, k]
+    legacy = LayerCAM(legacy_mean_positive_grad=True)
+    found = legacy.raw(Evidence(torch.from_numpy(a), torch.from_numpy(g))).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    assert legacy.label == "layercam(legacy_mean_positive_grad=True)"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"window": 0}, "window is a whole number from 1 on, not 0"),
+        ({"pool": "median"}, "pool is one of 'mean', 'max', not 'median'"),
+    ],
+)
+def test_xres_parameters_that_make_no_sense(options, sentence):
+    with pytest.raises(MethodError, match=sentence):
+        XResCAM(**options)
+
+
 # --------------------------------------------------------------------------- guards
 
 
@@ -199,8 +265,10 @@ def test_gradient_family_is_linear_in_the_score():
 
 def test_names_are_those_of_the_field():
     assert list(METHODS) == [
-        "cam", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "eigencam",
-        "eigengradcam",
+        "cam", "gradcam", "gradcam++", "smoothgradcam++", "xgradcam", "hirescam", "layercam",
+        "xrescam", "eigencam", "eigengradcam", "scorecam", "faster-scorecam", "sscam", "iscam",
+        "ablationcam", "liftcam", "fullgrad", "saliency", "smoothgrad", "occlusion", "rise",
+        "random",
     ]  # fmt: skip
     assert GradCAMPlusPlus(normalize_alpha=True).label == "gradcam++(normalize_alpha=True)"
 

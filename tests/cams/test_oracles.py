@@ -22,7 +22,9 @@ from napari_cam.errors import (
 from napari_cam.models.hooks import POOLING_INPUT, LayerRef
 from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, image, seeded
 
-GRADIENT_FAMILY = [name for name in METHODS if name != "cam"]
+GRADIENT_FAMILY = [
+    name for name, each in METHODS.items() if each.needs <= {"activations", "gradients"}
+]
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -303,6 +305,15 @@ def test_default_layer_enters_pooling():
         a = torch.relu(net.norm(torch.cat([skip, up], dim=1)))
     expected = torch.einsum("k,nkhw->nhw", net.head.weight[0].detach(), a) / 120
     torch.testing.assert_close(maps["gradcam"], expected)
+
+
+def test_the_last_convolution_as_a_layer():
+    net, x = seeded(SkipNet()), image()
+    maps = raw_cams(net, x, "gradcam", 0, "legacy-last-conv")
+    named = raw_cams(net, x, "gradcam", 0, "bottleneck")
+    assert str(next(iter(maps)).layer) == "up"
+    assert "up" not in named
+    torch.testing.assert_close(maps["gradcam"], raw_cams(net, x, "gradcam", 0, "up")["gradcam"])
 
 
 def test_lookup_by_string():

@@ -7,6 +7,7 @@ import threading
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from napari_cam.cams.raw import raw_cams
 from napari_cam.cams.tap import tap
@@ -379,3 +380,35 @@ def test_a_network_that_no_gradient_comes_through_is_named():
 
     with pytest.raises(ModelError, match=r"No gradients come through .* inplace .* later layer"):
         raw_cams(seeded(InPlace()), image(), "gradcam", 1, "first")
+
+
+class Checkpointed(nn.Module):
+    """Forgets its second block's activations and makes them again for the gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(2, 5, 3)
+        self.block = nn.Sequential(nn.Conv2d(5, 4, 3), nn.BatchNorm2d(4), nn.Tanh())
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        maps = checkpoint(self.block, self.first(x), use_reentrant=False)
+        return self.head(maps.mean((2, 3)))
+
+
+@pytest.mark.parametrize("method", ["gradcam", "saliency", "smoothgradcam++"])
+def test_a_network_that_recomputes_for_its_gradients_is_in_eval_mode_then(method):
+    net, x = seeded(Checkpointed()), torch.randn(3, 2, 11, 13, generator=torch.Generator())
+    net.eval()
+    expected = raw_cams(net, x, method, 1, None if method == "saliency" else "first")[method]
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    net.train()
+    found = raw_cams(net, x, method, 1, None if method == "saliency" else "first")[method]
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_a_method_that_checkpoints_stop_says_so():
+    x = torch.randn(3, 2, 11, 13, generator=torch.Generator())
+    with pytest.raises(ModelError, match="switch off its gradient checkpointing"):
+        raw_cams(seeded(Checkpointed()), x, "fullgrad", 1)

@@ -17,6 +17,11 @@ from napari_cam.sample.phantom import MAX_SHARE
 from tests.cli.conftest import Call
 
 FOLDER = "demo"
+# Written out: a method that takes minutes must not join the demo by being added to the table.
+METHODS = (
+    *("cam", "gradcam", "gradcam++", "xgradcam", "hirescam", "layercam"),
+    *("eigencam", "eigengradcam"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_method_has_its_files(folder: Path) -> None:
     for kind in ("heatmap", "mask"):
         files = sorted(path.name for path in (folder / f"{kind}s").glob("*.nii.gz"))
-        assert files == sorted(f"{kind}_{name}_features_damaged.nii.gz" for name in nc.METHODS)
+        assert files == sorted(f"{kind}_{name}_features_damaged.nii.gz" for name in METHODS)
         assert len(list((folder / f"{kind}s").glob("*.json"))) == len(files)
     assert sorted(path.name for path in folder.iterdir()) == [
         *("contact_sheet.json", "contact_sheet.png", "demo.json", "heatmaps", "masks"),
@@ -40,8 +45,8 @@ def test_every_method_has_its_files(folder: Path) -> None:
 def test_masks_overlap_the_truth_as_stated(folder: Path) -> None:
     truth = np.asarray(nib.load(folder / "truth.nii.gz").dataobj) > 0
     stated = json.loads((folder / "demo.json").read_text())["results"]
-    assert len(stated) == len(nc.METHODS)
-    for name in nc.METHODS:
+    assert len(stated) == len(METHODS)
+    for name in METHODS:
         mask = np.asarray(
             nib.load(folder / "masks" / f"mask_{name}_features_damaged.nii.gz").dataobj
         )
@@ -85,7 +90,7 @@ def test_again_over_its_own_folder(folder: Path, call: Call) -> None:
     assert (folder / "contact_sheet.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "mine.txt").read_text() == "my notes"
     (folder / "mine.txt").unlink()
-    for method in nc.METHODS.values():
+    for method in (nc.METHODS[name] for name in METHODS):
         assert re.search(
             rf"^{re.escape(method.title)}  +0\.\d\d  0\.\d\d ", ended.out, re.MULTILINE
         )

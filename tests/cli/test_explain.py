@@ -275,3 +275,63 @@ def test_imagenet_preparation(call: Call, image: Path, out: Path, tmp_path: Path
     assert call("explain", image, "-m", path, "-o", out, "--preparation", "imagenet").code == 0
     sidecar = json.loads((out / "heatmap_gradcam_features_predicted.json").read_text())
     assert sidecar["preparation"] == Preparation.imagenet().to_json()
+
+
+@pytest.mark.parametrize("spatial_ndim", [2, 3])
+def test_methods_that_ask_the_network_again(
+    call: Call, image: Path, tmp_path: Path, out: Path, spatial_ndim: int
+) -> None:
+    path = tmp_path / "network.safetensors"
+    save_model(tiny_model(1, spatial_ndim), path)
+    methods = ["smoothgradcam++", "xrescam", "liftcam", "fullgrad", "saliency", "random"]
+    units: tuple[str, ...] = ("--slices", "4:6") if spatial_ndim == 2 else ()
+    chosen = [word for method in methods for word in ("--method", method)]
+    ended = call("explain", image, "-m", path, "-o", out, "--class", "damaged", *chosen, *units)
+    assert ended.code == 0, ended.err
+    maps = nc.explain(
+        nc.load_model(path),
+        nc.read_volume(image),
+        methods,
+        "damaged",
+        units=range(4, 6) if spatial_ndim == 2 else None,
+    )
+    for method in methods:
+        layer = "input" if method in ("fullgrad", "saliency") else "features"
+        heatmap, _ = read_heatmap(out / f"heatmap_{method}_{layer}_damaged.nii.gz")
+        assert heatmap.values.shape == (9, 48, 60)
+        np.testing.assert_allclose(heatmap.values, maps[method].values, atol=1e-5)
+        np.testing.assert_array_equal(heatmap.valid, maps[method].valid)
+        assert heatmap.provenance["method"].get("seed", 0) == 0
+    assert maps["saliency"].valid.any()
+
+
+def test_windows(call: Call, image: Path, model: Path, out: Path) -> None:
+    options = ("--model", str(model), "--class", "1", "--slices", "2", "--method", "layercam")
+    cut = ("--windows", "16,24", "--window-overlap", "0.25", "--window-margin", "2")
+    assert call("explain", str(image), *options, *cut, "--out", str(out)).code == 0
+    (file,) = out.glob("*.nii.gz")
+    windows = nc.Windows((16, 24), 0.25, margin=2)
+    expected = nc.explain_one(
+        nc.load_model(model), nc.read_volume(image), "layercam", 1, units=[2], windows=windows
+    )
+    np.testing.assert_allclose(nc.read_volume(file).values, expected.values, atol=1e-6)
+    facts = json.loads(file.with_name(file.name.replace(".nii.gz", ".json")).read_text())
+    assert facts["windows"]["size"] == [16, 24]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--windows", "wide"), "whole numbers of pixels"),
+        (("--windows", "8,8,8"), "3 axes"),
+        (("--window-margin", "2"), "need their size"),
+        (("--windows", "8", "--window-overlap", "1"), "overlap"),
+    ],
+)
+def test_impossible_windows(
+    call: Call, image: Path, model: Path, out: Path, options: tuple[str, ...], words: str
+) -> None:
+    ended = call("explain", str(image), "--model", str(model), *options, "--out", str(out))
+    assert ended.code == 1
+    assert words in ended.err
+    assert not out.exists()

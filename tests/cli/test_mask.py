@@ -192,3 +192,23 @@ def test_explained_slices_are_what_counts(
     values = nc.read_volume(heatmap).values[3]
     both, either = ((values > 0) & truth[3]).sum(), ((values > 0) | truth[3]).sum()
     assert rows(ended.out)[0][4] == f"{both / either:.3f}"
+
+
+def test_the_gate_empties_slices_predicted_otherwise(
+    call: Call, tmp_path: Path, source: nc.Volume, out: Path
+) -> None:
+    both = np.array([VALUES[0], VALUES[0]])
+    path = write(tmp_path / "map.nii.gz", source, both)
+    # By the file class 1 is explained and predicted in slice 0; slice 1 has no evidence anyway.
+    facts = json.loads((tmp_path / "map.json").read_text())
+    facts["map"]["units"]["valid"] = [True, True]
+    (tmp_path / "map.json").write_text(json.dumps(facts))
+    counts = {}
+    for options in ((), ("--gate",)):
+        ended = call("mask", path, "-o", out, "--rule", "fixed:0.5", "--overwrite", *options)
+        assert ended.code == 0, ended.err
+        (file,) = out.glob("*.nii.gz")
+        counts[options] = nc.read_volume(file).values.astype(bool).sum(axis=(1, 2)).tolist()
+        record = json.loads((out / file.name.replace(".nii.gz", ".json")).read_text())
+        assert record["gate"] is bool(options)
+    assert counts == {(): [2, 2], ("--gate",): [2, 0]}

@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.errors import LayerError, ModelError
 from napari_cam.models.hooks import POOLING_INPUT
-from napari_cam.models.layers import candidate_layers, find_pooling, logits_of
+from napari_cam.models.layers import candidate_layers, find_pooling, legacy_last_conv, logits_of
 from napari_cam.models.loaded import wrap_model
 from tests.cams.networks import GapNet, SharedNet, SkipNet, TupleNet
 
@@ -252,3 +252,36 @@ def test_what_is_no_input_shape_is_a_sentence(shape):
 def test_what_is_no_network_is_a_sentence():
     with pytest.raises(ModelError, match="A str is no network"):
         candidate_layers("resnet18")
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "channels"),
+    [
+        ("densenet121", "features.denseblock4.denselayer16.conv2", 32),  # of 1024
+        ("resnet18", "layer4.1.conv2", 512),  # before its norm and the residual
+        ("googlenet", "inception5b.branch4.1.conv", 128),  # one branch of four
+        ("vgg16", "features.28", 512),
+    ],
+)
+def test_the_convolution_that_runs_last(name, layer, channels):
+    options = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+    with torch.random.fork_rng(devices=[]):
+        net = getattr(torchvision.models, name)(weights=None, **options)
+    assert legacy_last_conv(net, torch.zeros(1, 3, 96, 96)) == layer
+    assert net.get_submodule(layer).out_channels == channels
+
+
+def test_the_last_convolution_by_its_order_not_its_name():
+    class Swapped(GapNet):
+        def forward(self, x):
+            return self.second(x).mean((2, 3))
+
+        def __init__(self):
+            super().__init__()
+            self.second, self.first = nn.Conv2d(2, 3, 3), nn.Conv2d(7, 7, 1)
+
+    assert legacy_last_conv(Swapped(), torch.zeros(2, 2, 8, 9)) == "second"
+    shared = legacy_last_conv(SharedNet(), torch.zeros(1, 2, 8, 9))
+    assert shared == "shared#2"
+    with pytest.raises(LayerError, match="No convolution of this network gives maps"):
+        legacy_last_conv(nn.Linear(4, 3), torch.zeros(1, 2, 5, 4))

@@ -14,7 +14,8 @@ from PIL import Image
 
 from napari_cam.errors import MaskError, WriteError
 from napari_cam.grid import Grid
-from napari_cam.reports.contact_sheet import SheetRow, contact_sheet, save_contact_sheet
+from napari_cam.reports.contact_sheet import SheetRow, contact_sheet
+from napari_cam.reports.panels import save_sheet
 from napari_cam.volumes.volume import Volume
 
 SHAPE = (5, 30, 40)
@@ -36,7 +37,7 @@ def volume_with(orientation: str | None, spacing: tuple[float, ...] = (3.0, 1.0,
 
 
 def drawn(figure: Figure, path: Path) -> np.ndarray:
-    save_contact_sheet(figure, path, overwrite=True)
+    save_sheet(figure, path, overwrite=True)
     with Image.open(path) as sheet:
         return np.asarray(sheet.convert("RGB")).astype(int)
 
@@ -157,23 +158,23 @@ def test_the_file_is_small_and_always_the_same(tmp_path: Path) -> None:
     volume = Volume.from_array(rng.normal(size=SHAPE).astype(np.float32))
     rows = [SheetRow(f"row {n}", rng.uniform(size=SHAPE).astype(np.float32)) for n in range(3)]
     for name in "ab":
-        path = save_contact_sheet(contact_sheet(volume, rows, [0, 1]), tmp_path / f"{name}.png")
+        path = save_sheet(contact_sheet(volume, rows, [0, 1]), tmp_path / f"{name}.png")
         assert path == tmp_path / f"{name}.png"
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as sheet:
         assert sheet.mode == "P"
         assert sheet.info.keys() <= {"dpi"}  # neither program nor time
-    assert json.loads((tmp_path / "a.json").read_text())["kind"] == "contact sheet"
+    assert json.loads((tmp_path / "a.json").read_text())["kind"] == "figure"
 
 
 def test_existing_files_stay(tmp_path: Path) -> None:
     figure = contact_sheet(volume_with(None), [SheetRow("image")], [0])
     (tmp_path / "a.json").write_text("mine")
     with pytest.raises(WriteError, match=r"a\.json exists already"):
-        save_contact_sheet(figure, tmp_path / "a.png")
+        save_sheet(figure, tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()
     with pytest.raises(WriteError, match=r"must end in \.png"):
-        save_contact_sheet(figure, tmp_path / "a.jpg")
+        save_sheet(figure, tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_existing_files_stay(tmp_path: Path) -> None:
         ({"slices": [5]}, "no slice 5; the image has 5"),
         ({"slices": [-1]}, "no slice -1"),
         ({"axis": 3}, "axis 0, 1 or 2"),
-        ({"truth": np.ones((5, 30, 41), bool)}, "The truth has shape"),
+        ({"truth": np.ones((5, 30, 41), bool)}, "truth of image has shape"),
         ({"rows": [SheetRow("x", np.ones((5, 30), np.float32))]}, "heatmap of x has shape"),
         ({"rows": [SheetRow("x", None, np.ones((4, 3, 2), bool))]}, "mask of x has shape"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
@@ -12,6 +13,7 @@ from torch import nn
 
 from napari_cam.errors import DeviceError
 from napari_cam.models.device import choose_device as choose_device
+from napari_cam.models.hooks import as_evaluated, plain_module
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
@@ -33,18 +35,35 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype | None
     return torch.bfloat16 if precision == "bfloat16" else torch.float16
 
 
+class _Exact:
+    """How many ask for exact float32 at once, and what the settings were before the first."""
+
+    guard = threading.Lock()
+    asked = 0
+    before: tuple[str, bool] = ("", False)
+
+
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Compute float32 as float32: TensorFloat-32 would cost the agreement of CPU and GPU."""
-    matmul = torch.get_float32_matmul_precision()
-    convolutions = torch.backends.cudnn.allow_tf32
+    """Compute float32 as float32: TensorFloat-32 would cost the agreement of CPU and GPU.
+
+    The settings are those of the whole process, so the last of several threads puts them back.
+    """
+    with _Exact.guard:
+        if _Exact.asked == 0:
+            tf32 = torch.backends.cudnn.allow_tf32
+            _Exact.before = (torch.get_float32_matmul_precision(), tf32)
+            torch.set_float32_matmul_precision("highest")
+            torch.backends.cudnn.allow_tf32 = False
+        _Exact.asked += 1
     try:
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
         yield
     finally:
-        torch.set_float32_matmul_precision(matmul)
-        torch.backends.cudnn.allow_tf32 = convolutions
+        with _Exact.guard:
+            _Exact.asked -= 1
+            if _Exact.asked == 0:
+                torch.set_float32_matmul_precision(_Exact.before[0])
+                torch.backends.cudnn.allow_tf32 = _Exact.before[1]
 
 
 Fingerprint = tuple[tuple[int, ...], ...]
@@ -62,13 +81,21 @@ def on_device(module: nn.Module, device: torch.device) -> nn.Module:
     tensors = [*module.parameters(), *module.buffers()]
     if all(_same_device(tensor.device, device) for tensor in tensors):
         return module
+    # Another thread may be running it, with its hooks on it: they must not be copied.
+    with as_evaluated(plain_module(module), torch.device("cpu")):
+        now = fingerprint(module)
+        copies = _COPIES.setdefault(module, {})
+        if device not in copies or copies[device][0] != now:
+            copies.pop(device, None)
+            copies[device] = (now, copy.deepcopy(module).to(device))
+        return copies[device][1]
+
+
+def fingerprint(module: nn.Module) -> Fingerprint:
+    """Return what changes once a part is replaced or a weight changes (not through ``.data``)."""
+    tensors = [*module.parameters(), *module.buffers()]
     parts = tuple(id(part) for part in module.modules())
-    fingerprint = (parts, *((t.data_ptr(), t._version) for t in tensors))  # noqa: SLF001
-    copies = _COPIES.setdefault(module, {})
-    if device not in copies or copies[device][0] != fingerprint:
-        copies.pop(device, None)
-        copies[device] = (fingerprint, copy.deepcopy(module).to(device))
-    return copies[device][1]
+    return (parts, *((t.data_ptr(), t._version) for t in tensors))  # noqa: SLF001
 
 
 def _same_device(one: torch.device, other: torch.device) -> bool:

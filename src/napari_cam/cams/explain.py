@@ -22,7 +22,9 @@ from napari_cam.cams.normalize import (
     to_unit,
 )
 from napari_cam.cams.plan import ExplainedUnits, Plan, plan_explanation
-from napari_cam.cams.targets import AnyTarget
+from napari_cam.cams.region_score import RegionScore
+from napari_cam.cams.targets import AnyTarget, Target
+from napari_cam.cams.windows import Windows
 from napari_cam.errors import MethodError
 from napari_cam.heatmap import Heatmap, Maps
 from napari_cam.models.loaded import LoadedModel
@@ -43,6 +45,8 @@ def explain(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | str = "auto",
+    windows: Windows | int | Sequence[int] | None = None,
+    optimize: bool = True,
 ) -> Maps[MapKey, Heatmap]:
     """Compute heatmaps of a volume, which show where the network looked.
 
@@ -60,10 +64,12 @@ def explain(
         Names from :data:`METHODS` or methods with parameters of their own.
     targets
         Class by name or index, or :class:`ClassScore`; None for the class the network predicts,
-        unit by unit. A list means separate maps.
+        unit by unit. A list means separate maps. For a segmentation network a class means its
+        score over the pixels where it is predicted; :class:`RegionScore` explains other pixels.
     layers
         Target layers; a list means separate maps, :class:`Fused` one map of several layers. None
-        for the card's default, else the tensor that enters global pooling.
+        for the card's default, else the tensor that enters global pooling, or a segmentation
+        network's bottleneck.
     normalize
         "unit" stretches each slice (or the 3D volume) to [0, 1], "volume" all slices together,
         "foreground" each unit by its values in the foreground, "none" keeps the CAM's own scale.
@@ -79,6 +85,15 @@ def explain(
         "auto" is float32 (TensorFloat-32 off); "bfloat16" or "float16" run in mixed precision.
     batch_size
         Units per forward pass; halved whenever memory runs out.
+    windows
+        For networks that were trained on patches: the size of the windows through which they are
+        shown each unit, or :class:`Windows`; `batch_size` then counts windows. None shows it whole.
+    optimize
+        Run a private copy of the network that gives the same numbers sooner: batch norms folded
+        into convolutions, channels last in memory on the CPU. It holds one more version of the
+        convolutions' weights, agrees with the network within 2e-5 of its largest output (checked
+        once), and is not made of networks that are unusual. False runs the network as it is.
+        The record of each heatmap says which was run.
 
     Returns
     -------
@@ -102,6 +117,8 @@ def explain(
         device=device,
         precision=precision,
         batch_size=batch_size,
+        windows=windows,
+        optimize=optimize,
     )
     return build_heatmaps(plan, plan.run(), normalize, scale, foreground)
 
@@ -133,6 +150,8 @@ def explain_units(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | str = "auto",
+    windows: Windows | int | Sequence[int] | None = None,
+    optimize: bool = True,
 ) -> Iterator[ExplainedUnits]:
     """Yield raw maps batch by batch, the unit `first` alone and before all others.
 
@@ -149,6 +168,8 @@ def explain_units(
         device=device,
         precision=precision,
         batch_size=batch_size,
+        windows=windows,
+        optimize=optimize,
     )
     yield from plan.run()
 
@@ -244,12 +265,12 @@ def _heatmap(
         raw_max=high,
         valid=valid,
         class_index=_gather(plan, parts, lambda part: part.class_index[key.target], -1),
-        predicted_index=_gather(plan, parts, lambda part: part.predicted_index, -1),
+        predicted_index=_gather(plan, parts, lambda part: part.predicted_for(key.target), -1),
         score=_gather(plan, parts, lambda part: part.score[key.target], np.nan),
         inside=inside,
         unit_axis=prepared.unit_axis,
         grid=plan.volume.grid,
-        provenance=_of_key(key) | facts,
+        provenance=_of_key(key) | _of_region(plan, parts, key.target) | facts,
     )
 
 
@@ -288,16 +309,28 @@ def _of_key(key: MapKey) -> dict[str, Any]:
     }
 
 
+def _of_region(plan: Plan, parts: Sequence[ExplainedUnits], target: Target) -> dict[str, Any]:
+    """Return which pixels were explained, and how many in each unit (None where not asked)."""
+    if not isinstance(target, RegionScore):
+        return {}
+    sizes: list[int | None] = [None] * plan.prepared.n_units
+    for part in parts:
+        for unit, size in zip(part.units, part.pixels.get(target, ()), strict=False):
+            sizes[unit] = int(size)
+    return {"region": plain({**target.facts(), "pixels": sizes})}
+
+
 def _facts(plan: Plan, parts: Sequence[ExplainedUnits]) -> dict[str, Any]:
     """Return what all maps of one explanation share."""
     card = plan.model.card
     # Reading every voxel of a lazy array only to name it would load it whole.
     eager = isinstance(plan.volume.values, np.ndarray)
+    notes = [*plan.volume.notes, *plan.prepared.notes, *(n for part in parts for n in part.notes)]
     return stamp(
         interpolation="linear, half-pixel centres",
         model={"architecture": card.architecture, "sha256": plan.model.sha256},
         preparation=card.preparation.to_json(),
-        notes=[*plan.volume.notes, *plan.prepared.notes],
+        notes=list(dict.fromkeys(notes)),
         image={
             "sha256": plan.volume.sha256() if eager else None,
             "shape": plan.volume.shape,
@@ -306,5 +339,8 @@ def _facts(plan: Plan, parts: Sequence[ExplainedUnits]) -> dict[str, Any]:
         device=plan.device.type,
         precision=plan.precision,
         batch_size=parts[-1].batch_size if parts else plan.batch_size,
+        windows=None if plan.windows is None else asdict(plan.windows),
+        optimize=plan.optimize,
+        network_run=list(dict.fromkeys(part.path for part in parts)),
         seed=None,
     )

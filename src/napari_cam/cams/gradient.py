@@ -8,12 +8,12 @@ axes follow the channels, so two and three dimensions share each line.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from napari_cam.cams.method import CamMethod, Evidence, ReLU
+from napari_cam.cams.method import CamMethod, Evidence, ReLU, whole_number
 from napari_cam.errors import MethodError
 
 # A channel whose sum cancels to this share of its absolute sum holds rounding errors, no mean.
@@ -167,6 +167,12 @@ class LayerCAM(CamMethod):
     """Layer-CAM: ReLU(sum_k ReLU(G_k) * A_k), element by element.
 
     Jiang et al. 2021 (IEEE TIP 30, 5875). Several layers become one map through :class:`Fused`.
+
+    Attributes
+    ----------
+    legacy_mean_positive_grad
+        Weight each channel by the mean of its positive gradients, as tf-keras-vis did up to 0.8.1
+        and the maps of Syed et al. 2023 probably were: one weight per channel, no longer local.
     """
 
     name: ClassVar[str] = "layercam"
@@ -174,9 +180,69 @@ class LayerCAM(CamMethod):
     reference: ClassVar[str] = "Jiang et al. 2021, IEEE TIP 30, 5875"
     summary: ClassVar[str] = "positive gradient times activation at every place; fine layers too"
 
+    legacy_mean_positive_grad: bool = False
+
     def raw(self, evidence: Evidence) -> Tensor:
         """Return sum_k ReLU(G_k) * A_k."""
-        return (gradients_of(evidence).clamp(min=0) * evidence.activations).sum(1)
+        positive = gradients_of(evidence).clamp(min=0)
+        if self.legacy_mean_positive_grad:
+            return weighted_sum(positive.flatten(2).mean(2), evidence.activations)
+        return (positive * evidence.activations).sum(1)
+
+
+@dataclass(frozen=True)
+class XResCAM(CamMethod):
+    """Seg-XRes-CAM: ReLU(sum_k R(pool_p(G_k)) * A_k), R enlarging back by the nearest neighbour.
+
+    Seg-XRes-CAM's code, as Rheude et al. 2024 describe it. A window of 1 is HiResCAM; the mean over
+    a window as large as the map is Grad-CAM.
+
+    Attributes
+    ----------
+    window
+        Side p of the pooling window in map cells; along an axis shorter than that, the whole axis.
+        Where p does not divide the map, the last window is a smaller one and its mean is over the
+        cells that it has: no zeros are padded, as that code does.
+    pool
+        "mean" or "max" of the gradients in a window. That code's default is the maximum; its
+        demonstration uses the mean.
+    """
+
+    name: ClassVar[str] = "xrescam"
+    title: ClassVar[str] = "Seg-XRes-CAM"
+    reference: ClassVar[str] = "Seg-XRes-CAM (code); Rheude et al. 2024"
+    summary: ClassVar[str] = "gradients pooled in windows: between Grad-CAM and HiResCAM"
+
+    window: int = 2
+    pool: Literal["mean", "max"] = "mean"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole_number(self, "window")
+        if self.pool not in ("mean", "max"):
+            raise MethodError(f"{self.title}: pool is one of 'mean', 'max', not '{self.pool}'.")
+
+    def raw(self, evidence: Evidence) -> Tensor:
+        """Return sum_k R(pool_p(G_k)) * A_k."""
+        pooled = pooled_in_windows(gradients_of(evidence), self.window, self.pool)
+        return (pooled * evidence.activations).sum(1)
+
+
+def pooled_in_windows(maps: Tensor, window: int, pool: Literal["mean", "max"]) -> Tensor:
+    """Give every place of maps (n, k, *f) the mean or maximum of the window that it lies in.
+
+    Windows of `window` places along each axis tile the map from its first place on; the last of
+    an axis ends where the map does.
+    """
+    # Mean and maximum over a box are those along one axis after the other.
+    for axis in range(2, maps.ndim):
+        parts = [
+            part.mean(axis, keepdim=True) if pool == "mean" else part.amax(axis, keepdim=True)
+            for part in torch.split(maps, window, axis)
+        ]
+        cells = torch.cat(parts, axis).repeat_interleave(window, axis)
+        maps = cells.narrow(axis, 0, maps.shape[axis])
+    return maps
 
 
 @dataclass(frozen=True)

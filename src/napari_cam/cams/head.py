@@ -32,6 +32,11 @@ def weights_of_classes(
         Where the scores are not W pool(A) + b for any linear layer of the network, pool being the
         mean (or sum) over places.
     """
+    if tapped.output.ndim != 2:
+        raise MethodError(
+            "CAM is not defined for maps of scores, where no global pooling is; choose Grad-CAM or "
+            "HiResCAM."
+        )
     scores = class_logits(tapped.output).gather(1, class_index[:, None])[:, 0]
     gradients = tapped.gradients(scores)[layer].flatten(2)
     slopes = gradients.mean(2)

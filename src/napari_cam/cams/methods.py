@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from napari_cam.cams.ablation import AblationCAM
+from napari_cam.cams.control import RandomMap
+from napari_cam.cams.fullgrad import FullGrad
 from napari_cam.cams.gradient import (
     CAM,
     EigenCAM,
@@ -16,8 +19,15 @@ from napari_cam.cams.gradient import (
     HiResCAM,
     LayerCAM,
     XGradCAM,
+    XResCAM,
 )
+from napari_cam.cams.liftcam import LiftCAM
 from napari_cam.cams.method import CamMethod
+from napari_cam.cams.occlusion import Occlusion
+from napari_cam.cams.rise import RISE
+from napari_cam.cams.saliency import Saliency, SmoothGrad
+from napari_cam.cams.score_family import ISCAM, SSCAM, FasterScoreCAM, ScoreCAM
+from napari_cam.cams.smooth import SmoothGradCAMPlusPlus
 from napari_cam.errors import MethodError
 
 METHODS: Mapping[str, CamMethod] = MappingProxyType(
@@ -27,11 +37,25 @@ METHODS: Mapping[str, CamMethod] = MappingProxyType(
             CAM(),
             GradCAM(),
             GradCAMPlusPlus(),
+            SmoothGradCAMPlusPlus(),
             XGradCAM(),
             HiResCAM(),
             LayerCAM(),
+            XResCAM(),
             EigenCAM(),
             EigenGradCAM(),
+            ScoreCAM(),
+            FasterScoreCAM(),
+            SSCAM(),
+            ISCAM(),
+            AblationCAM(),
+            LiftCAM(),
+            FullGrad(),
+            Saliency(),
+            SmoothGrad(),
+            Occlusion(),
+            RISE(),
+            RandomMap(),
         )
     }
 )

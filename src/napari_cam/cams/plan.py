@@ -20,14 +20,25 @@ from napari_cam.cams.device import (
     on_device,
     release_memory,
 )
+from napari_cam.cams.inference import forget_runner
 from napari_cam.cams.keys import AnyLayer, Layer, MapKey
 from napari_cam.cams.method import CamMethod
 from napari_cam.cams.methods import AnyMethod, as_methods
-from napari_cam.cams.raw import BatchCams, as_input, as_layers, compute
+from napari_cam.cams.raw import (
+    BatchCams,
+    as_input,
+    as_layers,
+    asks_the_network,
+    compute,
+    layers_of,
+)
+from napari_cam.cams.region_score import bind_units, shares
 from napari_cam.cams.tap import widen
 from napari_cam.cams.targets import AnyTarget, Target, as_targets, class_logits
+from napari_cam.cams.windows import Windows, compute_in_windows, first_window
 from napari_cam.errors import DeviceError, ModelError, PreparationError, VolumeError
 from napari_cam.heatmap import Maps
+from napari_cam.models.levels import TINY, is_tiny
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.prepared import PreparedVolume
 from napari_cam.volumes.volume import Volume
@@ -49,9 +60,18 @@ class ExplainedUnits:
     class_index, score
         Target -> (n,) explained class and score.
     logits
-        (n, classes) the network's class scores.
+        (n, classes) the network's class scores. Of a segmentation network the share of pixels in
+        which it predicts each class.
     batch_size
         Units per forward pass from here on; smaller than asked for once memory has run out.
+    pixels
+        Target -> (n,) how many pixels its region holds; without entry for targets that have none.
+    segmentation
+        Whether the network gives maps of scores.
+    notes
+        Sentences on what is to be known about these maps.
+    path
+        How the network ran: "plain", or what was done to its copy.
     """
 
     units: tuple[int, ...]
@@ -60,11 +80,34 @@ class ExplainedUnits:
     score: dict[Target, NDArray[np.float32]]
     logits: NDArray[np.float32]
     batch_size: int
+    pixels: dict[Target, NDArray[np.int64]] = field(default_factory=dict)
+    segmentation: bool = False
+    notes: tuple[str, ...] = ()
+    path: str = "plain"
 
     @property
     def predicted_index(self) -> NDArray[np.int64]:
-        """(n,) the network's own choice."""
-        return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
+        """(n,) the network's own choice; in a segmentation the largest label other than 0, if any.
+
+        Label 0 is taken to be background.
+        """
+        if not self.segmentation:
+            return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
+        others = self.logits[:, 1:]
+        found = others.max(axis=1) > 0
+        return np.where(found, others.argmax(axis=1) + 1, 0).astype(np.int64)
+
+    def predicted_for(self, target: Target) -> NDArray[np.int64]:
+        """(n,) as `predicted_index`, but the explained class wherever it is predicted at all.
+
+        In a segmentation a unit may hold several classes; masks that are kept where the explained
+        class is predicted ask this.
+        """
+        explained = self.class_index[target]
+        if not self.segmentation:
+            return self.predicted_index
+        area = self.logits[np.arange(len(explained)), explained]
+        return np.where(area > 0, explained, self.predicted_index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +123,11 @@ class Plan:
     units
         Which units, in the order in which they come.
     device, precision, batch_size
-        Where and how it runs.
+        Where and how it runs; with windows `batch_size` counts these.
+    windows
+        How units are cut where the network is shown them piece by piece.
+    optimize
+        Whether a folded private copy of the network may run in its place.
     """
 
     model: LoadedModel
@@ -94,6 +141,8 @@ class Plan:
     precision: str
     batch_size: int
     autocast: torch.dtype | None = field(default=None, repr=False)
+    windows: Windows | None = None
+    optimize: bool = True
 
     @property
     def keys(self) -> list[MapKey]:
@@ -102,7 +151,7 @@ class Plan:
             MapKey(method, layer, target)
             for target in self.targets
             for method in self.methods
-            for layer in self.layers
+            for layer in layers_of(method, self.layers)
         ]
 
     def without_network(self) -> Plan:
@@ -121,43 +170,56 @@ class Plan:
         """
         waiting = list(self.units)
         size = self.batch_size
+        optimize = self.optimize
         while waiting:
             # The first unit is the one asked for: it comes alone, as soon as it can.
-            count = 1 if len(waiting) == len(self.units) else size
-            units = tuple(waiting[:count])
-            cams = self._try(units)
+            alone = self.windows is not None or len(waiting) == len(self.units)
+            units = tuple(waiting[: 1 if alone else size])
+            cams = self._try(units, size, optimize)
             if cams is None:
-                size = max(1, len(units) // 2)
+                tried = len(units) if self.windows is None else size
+                size = max(1, tried // 2)
                 release_memory(self.device)
-                if len(units) == 1:
-                    raise DeviceError(
-                        f"One unit of shape {self.prepared.input_shape} does not fit into the "
-                        f"memory of {self.device}; use device='cpu', bfloat16, or smaller input."
-                    )
+                if tried == 1 and not optimize:
+                    raise self._too_large()
+                if tried == 1:
+                    optimize = False  # the copy of the weights is gone by now
                 continue
-            waiting = waiting[count:]
+            waiting = waiting[len(units) :]
             yield self._on_host(units, cams, size)
 
-    def _try(self, units: tuple[int, ...]) -> BatchCams | None:
-        """Return the maps of `units`, None where memory ran out."""
+    def _too_large(self) -> DeviceError:
+        if self.windows is not None:
+            return DeviceError(
+                f"One window of {self.windows.size} pixels does not fit into the memory of "
+                f"{self.device}; use smaller windows, device='cpu' or bfloat16."
+            )
+        return DeviceError(
+            f"One unit of shape {self.prepared.input_shape} does not fit into the memory of "
+            f"{self.device}; use device='cpu', bfloat16, smaller input, or windows."
+        )
+
+    def _try(self, units: tuple[int, ...], size: int, optimize: bool) -> BatchCams | None:
+        """Return the maps of `units`, None where memory ran out; `size` windows at once."""
+        module = None
         try:
             module = on_device(self.model.module, self.device)
-            batch = torch.from_numpy(self.prepared.batch(units)).to(self.device)
-            return compute(
-                module,
-                as_input(batch, module),
-                self.methods,
-                self.targets,
-                self.layers,
-                self.autocast,
-            )
+            batch = torch.from_numpy(self.prepared.batch(units))
+            asked = (self.methods, self.targets, self.layers, self.autocast, optimize)
+            bound = bind_units(self.targets, self.prepared, units)
+            if self.windows is not None:
+                return compute_in_windows(module, batch, self.windows, *asked, bound, size)
+            return compute(module, as_input(batch.to(self.device), module), *asked, bound)
         except (RuntimeError, MemoryError) as error:
-            if is_out_of_memory(error):
-                return None
-            raise
+            if not is_out_of_memory(error):
+                raise
+            if optimize and module is not None and len(units) == 1:
+                forget_runner(module)
+            return None
 
     def _on_host(self, units: tuple[int, ...], cams: BatchCams, size: int) -> ExplainedUnits:
-        logits = class_logits(cams.output)
+        segmentation = cams.output.ndim > 2
+        logits = shares(cams.output) if segmentation else class_logits(cams.output)
         names = self.model.card.class_names
         if names and len(names) != logits.shape[1]:
             raise ModelError(
@@ -171,7 +233,27 @@ class Plan:
             {target: read.scores.float().cpu().numpy() for target, read in cams.scored.items()},
             logits.float().cpu().numpy(),
             size,
+            {
+                target: read.pixels.cpu().numpy()
+                for target, read in cams.scored.items()
+                if read.pixels is not None
+            },
+            segmentation,
+            _notes(cams, segmentation),
+            cams.path,
         )
+
+
+def _notes(cams: BatchCams, segmentation: bool) -> tuple[str, ...]:
+    notes = [cams.note] if cams.note else []
+    if segmentation:
+        sizes = {(str(key.layer), tuple(each.shape[1:])) for key, each in cams.maps.items()}
+        notes += [
+            f"The map of '{layer}' has only {' x '.join(map(str, shape))} places, {TINY}."
+            for layer, shape in sorted(sizes)
+            if is_tiny(shape)
+        ]
+    return tuple(notes)
 
 
 def plan_explanation(
@@ -185,6 +267,8 @@ def plan_explanation(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | str = "auto",
+    windows: Windows | int | Sequence[int] | None = None,
+    optimize: bool = True,
 ) -> Plan:
     """Check and resolve everything; see :func:`napari_cam.explain` for the parameters."""
     _check_model(model)
@@ -195,11 +279,19 @@ def plan_explanation(
     autocast = choose_precision(precision, place)
     prepared = model.card.bind(volume)
     wanted = _order(units, first, prepared.n_units)
-    if layers is None and model.card.default_layer is None:
+    bind_units(chosen_targets, prepared, wanted[:1])  # a region that does not fit is refused now
+    cut = Windows.of(windows)
+    if cut is not None:
+        cut.shape(model.card.spatial_ndim)
+    given: Any = layers
+    asked = list(given) if isinstance(given, Iterator) else given  # it is looked at twice
+    images = torch.zeros(0)
+    if asks_the_network(asked, model):
         example = torch.from_numpy(prepared.batch(wanted[:1]))
-        chosen_layers = as_layers(None, model, model.module, as_input(example, model.module))
-    else:
-        chosen_layers = as_layers(layers, model, model.module, torch.zeros(0))
+        if cut is not None:
+            example = first_window(example, cut)
+        images = as_input(example, model.module)
+    chosen_layers = as_layers(asked, model, model.module, images, chosen_methods)
     return Plan(
         model=model,
         volume=volume,
@@ -212,6 +304,8 @@ def plan_explanation(
         precision="float32" if precision == "auto" else precision,
         batch_size=_batch_size(batch_size, place, model.card.spatial_ndim),
         autocast=autocast,
+        windows=cut,
+        optimize=bool(optimize),
     )
 
 

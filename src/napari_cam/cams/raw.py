@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.cams.device import exact_float32
+from napari_cam.cams.enlarge import enlarge
 from napari_cam.cams.head import weights_of_classes
+from napari_cam.cams.inference import Runner, choose_runner
 from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey
 from napari_cam.cams.method import CamMethod, Evidence
 from napari_cam.cams.methods import AnyMethod, as_methods
 from napari_cam.cams.normalize import ROUNDING
+from napari_cam.cams.probe import Probe
+from napari_cam.cams.region_score import bind_inputs
 from napari_cam.cams.tap import Tapped, tap, widen
 from napari_cam.cams.targets import AnyTarget, Scored, Target, as_targets
 from napari_cam.errors import LayerError, ModelError, PreparationError
 from napari_cam.heatmap import Maps
-from napari_cam.models.hooks import LayerRef
-from napari_cam.models.layers import find_pooling
+from napari_cam.models.hooks import INPUT, LayerRef
+from napari_cam.models.layers import LEGACY_LAST_CONV, find_default, legacy_last_conv
 from napari_cam.models.loaded import LoadedModel
 
 
@@ -36,12 +40,18 @@ class BatchCams:
     scored
         Target -> the explained scores and classes.
     output
-        (n, classes) the network's scores.
+        (n, classes) the network's scores; (n, classes, *o) of a segmentation network.
+    note
+        A sentence where the scores are not simply what the network returns.
+    path
+        How the network ran: "plain", or what was done to it.
     """
 
     maps: Maps[MapKey, Tensor]
     scored: dict[Target, Scored]
     output: Tensor
+    note: str = ""
+    path: str = "plain"
 
 
 def raw_cams(
@@ -56,16 +66,19 @@ def raw_cams(
     Parameters
     ----------
     model
-        A loaded or wrapped network, or any module that returns (n, classes).
+        A loaded or wrapped network, or any module that returns (n, classes), or for segmentation
+        (n, classes, *o).
     batch
         (n, c, *s) as the network takes it; moved to the network's device and precision.
     methods
         Names from :data:`napari_cam.METHODS`, or methods with parameters of their own.
     targets
-        Class by name or index, or a target; None for each image's predicted class.
+        Class by name or index, or a target; None for each image's predicted class. Regions given
+        by place lie on the input's grid (*s).
     layers
         Target layers; a list means separate maps, :class:`napari_cam.Fused` one map of several.
-        None for the network's default: the tensor that enters global pooling.
+        None for the network's default: the tensor that enters global pooling, or a segmentation
+        network's bottleneck.
 
     Returns
     -------
@@ -86,12 +99,15 @@ def raw_cams(
     if not isinstance(module, nn.Module):
         raise ModelError(f"A {type(module).__name__} is no network; give a torch.nn.Module.")
     images = as_input(_checked(batch), module)
+    wanted = as_methods(methods)
+    explained = as_targets(targets, loaded)
     return compute(
         module,
         images,
-        as_methods(methods),
-        as_targets(targets, loaded),
-        as_layers(layers, loaded, module, images),
+        wanted,
+        explained,
+        as_layers(layers, loaded, module, images, wanted),
+        bound=bind_inputs(explained, images.shape),
     ).maps
 
 
@@ -117,19 +133,43 @@ def as_layers(
     model: LoadedModel | None,
     module: nn.Module,
     batch: Tensor,
+    methods: Sequence[CamMethod] = (),
 ) -> list[Layer]:
-    """Return layers as a list; None is the card's default, else what enters global pooling."""
+    """Return layers as a list; None is the card's default, else the network's own.
+
+    "legacy-last-conv" names the convolution that runs last. Where all `methods` explain the input,
+    no layer is needed and none is looked for.
+    """
+    if layers is None and methods and all(method.space == "input" for method in methods):
+        return []
     if layers is None:
         default = model.card.default_layer if model is not None else None
-        return [LayerRef.parse(default or find_pooling(module, batch).name)]
-    given: Any = layers
-    wanted = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+        return [LayerRef.parse(default or find_default(module, batch))]
+    wanted = [
+        legacy_last_conv(module, batch) if _is_legacy(item) else item for item in _listed(layers)
+    ]
     parsed: list[Layer] = [
         item if isinstance(item, Fused) else LayerRef.parse(item) for item in wanted
     ]
     if not parsed:
         raise LayerError("No layer is given; name one, or None for the network's default.")
     return list(dict.fromkeys(parsed))
+
+
+def asks_the_network(layers: AnyLayer | Sequence[AnyLayer] | None, model: LoadedModel) -> bool:
+    """Whether :func:`as_layers` must run the network on a batch to know which layers are meant."""
+    if layers is None:
+        return model.card.default_layer is None
+    return any(_is_legacy(item) for item in _listed(layers))
+
+
+def _listed(layers: Any) -> list[Any]:
+    several = isinstance(layers, Iterable) and not isinstance(layers, str)
+    return list(layers) if several else [layers]
+
+
+def _is_legacy(item: Any) -> bool:
+    return isinstance(item, str) and item == LEGACY_LAST_CONV
 
 
 def compute(
@@ -139,51 +179,94 @@ def compute(
     targets: Sequence[Target],
     layers: Sequence[Layer],
     autocast: torch.dtype | None = None,
+    optimize: bool = False,
+    bound: Mapping[Target, Target] = MappingProxyType({}),
 ) -> BatchCams:
-    """Run one forward pass and every formula on it; see :func:`raw_cams`."""
+    """Run one forward pass and every formula on it; see :func:`raw_cams`.
+
+    With `optimize` the network's private copy runs (:mod:`napari_cam.cams.inference`). `bound` says
+    what reads the score in a target's place: a region as it lies in this batch.
+    """
+    singles = single_layers(layers)
     # The caller may be inside no_grad or inference_mode, and gradients are needed all the same.
     with torch.inference_mode(False), torch.enable_grad(), exact_float32():
-        tapped = tap(module, batch, _single_layers(layers), autocast)
-        return _formulas(module, tapped, methods, targets, layers)
+        runner = choose_runner(module, batch, singles) if optimize else Runner(module)
+        tapped = tap(runner.module, runner.lay_out(batch), singles, autocast)
+        return _formulas(module, runner, batch, tapped, methods, targets, layers, autocast, bound)
 
 
 def _formulas(
     module: nn.Module,
+    runner: Runner,
+    batch: Tensor,
     tapped: Tapped,
     methods: Sequence[CamMethod],
     targets: Sequence[Target],
     layers: Sequence[Layer],
+    autocast: torch.dtype | None,
+    bound: Mapping[Target, Target],
 ) -> BatchCams:
     maps: dict[MapKey, Tensor] = {}
     scored: dict[Target, Scored] = {}
     shared: dict[tuple[CamMethod, LayerRef], Tensor] = {}
     for target in targets:
-        read = target.read(tapped.output)
+        read = bound.get(target, target).read(tapped.output)
         gradients = _gradients(tapped, read, methods)
-        scored[target] = Scored(read.scores.detach(), read.class_index)
+        fixed = scored[target] = replace(read, scores=read.scores.detach())
         for method in methods:
             single: dict[LayerRef, Tensor] = {}
-            for layer, activations in tapped.activations.items():
+            for layer, activations in _places(method, tapped, batch).items():
                 # A map that reads activations alone is the same for every class.
                 if method.needs == {"activations"} and (method, layer) in shared:
-                    single[layer] = shared[method, layer]
+                    single[layer] = _where_asked(shared[method, layer], fixed)
                     continue
+                # Formulas flatten places, which is free of copies in this layout alone.
+                A = widen(activations.detach()).contiguous()
+                asked = Runner(module) if method.reads_modules else runner
                 evidence = Evidence(
-                    widen(activations.detach()),
+                    A,
                     gradients.get(layer),
-                    weights_of_classes(module, tapped, layer, read.class_index)
+                    weights_of_classes(runner.module, tapped, layer, read.class_index)
                     if "class weights" in method.needs
                     else None,
+                    Probe(asked.module, asked.lay_out(batch), layer, A, fixed, autocast)
+                    if "rescoring" in method.needs
+                    else None,
                 )
-                single[layer] = shared[method, layer] = method.raw(evidence)
-            for wanted in layers:
+                shared[method, layer] = method.raw(evidence)
+                single[layer] = _where_asked(_where_scored(shared[method, layer], fixed), fixed)
+            for wanted in layers_of(method, layers):
                 maps[MapKey(method, wanted, target)] = (
                     fuse(single, wanted) if isinstance(wanted, Fused) else single[wanted]
                 )
-    return BatchCams(Maps(maps), scored, tapped.output.detach())
+    return BatchCams(Maps(maps), scored, tapped.output.detach(), tapped.note, runner.path)
 
 
-def _single_layers(layers: Sequence[Layer]) -> list[LayerRef]:
+def _where_asked(maps: Tensor, read: Scored) -> Tensor:
+    """Return maps (n, *f), zero for images whose region holds no pixel: nothing was asked there."""
+    if read.pixels is None or bool((read.pixels > 0).all()):
+        return maps
+    asked = (read.pixels > 0).reshape(-1, *(1,) * (maps.ndim - 1))
+    return torch.where(asked, maps, 0)
+
+
+def _where_scored(maps: Tensor, read: Scored) -> Tensor:
+    """Return maps (n, *f), NaN for images whose score is NaN: a ReLU's slope hides it."""
+    unknown = read.scores.isnan().reshape(-1, *(1,) * (maps.ndim - 1))
+    return torch.where(unknown, torch.nan, maps)
+
+
+def layers_of(method: CamMethod, layers: Sequence[Layer]) -> Sequence[Layer]:
+    """Return where a method has its maps: the layers asked for, or the network's input."""
+    return layers if method.space == "layer" else (LayerRef(INPUT),)
+
+
+def _places(method: CamMethod, tapped: Tapped, batch: Tensor) -> dict[LayerRef, Tensor]:
+    return tapped.activations if method.space == "layer" else {LayerRef(INPUT): batch}
+
+
+def single_layers(layers: Sequence[Layer]) -> list[LayerRef]:
+    """Return every layer that must be met, those of fusions too."""
     singles: list[LayerRef] = []
     for item in layers:
         singles += item.layers if isinstance(item, Fused) else (item,)
@@ -226,9 +309,3 @@ def fuse(maps: dict[LayerRef, Tensor], fused: Fused) -> Tensor:
         scaled.append(enlarge(share, finest))
     stack = torch.stack(scaled)
     return stack.amax(0) if fused.reduce == "maximum" else stack.mean(0)
-
-
-def enlarge(maps: Tensor, shape: torch.Size) -> Tensor:
-    """Resize maps (n, *f) to `shape`, linear with half-pixel centres like every resize here."""
-    mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(shape)]
-    return F.interpolate(maps[:, None], size=tuple(shape), mode=mode, align_corners=False)[:, 0]

@@ -8,18 +8,22 @@ another chosen layer stays in the graph, so each layer gets its own full gradien
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from napari_cam.cams.device import is_out_of_memory
+from napari_cam.cams.outputs import scores_of
 from napari_cam.errors import LayerError, ModelError, NapariCamError
 from napari_cam.models.hooks import (
+    INPUT,
     POOLING_INPUT,
+    Forward,
     FunctionCall,
     LayerRef,
     as_evaluated,
@@ -27,9 +31,10 @@ from napari_cam.models.hooks import (
     meet_functions,
     meet_modules,
     plain_module,
+    stand_in,
     tensors_in,
 )
-from napari_cam.models.layers import find_pooling, logits_of
+from napari_cam.models.layers import find_pooling
 
 # Half precision flushes small gradients to zero and overflows on large ones. The score is scaled
 # up by the first of these, and by less where that is too much.
@@ -46,10 +51,17 @@ class Tapped:
         The network's scores, in the graph.
     activations
         Layer -> A (n, k, *f), in the graph.
+    note
+        A sentence where the scores are not simply what the network returns.
+    module
+        The network. One that checkpoints its activations runs again while it is differentiated,
+        and must be as it was in the forward pass then.
     """
 
     output: Tensor
     activations: dict[LayerRef, Tensor]
+    note: str = ""
+    module: nn.Module | None = field(default=None, repr=False)
 
     def gradients(self, scores: Tensor) -> dict[LayerRef, Tensor]:
         """Return layer -> G (n, k, *f), the derivative of each image's own score.
@@ -73,7 +85,7 @@ class Tapped:
                 "choose a layer upstream of the network's output."
             )
         for scale in _HALF_SCALES if half else (1.0,):
-            found = _differentiate(scores, tensors, scale)
+            found = self.differentiate(scores, tensors, scale)
             if not half or all(g is None or bool(g.isfinite().all()) for g in found):
                 break
         gradients: dict[LayerRef, Tensor] = {}
@@ -83,23 +95,37 @@ class Tapped:
                     f"The score does not depend on layer '{layer}'; "
                     "choose a layer upstream of the network's output."
                 )
-            gradients[layer] = widen(gradient) / scale if half else widen(gradient)
+            exact = widen(gradient).contiguous()
+            gradients[layer] = exact / scale if half else exact
         return gradients
 
+    def differentiate(
+        self, scores: Tensor, tensors: list[Tensor], scale: float = 1.0
+    ) -> list[Tensor | None]:
+        """Return the derivatives of each image's own score, times `scale`; None where is none.
 
-def _differentiate(scores: Tensor, tensors: list[Tensor], scale: float) -> list[Tensor | None]:
-    # Images do not mix in eval mode, so the sum's gradient holds every image's own.
-    total = scores.sum() * scale
-    try:
-        return list(torch.autograd.grad(total, tensors, retain_graph=True, allow_unused=True))
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
-        raise ModelError(
-            "No gradients come through this network "
-            f"({str(error).splitlines()[0].split('; ')[0][:160]}); it may change a tensor in "
-            "place, so name a later layer."
-        ) from error
+        Raises
+        ------
+        ModelError
+            Where no gradients come through the network.
+        """
+        # Images do not mix in eval mode, so the sum's gradient holds every image's own.
+        total = scores.sum() * scale
+        held = nullcontext() if self.module is None else as_evaluated(self.module, total.device)
+        try:
+            with held:
+                found = torch.autograd.grad(total, tensors, retain_graph=True, allow_unused=True)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            reason = str(error).splitlines()[0].split("; ")[0][:160].rstrip(".")
+            advice = "it may change a tensor in place, so name a later layer"
+            if "checkpoint" in reason.lower():
+                advice = "switch off its gradient checkpointing, or choose another method"
+            raise ModelError(
+                f"No gradients come through this network ({reason}); {advice}."
+            ) from error
+        return list(found)
 
 
 def widen(tensor: Tensor) -> Tensor:
@@ -146,8 +172,123 @@ def tap(
         meet_modules(module, cuts.modules, cuts.on_output),
         meet_functions(before=cuts.before_function) if pooling else nullcontext(),
     ):
-        output = logits_of(_forward(module, batch.detach()))
-    return Tapped(widen(output), cuts.found())
+        output, note = scores_of(lambda: _forward(module, batch.detach()))
+    return Tapped(widen(output), cuts.found(), note, module)
+
+
+def run_again(
+    module: nn.Module,
+    batch: Tensor,
+    layer: LayerRef | None = None,
+    maps: Tensor | None = None,
+    autocast: torch.dtype | None = None,
+    pooling: FunctionCall | None = None,
+    forwards: Mapping[nn.Module, Callable[[Forward], Forward]] = MappingProxyType({}),
+) -> Tensor:
+    """Return the network's scores for `batch`, with `maps` in place of what `layer` gives.
+
+    Parameters
+    ----------
+    batch
+        (m, c, *s).
+    layer, maps
+        Target layer and (m, k, *f) to put in its place; None leaves the network as it is.
+    pooling
+        The function call that `POOLING_INPUT` enters, where it is known to be another one than in
+        a plain forward pass.
+    forwards
+        Modules that do something else than their own forward; see
+        :func:`napari_cam.models.hooks.stand_in`.
+
+    Raises
+    ------
+    LayerError
+        Where the layer does not exist or is not run.
+    """
+    module = plain_module(module)
+    layers = () if layer is None else (layer,)
+    if pooling is None and POOLING_INPUT in map(str, layers):
+        pooling = find_pooling(module, batch).call
+    cuts = _Cuts(layers, batch.ndim - 2, pooling, maps)
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        as_evaluated(module, batch.device),
+        torch.autocast(batch.device.type, dtype=autocast, enabled=autocast is not None),
+        stand_in(forwards),
+        meet_modules(module, cuts.modules, cuts.on_output),
+        meet_functions(before=cuts.before_function) if pooling else nullcontext(),
+    ):
+        output, _ = scores_of(lambda: _forward(module, batch.detach()))
+    cuts.found()
+    return widen(output)
+
+
+def tap_input(
+    module: nn.Module,
+    batch: Tensor,
+    autocast: torch.dtype | None = None,
+    around: AbstractContextManager[Any] | None = None,
+) -> Tapped:
+    """Run `module` once on `batch` with the network's input itself laid open.
+
+    Parameters
+    ----------
+    batch
+        (n, c, *s) on the module's device.
+    around
+        Entered for the forward pass, inside everything else.
+    """
+    module = plain_module(module)
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = batch.detach().clone().requires_grad_()
+        with (
+            as_evaluated(module, batch.device),
+            torch.autocast(batch.device.type, dtype=autocast, enabled=autocast is not None),
+            around or nullcontext(),
+        ):
+            # A copy: a network that starts with an in-place function must not meet a leaf.
+            output, note = scores_of(lambda: _forward(module, leaf.clone()))
+    return Tapped(widen(output), {LayerRef(INPUT): leaf}, note, module)
+
+
+def tap_replaced(
+    module: nn.Module,
+    batch: Tensor,
+    layer: LayerRef,
+    maps: Tensor,
+    around: AbstractContextManager[Any] | None = None,
+) -> Tapped:
+    """Run `module` once on `batch` with `maps` in place of what `layer` gives, laid open.
+
+    Parameters
+    ----------
+    batch
+        (m, c, *s).
+    layer, maps
+        Target layer and (m, k, *f) to put in its place.
+    around
+        Entered for the forward pass, inside everything else.
+
+    Raises
+    ------
+    LayerError
+        Where the layer does not exist or is not run.
+    """
+    module = plain_module(module)
+    at_pooling = layer.module == POOLING_INPUT
+    pooling = find_pooling(module, batch).call if at_pooling else None
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = maps.detach().clone().requires_grad_()
+        cuts = _Cuts((layer,), batch.ndim - 2, pooling, leaf)
+        with (
+            as_evaluated(module, batch.device),
+            meet_modules(module, cuts.modules, cuts.on_output),
+            around or nullcontext(),
+            meet_functions(before=cuts.before_function) if pooling else nullcontext(),
+        ):
+            output, note = scores_of(lambda: _forward(module, batch.detach()))
+    return Tapped(widen(output), cuts.found(), note, module)
 
 
 def _forward(module: nn.Module, batch: Tensor) -> Any:
@@ -170,11 +311,16 @@ class _Cuts:
     """The layers to lay open, and what was met of them so far."""
 
     def __init__(
-        self, layers: Sequence[LayerRef], spatial_ndim: int, pooling: FunctionCall | None
+        self,
+        layers: Sequence[LayerRef],
+        spatial_ndim: int,
+        pooling: FunctionCall | None,
+        instead: Tensor | None = None,
     ) -> None:
         self._layers = tuple(dict.fromkeys(layers))
         self._spatial_ndim = spatial_ndim
         self._pooling = pooling
+        self._instead = instead
         self._closed: Tensor | None = None  # what enters pooling, as the network made it
         self._opened: Tensor | None = None  # what stands in its place
         self._met: dict[LayerRef, Tensor] = {}
@@ -228,6 +374,9 @@ class _Cuts:
                 f"Layer '{layer}' gives a tensor of shape {tuple(tensor.shape)}, which holds no "
                 "map to explain; choose one before the global pooling."
             )
+        if self._instead is not None:
+            self._met[layer] = self._instead
+            return self._instead.to(tensor.dtype, copy=True)
         # A tensor that requires gradients here lies downstream of another chosen layer.
         self._met[layer] = tensor if tensor.requires_grad else tensor.detach().requires_grad_()
         # The network gets a copy: an in-place ReLU after the layer must not change what was met.

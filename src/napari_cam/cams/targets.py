@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from operator import index
 from typing import Any, Literal, Protocol, SupportsIndex, runtime_checkable
 
@@ -15,7 +15,7 @@ from napari_cam.errors import TargetError
 from napari_cam.models.loaded import LoadedModel
 
 Score = Literal["logit", "probability", "log_odds"]
-_SCORES = ("logit", "probability", "log_odds")
+SCORES: tuple[Score, ...] = ("logit", "probability", "log_odds")
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,21 @@ class Scored:
         (n,), in the graph of the output.
     class_index
         (n,) int64, the explained class of each image.
+    again
+        ``again(output, of)`` reads the same scores, with class and pixel set as they were, from
+        the network's output (m, ...) for changed inputs; row j belongs to image ``of[j]``.
+        A score over a set of pixels is their mean here, whatever it is in `scores`.
+    pixels
+        (n,) int64, how many pixels the score is read from; None where the output is no map.
+    chosen
+        (n, *o) bool, those pixels.
     """
 
     scores: Tensor
     class_index: Tensor
+    again: Callable[[Tensor, Tensor], Tensor]
+    pixels: Tensor | None = None
+    chosen: Tensor | None = None
 
 
 @runtime_checkable
@@ -77,24 +88,14 @@ class ClassScore:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if self.score not in _SCORES:
-            raise TargetError(f"The score is one of {', '.join(_SCORES)}, not '{self.score}'.")
-        given: Any = self.class_id
-        if given is None or isinstance(given, str):
-            return
-        if isinstance(given, bool) or not isinstance(given, SupportsIndex):
-            raise TargetError(f"A class is given by name or index, not {given!r}.")
-        object.__setattr__(self, "class_id", index(given))  # NumPy's integers too
+        if self.score not in SCORES:
+            raise TargetError(f"The score is one of {', '.join(SCORES)}, not '{self.score}'.")
+        object.__setattr__(self, "class_id", checked_class(self.class_id))
 
     @property
     def label(self) -> str:
         """Return the class's name, else "class 3"; "predicted" for the network's own choice."""
-        if self.class_id is None:
-            word = "predicted"
-        else:
-            word = self.name or (
-                self.class_id if isinstance(self.class_id, str) else f"class {self.class_id}"
-            )
+        word = class_word(self.class_id, self.name)
         return word if self.score == "logit" else f"{word} ({self.score})"
 
     def resolved(self, model: LoadedModel | None) -> ClassScore:
@@ -105,19 +106,7 @@ class ClassScore:
         TargetError
             Where the network has no such class.
         """
-        if self.class_id is None:
-            return self
-        names = model.card.class_names if model is not None else ()
-        if model is not None and names:
-            index = model.class_index(self.class_id)
-            return ClassScore(index, self.score, names[index])
-        try:
-            return ClassScore(int(self.class_id), self.score, self.name)
-        except ValueError as error:
-            raise TargetError(
-                f"The network's classes have no names, so '{self.class_id}' is unknown; "
-                "give its index, or class_names when the network is loaded."
-            ) from error
+        return replace(self, **resolved_class(self.class_id, self.name, model))
 
     def read(self, output: Tensor) -> Scored:
         """Return the explained score of every image.
@@ -137,25 +126,83 @@ class ClassScore:
         if self.class_id is None:
             index = logits.detach().argmax(dim=1)
         else:
-            number = int(self.class_id)
-            if not 0 <= number < classes:
-                raise TargetError(
-                    f"The network has no class {number}; its {classes} classes are 0 to "
-                    f"{classes - 1}."
-                )
-            index = torch.full((n,), number, device=logits.device)
-        return Scored(self._score(logits, index, binary=output.shape[1] == 1), index)
+            index = torch.full((n,), class_number(self.class_id, classes), device=logits.device)
+        binary = output.shape[1] == 1
 
-    def _score(self, logits: Tensor, index: Tensor, binary: bool) -> Tensor:
-        own = logits.gather(1, index[:, None])[:, 0]
-        if self.score == "logit" or (binary and self.score == "log_odds"):
-            return own
-        if self.score == "probability":
-            return (
-                own.sigmoid() if binary else logits.softmax(dim=1).gather(1, index[:, None])[:, 0]
-            )
-        others = logits.scatter(1, index[:, None], -torch.inf)
-        return own - others.logsumexp(dim=1)
+        def again(changed: Tensor, of: Tensor) -> Tensor:
+            return class_scores(class_logits(changed), index[of], self.score, binary)
+
+        return Scored(class_scores(logits, index, self.score, binary), index, again)
+
+
+def checked_class(given: Any) -> int | str | None:
+    """Return a class as it was given, NumPy's integers as Python's.
+
+    Raises
+    ------
+    TargetError
+        Where it is neither a name nor an index.
+    """
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, bool) or not isinstance(given, SupportsIndex):
+        raise TargetError(f"A class is given by name or index, not {given!r}.")
+    return index(given)
+
+
+def class_word(class_id: int | str | None, name: str | None) -> str:
+    """Return what a class is called."""
+    if class_id is None:
+        return "predicted"
+    return name or (class_id if isinstance(class_id, str) else f"class {class_id}")
+
+
+def resolved_class(
+    class_id: int | str | None, name: str | None, model: LoadedModel | None
+) -> dict[str, Any]:
+    """Return a target's `class_id` as an index and its `name`, as the network's card has them.
+
+    Raises
+    ------
+    TargetError
+        Where the network has no such class.
+    """
+    if class_id is None:
+        return {}
+    names = model.card.class_names if model is not None else ()
+    if model is not None and names:
+        number = model.class_index(class_id)
+        return {"class_id": number, "name": names[number]}
+    try:
+        return {"class_id": int(class_id), "name": name}
+    except ValueError as error:
+        raise TargetError(
+            f"The network's classes have no names, so '{class_id}' is unknown; "
+            "give its index, or class_names when the network is loaded."
+        ) from error
+
+
+def class_number(class_id: int | str, classes: int) -> int:
+    """Return the index of a class, which must be below `classes`."""
+    number = int(class_id)
+    if not 0 <= number < classes:
+        raise TargetError(
+            f"The network has no class {number}; its {classes} classes are 0 to {classes - 1}."
+        )
+    return number
+
+
+def class_scores(logits: Tensor, index: Tensor, score: Score, binary: bool) -> Tensor:
+    """Return each image's score of its class, (n, classes, *o) and (n,) -> (n, *o)."""
+    places = index.reshape(-1, 1, *(1,) * (logits.ndim - 2))
+    places = places.expand(-1, 1, *logits.shape[2:])
+    own = logits.gather(1, places)[:, 0]
+    if score == "logit" or (binary and score == "log_odds"):
+        return own
+    if score == "probability":
+        return own.sigmoid() if binary else logits.softmax(dim=1).gather(1, places)[:, 0]
+    others = logits.scatter(1, places, -torch.inf)
+    return own - others.logsumexp(dim=1)
 
 
 def class_logits(output: Tensor) -> Tensor:
@@ -166,11 +213,22 @@ def class_logits(output: Tensor) -> Tensor:
     TargetError
         Where the output is not (n, classes).
     """
+    if output.ndim in (4, 5):
+        raise TargetError(
+            f"A class score needs an output of shape (n, classes), and this network returns maps "
+            f"of scores, {tuple(output.shape)}: is it a classifier? Explain a region of them with "
+            "RegionScore(class, 'predicted'), or say task='segmentation' when it is wrapped."
+        )
     if output.ndim != 2 or output.shape[1] == 0:
         raise TargetError(
             f"A class score needs an output of shape (n, classes), and this network returns "
             f"{tuple(output.shape)}; is it a classifier?"
         )
+    return two_classes(output)
+
+
+def two_classes(output: Tensor) -> Tensor:
+    """Return logits (n, classes, ...); a single output z becomes the two classes (-z, z)."""
     return torch.cat([-output, output], dim=1) if output.shape[1] == 1 else output
 
 
@@ -179,6 +237,8 @@ AnyTarget = Target | int | str | None
 
 def as_targets(targets: AnyTarget | Sequence[AnyTarget], model: LoadedModel | None) -> list[Target]:
     """Return targets as a list, checked: None is the predicted class, a name or index that class.
+
+    For a segmentation network that is the class's score over the pixels where it is predicted.
 
     Raises
     ------
@@ -199,4 +259,9 @@ def _as_target(item: Any, model: LoadedModel | None) -> Target:
         return item
     names = model.card.class_names if model is not None else ()
     predicted = isinstance(item, str) and item == "predicted" and item not in names
-    return ClassScore(None if predicted else item)
+    class_id = None if predicted else item
+    if model is not None and model.card.task == "segmentation":
+        from napari_cam.cams.region_score import RegionScore
+
+        return RegionScore(class_id)
+    return ClassScore(class_id)

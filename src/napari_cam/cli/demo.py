@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,14 +14,28 @@ from napari_cam.cli.terminal import show_notes, table
 
 if TYPE_CHECKING:
     from napari_cam.cli.demo_files import DemoFiles
+    from napari_cam.cli.demo_folder import DemoFolder
+    from napari_cam.cli.demo_region_files import RegionFiles
+    from napari_cam.cli.demo_regions import RegionResults
     from napari_cam.cli.demo_results import DemoResults
+
+
+_FOLDER = Path("napari-cam-demo")
 
 
 @guarded
 def demo(
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write to.")
-    ] = Path("napari-cam-demo"),
+        Path | None,
+        typer.Option(
+            *("--out", "-o"),
+            metavar="FOLDER",
+            help=f"Folder to write to; {_FOLDER} (or {_FOLDER}-segmentation) if not given.",
+        ),
+    ] = None,
+    segmentation: Annotated[
+        bool, typer.Option("--segmentation", help="A U-Net in place of the classifier.")
+    ] = False,
     overwrite: Overwrite = False,
     window: Annotated[
         bool, typer.Option("--window", help="Open the results in napari, where there is a display.")
@@ -30,10 +44,21 @@ def demo(
     """Try everything on a sample volume whose truth is known.
 
     A synthetic MRI of a fish fillet with freezing damage, and a small network that tells damaged
-    slices from healthy ones: heatmaps of all methods, masks, overlap with the truth, a picture.
+    slices from healthy ones: heatmaps of several methods, masks, overlap with the truth, a picture.
+    With --segmentation a small U-Net that outlines the damage, and what it looked at: class by
+    class, for several sets of pixels, and level by level.
     A folder that an earlier demo made is filled anew.
     """
-    from napari_cam.cli.demo_files import DemoFiles, is_demo
+    if segmentation:
+        _segmentation(out or _FOLDER.with_name(f"{_FOLDER}-segmentation"), overwrite, window)
+    else:
+        _classification(out or _FOLDER, overwrite, window)
+    return None
+
+
+def _classification(out: Path, overwrite: bool, window: bool) -> None:
+    from napari_cam.cli.demo_files import KIND, DemoFiles
+    from napari_cam.cli.demo_folder import is_demo
     from napari_cam.cli.demo_results import compute_demo
 
     with (
@@ -41,18 +66,46 @@ def demo(
         output_folder(folder / "heatmaps"),
         output_folder(folder / "masks"),
     ):
-        overwrite = overwrite or is_demo(folder)
+        overwrite = overwrite or is_demo(folder, KIND)
         results = compute_demo()
         files = DemoFiles.plan(folder, results.maps)
         check_results(files.images, overwrite)
         files.write(results, overwrite)
     _report(results, files)
     if window:
-        _open(files)
-    return None
+        key = next(key for key in files.heatmaps if key.method.name == "gradcam")
+        _open(files, heatmap=files.heatmaps[key], mask=files.masks[key])
 
 
-def _open(files: DemoFiles) -> None:
+def _segmentation(out: Path, overwrite: bool, window: bool) -> None:
+    from napari_cam.cli.demo_folder import is_demo
+    from napari_cam.cli.demo_region_files import KIND, RegionFiles
+    from napari_cam.cli.demo_regions import TARGET, TITLES, compute_regions
+
+    with output_folder(out) as folder, output_folder(folder / "heatmaps"):
+        overwrite = overwrite or is_demo(folder, KIND)
+        results = compute_regions()
+        files = RegionFiles.plan(folder, results)
+        check_results(files.images, overwrite)
+        files.write(results, overwrite)
+    _report_regions(results, files)
+    if window:
+        key = next(
+            key
+            for key in results.by_class
+            if key.method.name == "hirescam" and key.target.label == TARGET
+        )
+        _open(
+            files,
+            heatmap=files.heatmaps[key],
+            mask=files.labels,
+            heatmap_name=f"{TITLES['hirescam']} ({TARGET})",
+            mask_name="prediction",
+            truth_name="truth",
+        )
+
+
+def _open(files: DemoFolder, **shown: Any) -> None:
     """Show the results in napari, or say why not."""
     from napari_cam.cli.window import no_window_because, open_window
 
@@ -60,14 +113,8 @@ def _open(files: DemoFiles) -> None:
     if reason is not None:
         typer.echo(f"\nNo window: {reason}. Everything is in {files.folder}.")
         return
-    key = next(key for key in files.heatmaps if key.method.name == "gradcam")
-    open_window(
-        "show_demo",
-        volume=str(files.volume),
-        truth=str(files.truth),
-        heatmap=str(files.heatmaps[key]),
-        mask=str(files.masks[key]),
-    )
+    texts = {name: str(what) for name, what in shown.items()}
+    open_window("show_demo", volume=str(files.volume), truth=str(files.truth), **texts)
 
 
 def _report(results: DemoResults, files: DemoFiles) -> None:
@@ -99,4 +146,42 @@ Your own images and network (napari-cam COMMAND --help says more):
   napari-cam layers MODEL
   napari-cam explain IMAGE --model MODEL --method gradcam --method hirescam --out results
   napari-cam mask results/heatmap_*.nii.gz --rule otsu --out masks"""
+    )
+
+
+def _report_regions(results: RegionResults, files: RegionFiles) -> None:
+    """Print the table, then what to look at and what to do next."""
+    show_notes(results.notes)
+    rows = [
+        (name, f"{results.dice[name]:.3f}", *(f"{share:.2f}" for share in energy.values()))
+        for name, energy in results.energy.items()
+    ]
+    header = ("class", "Dice", *next(iter(results.energy.values())))
+    typer.echo(table(header, rows, right=range(1, len(header))))
+    rows = [
+        (level, *(f"{share:.2f}" for share in energy.values()))
+        for level, energy in results.energy_by_level.items()
+    ]
+    header = ("level (damaged)", *next(iter(results.energy.values())))
+    typer.echo()
+    typer.echo(table(header, rows, right=range(1, len(header))))
+    typer.echo(
+        f"""
+Dice compares the U-Net's prediction with the truth. The other columns are the share of a heatmap's
+sum that lies where the class is predicted: above, means over slices at the level {results.level};
+below, in slice {results.z}. The bottleneck's maps miss the damage because this network does not
+need it: skip connections carry the damage's fine texture past the bottleneck (docs/sample.md).
+
+Look at   {files.figures["classes"]}
+          each class: Seg-Grad-CAM weighs whole channels, Seg-HiRes-Grad CAM every place
+          {files.figures["pixel_sets"]}
+          one class: the whole image, the predicted pixels, one component, one pixel
+          {files.figures["levels"]}
+          one class at every level, from the encoder's first to the decoder's last
+Open      {files.volume} with {files.labels.name} or a file of
+          {files.folder / "heatmaps"} in any NIfTI viewer
+
+Your own images and network (napari-cam COMMAND --help says more):
+  napari-cam layers MODEL
+  napari-cam explain IMAGE --model MODEL --method hirescam --class NAME --out results"""
     )

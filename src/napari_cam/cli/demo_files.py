@@ -1,42 +1,34 @@
-"""What the demo writes."""
+"""What the demo of classification writes."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_cam.cams.keys import MapKey
-from napari_cam.cli.demo_results import NORMALIZE, RULE, TARGET, TRUTH_ABOVE, DemoResults
-from napari_cam.cli.names import ResultNames
-from napari_cam.files import writing
-from napari_cam.provenance import stamp, to_json
-from napari_cam.reports.contact_sheet import SheetRow, contact_sheet, save_contact_sheet
+from napari_cam.cli.demo_folder import DemoFolder, name_files
+from napari_cam.cli.demo_results import NORMALIZE, RULE, TARGET, DemoResults
+from napari_cam.provenance import stamp
+from napari_cam.reports.contact_sheet import SheetRow, contact_sheet
+from napari_cam.reports.panels import save_sheet
+from napari_cam.sample.cohort import DAMAGED_ABOVE
 from napari_cam.volumes.writing import write_volume
 
-_MARK = "demo.json"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KIND = "demo"
 _DAMAGED_SLICES = 4
 
 
-def is_demo(folder: Path) -> bool:
-    """Whether a folder was made by the demo, whose files there may be written anew."""
-    try:
-        facts = json.loads((folder / _MARK).read_text(encoding="utf-8"))
-        return isinstance(facts, dict) and facts.get("kind") == "demo"
-    except (OSError, ValueError, RecursionError):
-        return False
-
-
 @dataclass(frozen=True)
-class DemoFiles:
+class DemoFiles(DemoFolder):
     """Where everything goes."""
 
-    folder: Path
-    heatmaps: dict[MapKey, Path]
     masks: dict[MapKey, Path]
 
     @property
@@ -45,59 +37,40 @@ class DemoFiles:
         return self.folder / "contact_sheet.png"
 
     @property
-    def volume(self) -> Path:
-        """The sample image."""
-        return self.folder / "volume.nii.gz"
-
-    @property
-    def truth(self) -> Path:
-        """Its truth."""
-        return self.folder / "truth.nii.gz"
-
-    @property
     def images(self) -> list[Path]:
         """Every file that has a sidecar, and the results."""
-        images = (self.volume, self.truth, *self.heatmaps.values(), *self.masks.values())
-        return [self.sheet, *images, self.folder / _MARK]
+        return [*super().images, self.sheet, *self.masks.values()]
 
     @classmethod
     def plan(cls, folder: Path, keys: Iterable[MapKey]) -> DemoFiles:
         """Name every file."""
-        names = ResultNames()
         keys = list(keys)
         return cls(
             folder,
-            {
-                key: folder / "heatmaps" / names.take(("heatmap", *key.parts), ".nii.gz")
-                for key in keys
-            },
-            {key: folder / "masks" / names.take(("mask", *key.parts), ".nii.gz") for key in keys},
+            name_files(folder / "heatmaps", "heatmap", keys),
+            name_files(folder / "masks", "mask", keys),
         )
 
     def write(self, results: DemoResults, overwrite: bool) -> None:
-        """Write every file; first the one that marks the folder as the demo's."""
-        settings = {"truth_above": TRUTH_ABOVE, "rule": RULE, "normalize": NORMALIZE}
+        """Write every file."""
+        settings = {"truth_above": DAMAGED_ABOVE, "rule": RULE, "normalize": NORMALIZE}
         facts = {
-            **stamp(kind="demo", target=TARGET, **settings),
+            **stamp(kind=KIND, target=TARGET, **settings),
             "results": {" / ".join(key.parts): each for key, each in results.scores.items()},
             "guesses": results.guesses,
         }
-        with writing(self.folder / _MARK, overwrite) as temporary:
-            temporary.write_text(to_json(facts), encoding="utf-8")
-        volume = results.phantom.volume
-        origin = stamp(made_by="phantom", seed=results.phantom.seed)
-        ours: dict[str, Any] = {"like": volume, "overwrite": overwrite}
-        write_volume(self.volume, volume.values, provenance={**origin, "kind": "image"}, **ours)
-        write_volume(self.truth, results.truth, provenance={**origin, "kind": "mask"}, **ours)
-        for key, heatmap in results.maps.items():
-            write_volume(self.heatmaps[key], heatmap, **ours)
+        self.write_mark(facts, overwrite)
+        sample = results.phantom
+        self.write_sample(sample, results.truth, overwrite)
+        self.write_heatmaps(results.maps, sample, overwrite)
+        for key, path in self.masks.items():
             made = results.masks.provenance_of(key)
-            write_volume(self.masks[key], results.masks[key], provenance=made, **ours)
+            write_volume(path, results.masks[key], sample.volume, made, overwrite)
         made = stamp(kind="contact sheet", target=TARGET, **settings)
-        save_contact_sheet(draw(results), self.sheet, made, overwrite)
+        save_sheet(draw(results), self.sheet, made, overwrite)
 
 
-def draw(results: DemoResults) -> Any:
+def draw(results: DemoResults) -> Figure:
     """Return the contact sheet of the demo as a figure."""
     rows = [SheetRow("Image", caption="with the true damage")]
     for key, heatmap in results.maps.items():

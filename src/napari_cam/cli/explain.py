@@ -12,7 +12,7 @@ import typer
 from napari_cam.cli.failures import ExitCode, guarded
 from napari_cam.cli.folders import check_results, output_folder
 from napari_cam.cli.names import ResultNames
-from napari_cam.cli.opening import open_mask, open_model, open_volume
+from napari_cam.cli.opening import open_mask, open_model, open_region, open_volume
 from napari_cam.cli.options import (
     ArchitectureText,
     Axis4Text,
@@ -29,11 +29,15 @@ from napari_cam.cli.options import (
 )
 from napari_cam.cli.slices import FORMS, parse_slices
 from napari_cam.cli.terminal import progress, show_notes, table
+from napari_cam.errors import PreparationError
 
 if TYPE_CHECKING:
     from napari_cam.cams.keys import MapKey
     from napari_cam.cams.plan import ExplainedUnits, Plan
+    from napari_cam.cams.windows import Windows
     from napari_cam.heatmap import Heatmap
+    from napari_cam.models.loaded import LoadedModel
+    from napari_cam.volumes.volume import Volume
 
 
 @guarded
@@ -56,10 +60,27 @@ def explain(
         list[str] | None,
         typer.Option(
             "--class",
+            "--target",
             metavar="CLASS",
             help="Class by name or number, else the predicted one; several times.",
         ),
     ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Segmentation networks: whose pixels' score is explained: predicted, all, p>0.5, "
+            "component, component:Z,Y,X, point:Z,Y,X, box:Z:Z,Y:Y,X:X, a mask file or "
+            "LABELS.nii.gz:2; several times.",
+        ),
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="Where regions are cut off: a slice, box or mask file."),
+    ] = None,
+    score: Annotated[
+        str, typer.Option(metavar="SCORE", help="logit, probability or log_odds.")
+    ] = "logit",
     layer: Annotated[
         list[str] | None,
         typer.Option(metavar="LAYER", help="Target layer, see 'napari-cam layers'; several times."),
@@ -92,6 +113,29 @@ def explain(
     batch_size: Annotated[
         str, typer.Option(metavar="N", help="Slices per pass through the network, or auto.")
     ] = "auto",
+    optimize: Annotated[
+        bool,
+        typer.Option(
+            help="Run a folded private copy of the network, which gives the same maps sooner."
+        ),
+    ] = True,
+    windows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="For networks trained on patches: size of the windows through which they see "
+            "the image, such as 96 or 64,96,96.",
+        ),
+    ] = None,
+    window_overlap: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of a window that its neighbour shows too.")
+    ] = 0.5,
+    window_weights: Annotated[
+        str, typer.Option(metavar="HOW", help="gaussian, or constant.")
+    ] = "gaussian",
+    window_margin: Annotated[
+        int, typer.Option(metavar="PIXELS", help="Pixels along a window's edges that do not count.")
+    ] = 0,
     architecture: ArchitectureText = None,
     class_names: ClassNamesText = None,
     preparation: PreparationText = None,
@@ -118,15 +162,18 @@ def explain(
     with output_folder(out) as folder:
         volume = open_volume(path, axis4, time, spacing, series)
         mask = None if foreground is None else open_mask(foreground, volume.grid, "foreground")
+        network = open_model(model, architecture, class_names, preparation)
         plan = plan_explanation(
-            open_model(model, architecture, class_names, preparation),
+            network,
             volume,
             method or "gradcam",
-            list(class_id) if class_id else None,
+            targets(volume, network, class_id, region, within, score),
             _layers(layer, fused),
             device=device,
             precision=precision,
             batch_size=int(batch_size) if batch_size.isdecimal() else batch_size,
+            optimize=optimize,
+            windows=_windows(windows, window_overlap, window_weights, window_margin),
         )
         if slices is not None:
             plan = replace(plan, units=parse_slices(slices, plan.prepared.n_units))
@@ -137,7 +184,13 @@ def explain(
         maps = build_heatmaps(plan, run(plan), **options)
         for key, heatmap in maps.items():
             write_volume(files[key], heatmap, like=volume, overwrite=overwrite)
-    show_notes([*volume.notes, *plan.prepared.notes, *(each.note for each in maps.values())])
+    show_notes(
+        [
+            *volume.notes,
+            *plan.prepared.notes,
+            *(note for each in maps.values() for note in each.notes),
+        ]
+    )
     rows = [_row(key, heatmap, plan, files[key]) for key, heatmap in maps.items()]
     typer.echo(
         table(("method", "layer", "class", "score", "predicted", "no evidence", "file"), rows)
@@ -154,6 +207,52 @@ def run(plan: Plan) -> list[ExplainedUnits]:
             parts.append(part)
             bar.update(len(part.units))
     return parts
+
+
+def _windows(size: str | None, overlap: float, weights: str, margin: int) -> Windows | None:
+    """Return how the image is cut into windows, None where it is shown whole."""
+    from napari_cam.cams.windows import Windows
+
+    if size is None:
+        if (overlap, weights, margin) != (0.5, "gaussian", 0):
+            raise PreparationError("Windows need their size; give it with --windows, such as 96.")
+        return None
+    parts = [part.strip() for part in size.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise PreparationError(
+            f"--windows takes whole numbers of pixels such as 96 or 64,96,96, not '{size}'."
+        )
+    chosen: Any = weights
+    return Windows(tuple(map(int, parts)), overlap, chosen, margin)
+
+
+def targets(
+    volume: Volume,
+    model: LoadedModel,
+    class_id: list[str] | None,
+    region: list[str] | None,
+    within: str | None,
+    score: str,
+) -> list[Any]:
+    """Return what is explained: every class in every region."""
+    from napari_cam.cams.region_score import RegionScore
+    from napari_cam.cams.targets import ClassScore
+    from napari_cam.errors import TargetError
+
+    names = model.card.class_names
+    wanted: list[str] = class_id or ["predicted"]
+    classes = [None if word == "predicted" and word not in names else word for word in wanted]
+    how: Any = score
+    if model.card.task == "segmentation":
+        limit = None if within is None else open_region(within, volume.grid)
+        regions = [open_region(text, volume.grid) for text in region or ["predicted"]]
+        return [RegionScore(each, place, limit, how) for place in regions for each in classes]
+    if region or within:
+        raise TargetError(
+            "Regions are for segmentation networks, and this is a classifier; leave out --region "
+            "and --within."
+        )
+    return [ClassScore(each, how) for each in classes]
 
 
 def _layers(layers: list[str] | None, fused: list[str] | None) -> list[Any] | None:

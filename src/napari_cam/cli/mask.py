@@ -51,6 +51,12 @@ def mask(
         typer.Option(metavar="FILE", help="Mask file to compare with; what is not 0 counts."),
     ] = None,
     foreground: ForegroundPath = None,
+    gate: Annotated[
+        bool,
+        typer.Option(
+            "--gate", help="Leave slices empty for which the network predicts another class."
+        ),
+    ] = False,
     overwrite: Overwrite = False,
 ) -> ExitCode | None:
     """Cut heatmaps into masks and measure them.
@@ -61,7 +67,8 @@ def mask(
     from napari_cam.masks.rules import rule_from_text
 
     rules = tuple(rule_from_text(text) for text in rule or ("otsu",))
-    cutting = _Cutting(rules, not at_least, reference, foreground, overwrite, ResultNames())
+    names = ResultNames()
+    cutting = _Cutting(rules, not at_least, reference, foreground, gate, overwrite, names)
     heatmap = [each for path in heatmap for each in _matching(path)]
     rows: list[tuple[str, ...]] = []
     notes: list[str | None] = []
@@ -99,17 +106,22 @@ class _Cutting:
     strict: bool
     reference: Path | None
     foreground: Path | None
+    gate: bool
     overwrite: bool
     names: ResultNames
 
     def cut(self, path: Path, folder: Path, notes: list[str | None]) -> list[tuple[str, ...]]:
         """Write the masks of one heatmap, add what is to be noted, return the rows of the table."""
         from napari_cam.masks.binarize import binarize
+        from napari_cam.masks.gate import where_predicted
         from napari_cam.volumes.heatmap_files import read_heatmap
         from napari_cam.volumes.writing import write_volume
 
         heatmap, volume = read_heatmap(path)
         foreground = self._mask(self.foreground, volume, "foreground")
+        if self.gate:
+            predicted = where_predicted(heatmap)
+            foreground = predicted if foreground is None else foreground & predicted
         reference = self._mask(self.reference, volume, "reference")
         masks = binarize({path.name: heatmap}, self.rules, self.strict, foreground)
         extension = ".tif" if volume.source.format == "tiff" else ".nii.gz"
@@ -123,7 +135,7 @@ class _Cutting:
         rows = []
         for key, file in files.items():
             found = masks[key]
-            facts = masks.provenance_of(key)
+            facts = {**masks.provenance_of(key), "gate": self.gate}
             write_volume(file, found, like=volume, provenance=facts, overwrite=self.overwrite)
             compared = () if reference is None else overlap(found[seen], reference[seen])
             rows.append((file.name, masks.rules[key].name, *_size(found, heatmap), *compared))

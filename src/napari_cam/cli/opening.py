@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from napari_cam.errors import MaskError, PreparationError, VolumeError
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from napari_cam.models.preparation import Preparation
     from napari_cam.volumes.volume import Volume
 
-SAMPLE = "sample"
+SAMPLES: dict[str, Literal["classification", "segmentation"]] = {
+    "sample": "classification",
+    "sample:segmentation": "segmentation",
+}
 IMAGENET = "imagenet:"
 
 
@@ -28,7 +31,7 @@ def open_model(
     class_names: str | None = None,
     preparation: str | None = None,
 ) -> LoadedModel:
-    """Load the network that `model` names: a file, "imagenet:NAME" or "sample".
+    """Load the network that `model` names: a file, "imagenet:NAME" or one of `SAMPLES`.
 
     `preparation` is "imagenet" or a JSON file; None leaves it to the model file.
 
@@ -40,16 +43,21 @@ def open_model(
         Where the preparation cannot be read.
     """
     steps = None if preparation is None else open_preparation(preparation)
-    if model == SAMPLE and not Path(model).exists():
+    if is_sample(model):
         from napari_cam.sample import load_sample_model
 
-        sample = load_sample_model()
+        sample = load_sample_model(SAMPLES[model])
         card = sample.card if steps is None else replace(sample.card, preparation=steps)
         return replace(sample, card=card)
     from napari_cam.models.files import load_model
 
     names = [name.strip() for name in class_names.split(",")] if class_names else None
     return load_model(model, architecture=architecture, class_names=names, preparation=steps)
+
+
+def is_sample(model: str) -> bool:
+    """Whether `model` names a sample network, and no file that stands here."""
+    return model in SAMPLES and not Path(model).exists()
 
 
 def open_preparation(text: str) -> Preparation:
@@ -102,6 +110,32 @@ def open_volume(
     return read_volume(path, axis4=cast(Any, axis4), time=time, spacing=sizes, series=chosen)
 
 
+def open_region(text: str, grid: Grid) -> Any:
+    """Return the pixels that `text` names: a word, a place, or a file on `grid`.
+
+    "LABELS.nii.gz:2" is label 2 of a file, a file alone what is not 0 in it.
+
+    Raises
+    ------
+    TargetError
+        Where the text names no region.
+    VolumeError, MaskError
+        Where the file cannot be read, or lies elsewhere.
+    """
+    from napari_cam.cams.regions import Labelled, Painted
+
+    file, colon, label = text.rpartition(":")
+    if Path(text).is_file():
+        return Painted(open_mask(Path(text), grid, "region"))
+    if colon and label.isdecimal() and Path(file).is_file():
+        values = open_labels(Path(file), grid, "region")
+        whole = (values == values.astype("int64")).all()  # NIfTI files may store labels as floats
+        return Labelled(values.astype("int64") if whole else values, int(label))
+    if text.isdecimal():
+        return int(text)
+    return text
+
+
 def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
     """Read a mask that lies on `grid`: True where the file is not 0.
 
@@ -121,6 +155,14 @@ def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
     MaskError
         Where it lies elsewhere.
     """
+    mask: NDArray[np.bool_] = open_labels(path, grid, what) != 0
+    return mask
+
+
+def open_labels(path: Path, grid: Grid, what: str) -> NDArray[Any]:
+    """Read labels that lie on `grid`; see :func:`open_mask`."""
+    import numpy as np
+
     volume = open_volume(path)
     if volume.values.ndim != 3:
         raise VolumeError(
@@ -139,5 +181,5 @@ def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
             f"The {what} {path} lies at another place or in another orientation than the image; "
             "resample it to the image's grid first."
         )
-    mask: NDArray[np.bool_] = volume.values != 0
-    return mask
+    labels: NDArray[Any] = np.asarray(volume.values)
+    return labels

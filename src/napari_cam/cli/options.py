@@ -14,7 +14,8 @@ ModelText = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="Model file, 'imagenet:resnet50' (or another name), or 'sample'.",
+        help="Model file, 'imagenet:resnet50' (or another name), 'sample' or "
+        "'sample:segmentation'.",
     ),
 ]
 ArchitectureText = Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_cam.cli.failures import ExitCode, complain, guarded, sentence
-from napari_cam.cli.opening import IMAGENET, SAMPLE, open_model, open_volume
+from napari_cam.cli.opening import IMAGENET, is_sample, open_model, open_volume
 from napari_cam.cli.options import (
     ArchitectureText,
     Axis4Text,
@@ -72,7 +72,11 @@ def info(
 @guarded
 def layers(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Model file, 'imagenet:resnet50' or 'sample'.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Model file, 'imagenet:resnet50', 'sample' or 'sample:segmentation'.",
+        ),
     ],
     architecture: ArchitectureText = None,
     class_names: ClassNamesText = None,
@@ -82,7 +86,8 @@ def layers(
 ) -> ExitCode | None:
     """List the layers of a network that can be explained.
 
-    The default one, which enters global pooling, is marked.
+    The default one is marked: what enters global pooling, or a segmentation network's bottleneck.
+    The layers of a segmentation network say their level: encoder, bottleneck or decoder.
     """
     from napari_cam.models.layers import candidate_layers
 
@@ -146,7 +151,7 @@ def architectures(
 
 
 def _is_model(name: str) -> bool:
-    if name.startswith(IMAGENET) or (name == SAMPLE and not Path(name).exists()):
+    if name.startswith(IMAGENET) or is_sample(name):
         return True
     return Path(name).suffix.lower() in MODEL_SUFFIXES
 

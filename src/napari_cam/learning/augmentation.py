@@ -49,6 +49,19 @@ class Augmentation:
 
     def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return changed copies of images (n, c, *s), drawn from `generator` (on the CPU)."""
+        return self._jittered(self._moved(images, generator), generator)
+
+    def apply_with_labels(
+        self, images: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return changed images and their labels: one a pixel (n, *s) moves, one an image stays."""
+        if labels.ndim == 1:
+            return self.apply(images, generator), labels
+        # As one more channel of the image, class numbers go wherever its pixels go.
+        both = self._moved(torch.cat([images, labels[:, None].to(images)], dim=1), generator)
+        return self._jittered(both[:, :-1], generator), both[:, -1].to(labels)
+
+    def _moved(self, images: Tensor, generator: torch.Generator) -> Tensor:
         spatial = images.ndim - 2
         if any(axis < -spatial for axis in self.flips):
             raise TrainingError(f"Images with {spatial} spatial axes have no axis -3 to flip.")
@@ -59,11 +72,14 @@ class Augmentation:
         if self.shift:
             for axis in range(-spatial, 0):
                 result = self._shifted(result, axis, generator)
-        if self.jitter:
-            draw = torch.rand(len(images), generator=generator) * 2 - 1
-            factor = 1 + self.jitter * draw
-            result *= factor.to(result).reshape(-1, *[1] * (images.ndim - 1))
         return result
+
+    def _jittered(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        if not self.jitter:
+            return images
+        draw = torch.rand(len(images), generator=generator) * 2 - 1
+        factor = 1 + self.jitter * draw
+        return images * factor.to(images).reshape(-1, *[1] * (images.ndim - 1))
 
     def _shifted(self, images: Tensor, axis: int, generator: torch.Generator) -> Tensor:
         n = images.shape[axis]

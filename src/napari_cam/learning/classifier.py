@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
-import torch
-from torch import nn
-
-from napari_cam.errors import DeviceError, TrainingError
-from napari_cam.learning.accuracy import Proportion
+from napari_cam.errors import TrainingError
 from napari_cam.learning.augmentation import Augmentation
 from napari_cam.learning.examples import (
-    Examples,
     as_images,
     check_classes,
     class_names_of,
     class_weights_of,
     examples_of,
-    split_sha256,
 )
-from napari_cam.learning.loop import Epoch, Progress, Settings, fit, logits_of, own_randomness
-from napari_cam.learning.subjects import hash_subjects
-from napari_cam.models.architectures import build
+from napari_cam.learning.loop import Progress, Settings
+from napari_cam.learning.training import train_by_card
 from napari_cam.models.card import ModelCard
-from napari_cam.models.device import choose_device
-from napari_cam.models.loaded import LoadedModel, weights_sha256
+from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.preparation import Preparation
 from napari_cam.models.steps import Channels, Orient, Rescale, Slices, Step
-from napari_cam.provenance import stamp
 
 Labelled = tuple[Any, Any]
 
@@ -126,39 +116,17 @@ def train(
     if validation is not None:
         others = as_images(validation[0], "validation")
         validating = examples_of(others, validation[1], names, steps, prepared, "validation")
-    if subjects is not None and len(subjects) != len(training):
-        raise TrainingError(
-            f"There are {len(training)} training images but {len(subjects)} subjects; "
-            "name the subject of each image."
-        )
     settings = Settings(
         *(epochs, learning_rate, batch_size, weight_decay, patience),
         class_weights_of(class_weights, training, len(names)),
         augmentation or Augmentation(),
         seed,
     )
-    place = choose_device(device)
-    options = dict(architecture_options or {})
-    channels = training.images.shape[1]
     card = ModelCard(
-        *(architecture, "classification", spatial_ndim, names, channels, steps),
-        architecture_options=options,
+        *(architecture, "classification", spatial_ndim, names, training.images.shape[1], steps),
+        architecture_options=dict(architecture_options or {}),
     )
-    try:
-        with torch.enable_grad(), own_randomness(seed, place):
-            module = build(architecture, len(names), channels, spatial_ndim, **options).to(place)
-            _check_size(module, training, len(names), place)
-            history = fit(module, training, validating, settings, place, progress)
-    except torch.OutOfMemoryError as error:
-        raise DeviceError(
-            f"{batch_size} images at a time do not fit into the memory of {place}; lower "
-            "batch_size, or use device='cpu'."
-        ) from error
-    module.cpu()
-    notes = _notes(module, training, validating, settings, history, len(names))
-    if subjects is not None:
-        notes["subjects"] = hash_subjects(subjects)
-    return LoadedModel(module, replace(card, training=notes), weights_sha256(module))
+    return train_by_card(card, training, validating, settings, device, subjects, progress)
 
 
 def _default_preparation(spatial_ndim: Literal[2, 3], channels: int) -> Preparation:
@@ -175,66 +143,3 @@ def _check_volume_steps(preparation: Preparation) -> None:
             f"The preparation step '{step}' sees the whole volume, which is not at hand here; give "
             "preparation.bind(volume).batch(...) as images and say prepared=True."
         )
-
-
-def _check_size(
-    module: nn.Module, training: Examples, n_classes: int, device: torch.device
-) -> None:
-    """Raise unless the network takes images of this size and gives one score per class."""
-    shape = tuple(training.images.shape[1:])
-    try:
-        scores = logits_of(module, training.images[:1], 1, device)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrainingError(
-            f"The network cannot take images of shape {shape} ({reason}); resize them in the "
-            "preparation."
-        ) from error
-    if tuple(scores.shape) != (1, n_classes):
-        raise TrainingError(
-            f"The network gives {tuple(scores.shape[1:])} and not {n_classes} scores per image; "
-            "choose a classification network."
-        )
-
-
-def _notes(
-    module: nn.Module,
-    training: Examples,
-    validation: Examples | None,
-    settings: Settings,
-    history: list[Epoch],
-    n_classes: int,
-) -> dict[str, Any]:
-    """Return what the card says about the training, as plain JSON."""
-    best = [epoch for epoch in history if epoch.is_best][-1]
-    metrics: dict[str, Any] = {"training_loss": best.training_loss}
-    if validation is not None:
-        cpu = torch.device("cpu")
-        logits = logits_of(module, validation.images, settings.batch_size, cpu)
-        hits = logits.argmax(dim=1) == validation.labels
-        metrics["validation_loss"] = best.validation_loss
-        metrics["validation_accuracy"] = Proportion.of(hits.numpy()).to_json()
-    notes: dict[str, Any] = stamp(
-        source="trained from random weights",
-        seed=settings.seed,
-        epochs={"run": len(history), "at_most": settings.epochs, "kept": best.number},
-        optimizer={
-            "name": "AdamW",
-            "learning_rate": settings.learning_rate,
-            "weight_decay": settings.weight_decay,
-            "schedule": "warm-up over a tenth of the steps, then cosine to zero",
-            "batch_size": settings.batch_size,
-            "patience": settings.patience,
-        },
-        loss={"name": "cross-entropy", "class_weights": settings.class_weights},
-        augmentation=settings.augmentation.to_json(),
-        images_per_class={
-            "training": training.counts(n_classes),
-            "validation": None if validation is None else validation.counts(n_classes),
-        },
-        split_sha256=split_sha256(training, validation),
-        metrics=metrics,
-    )
-    return notes

@@ -25,7 +25,7 @@ class Examples:
     images
         (n, c, *s) float32, on the CPU.
     labels
-        (n,) int64.
+        (n,) int64, or (n, *s) where each pixel has its class.
     """
 
     images: Tensor = field(repr=False)
@@ -35,8 +35,8 @@ class Examples:
         return len(self.labels)
 
     def counts(self, n_classes: int) -> list[int]:
-        """Return how many images there are of each class."""
-        counts: list[int] = torch.bincount(self.labels, minlength=n_classes).tolist()
+        """Return how many images, or pixels, there are of each class."""
+        counts: list[int] = torch.bincount(self.labels.flatten(), minlength=n_classes).tolist()
         return counts
 
 

@@ -1,4 +1,4 @@
-"""The training loop of classifiers: cross-entropy, AdamW, one warm-up and one cosine descent."""
+"""The training loop of all networks: AdamW, one warm-up and one cosine descent."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from napari_cam.errors import TrainingError
 from napari_cam.learning.augmentation import Augmentation
 from napari_cam.learning.examples import Examples
+from napari_cam.learning.losses import LOSSES
 
 # Share of all steps in which the learning rate rises from zero.
 _WARM_UP = 0.1
@@ -22,7 +22,7 @@ _WARM_UP = 0.1
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train; see :func:`napari_cam.train` for each of them."""
+    """How to train; see :func:`napari_cam.train` for each, `loss` is a name of ``LOSSES``."""
 
     epochs: int
     learning_rate: float
@@ -32,6 +32,7 @@ class Settings:
     class_weights: tuple[float, ...] | None
     augmentation: Augmentation
     seed: int
+    loss: str = "cross-entropy"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience"):
@@ -62,7 +63,8 @@ class Epoch:
     training_loss
         Mean over the epoch, of a network that changed meanwhile.
     validation_loss, validation_accuracy
-        After the epoch; None without validation images.
+        After the epoch, the accuracy over images (over pixels, where those are labelled); None
+        without validation images.
     is_best
         Whether the weights of this epoch are the best so far (the latest, without validation).
     """
@@ -104,9 +106,10 @@ def fit(
         for chosen in torch.randperm(len(training), generator=generator).tensor_split(
             descent.steps
         ):
-            images = settings.augmentation.apply(training.images[chosen].to(device), generator)
-            labels = training.labels[chosen].to(device)
-            loss = functional.cross_entropy(module(images), labels, weights)
+            images, labels = settings.augmentation.apply_with_labels(
+                training.images[chosen].to(device), training.labels[chosen].to(device), generator
+            )
+            loss = LOSSES[settings.loss](module(images), labels, weights)
             training_loss += _finite(loss, number) * len(chosen) / len(training)
             descent.step(loss)
         loss_now, accuracy = None, None
@@ -157,7 +160,7 @@ class _Descent:
 
 
 def logits_of(module: nn.Module, images: Tensor, batch_size: int, device: torch.device) -> Tensor:
-    """Return the logits (n, classes), on the CPU, of a network in eval mode."""
+    """Return the logits (n, classes) or (n, classes, *s), on the CPU, of a network in eval mode."""
     module.eval()
     with torch.inference_mode():
         parts = torch.split(images, batch_size)
@@ -203,6 +206,6 @@ def _validate(
     """Return the loss (infinite where it is not a number) and the accuracy."""
     logits = logits_of(module, validation.images, settings.batch_size, device)
     weights = settings.weights_on(torch.device("cpu"))
-    loss = functional.cross_entropy(logits, validation.labels, weights).item()
+    loss = LOSSES[settings.loss](logits, validation.labels, weights).item()
     accuracy = (logits.argmax(dim=1) == validation.labels).float().mean().item()
     return loss if math.isfinite(loss) else math.inf, accuracy

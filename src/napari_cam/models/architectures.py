@@ -14,7 +14,14 @@ from torch.overrides import TorchFunctionMode
 
 from napari_cam.errors import ModelError
 from napari_cam.models.gap_networks import GapCNN, alexnet_gap, vgg_gap
+from napari_cam.models.segmentation_networks import (
+    MONAI_SEGMENTERS,
+    SMP,
+    build_monai,
+    build_smp,
+)
 from napari_cam.models.stems import set_input_channels
+from napari_cam.models.unet import UNet
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,15 @@ class Architecture:
         built, and left out when a file holds them.
     fixed_size
         Whether it takes no other size than `input_size` (transformers with learned positions).
+    task
+        What it is built for.
+    multiple_of
+        What the input's lengths must be multiples of.
     """
 
     name: str
     family: str
-    source: Literal["napari-cam", "torchvision", "timm"]
+    source: Literal["napari-cam", "torchvision", "timm", "smp", "monai"]
     reference: str
     input_size: int = 224
     spatial_ndims: tuple[int, ...] = (2,)
@@ -56,6 +67,13 @@ class Architecture:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     training_only: tuple[str, ...] = ()
     fixed_size: bool = False
+    task: Literal["classification", "segmentation"] = "classification"
+    multiple_of: int = 1
+
+    @property
+    def package(self) -> str:
+        """The optional package that builds it, empty where none is needed."""
+        return {"smp": "segmentation_models_pytorch", "monai": "monai"}.get(self.source, "")
 
 
 _GAP = "Zhou et al. 2016, arXiv:1512.04150; Kang et al. 2021"
@@ -67,6 +85,7 @@ _OURS = (
     Architecture("vgg16-gap-modified", "GAP", "napari-cam", _GAP, built_as="vgg16"),
     Architecture("vgg19-gap", "GAP", "napari-cam", _GAP, built_as="vgg19"),
     Architecture("vgg19-gap-modified", "GAP", "napari-cam", _GAP, built_as="vgg19"),
+    Architecture("unet", "U-Net", "napari-cam", "Rheude et al. 2024", 256, (2, 3)),
 )
 
 # family, reference, names
@@ -183,6 +202,86 @@ _TIMM = (
 )
 
 
+_RHEUDE = "Rheude et al. 2024; Ronneberger et al. 2015, arXiv:1505.04597"
+_SMP_REFERENCES = {
+    "unet": "Ronneberger et al. 2015, arXiv:1505.04597",
+    "unetplusplus": "Zhou et al. 2018, arXiv:1807.10165",
+    "manet": "Fan et al. 2020",
+    "linknet": "Chaurasia and Culurciello 2017, arXiv:1707.03718",
+    "fpn": "Kirillov et al. 2019",
+    "pspnet": "Zhao et al. 2017, arXiv:1612.01105",
+    "deeplabv3": "Chen et al. 2017, arXiv:1706.05587",
+    "deeplabv3plus": "Chen et al. 2018, arXiv:1802.02611",
+    "upernet": "Xiao et al. 2018, arXiv:1807.10221",
+}
+_UNET_ENCODERS = ("vgg16", "vgg19", "resnet18", "resnet34", "resnet50")
+# name, reference
+_TORCHVISION_SEGMENTERS = (
+    ("FCN", "Long et al. 2015, arXiv:1411.4038", "fcn_resnet50 fcn_resnet101"),
+    (
+        "DeepLabV3",
+        "Chen et al. 2017, arXiv:1706.05587",
+        "deeplabv3_resnet50 deeplabv3_resnet101 deeplabv3_mobilenet_v3_large",
+    ),
+    ("LR-ASPP", "Howard et al. 2019, arXiv:1905.02244", "lraspp_mobilenet_v3_large"),
+)
+_MONAI_REFERENCES = {
+    "unet": ("U-Net", "Kerfoot et al. 2019"),
+    "dynunet": ("U-Net", "Isensee et al. 2021, arXiv:1904.08128"),
+    "segresnet": ("SegResNet", "Myronenko 2018, arXiv:1810.11654"),
+    "densenet121": ("DenseNet", "Huang et al. 2017, arXiv:1608.06993"),
+    "resnet18": ("ResNet", "Hara et al. 2018, arXiv:1711.09577"),
+    "resnet50": ("ResNet", "Hara et al. 2018, arXiv:1711.09577"),
+    "seresnet50": ("SE-ResNet", "Hu et al. 2018, arXiv:1709.01507"),
+}
+
+
+def _segmenters() -> list[Architecture]:
+    rows = [Architecture("unet", "U-Net", "napari-cam", _RHEUDE, 256, (2, 3), task="segmentation")]
+    rows += [
+        Architecture(
+            *(f"unet-{encoder}", "U-Net", "smp", _SMP_REFERENCES["unet"], 256),
+            built_as="unet",
+            options={"encoder_name": encoder},
+            task="segmentation",
+            multiple_of=32,
+        )
+        for encoder in _UNET_ENCODERS
+    ]
+    rows += [
+        Architecture(
+            *(f"smp:{kind}", SMP[kind], "smp", reference, 256),
+            built_as=kind,
+            task="segmentation",
+            multiple_of=32,
+        )
+        for kind, reference in _SMP_REFERENCES.items()
+    ]
+    for family, reference, names in _TORCHVISION_SEGMENTERS:
+        rows += [
+            Architecture(
+                *(name, family, "torchvision", reference, 520),
+                options={"weights_backbone": None},
+                training_only=("aux_classifier.",),
+                task="segmentation",
+            )
+            for name in names.split()
+        ]
+    return rows
+
+
+def _of_monai() -> list[Architecture]:
+    return [
+        Architecture(
+            *(f"monai:{kind}", family, "monai", reference, 96, (2, 3)),
+            built_as=kind,
+            task="segmentation" if kind in MONAI_SEGMENTERS else "classification",
+            multiple_of=16 if kind in MONAI_SEGMENTERS else 1,
+        )
+        for kind, (family, reference) in _MONAI_REFERENCES.items()
+    ]
+
+
 def _torchvision_row(name: str, family: str, reference: str) -> Architecture:
     heads = _WITH_AUXILIARY_HEADS.get(name, ())
     return Architecture(
@@ -199,7 +298,7 @@ def _table() -> dict[str, Architecture]:
         for family, reference, names in _TORCHVISION
         for name in names.split()
     ]
-    return {row.name: row for row in (*_OURS, *rows, *_TIMM)}
+    return {row.name: row for row in (*_OURS, *rows, *_TIMM, *_segmenters(), *_of_monai())}
 
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(_table())
@@ -256,7 +355,7 @@ def _timm_architecture(name: str) -> Architecture:
 # Options come out of model files too, which must not make timm read another file or the internet.
 _LOADING_OPTIONS = (
     *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"),
-    *("weights", "weights_backbone"),
+    *("weights", "weights_backbone", "encoder_weights"),
 )
 
 
@@ -282,7 +381,8 @@ def build(
         2, or 3 where the architecture can be built for volumes.
     **options
         Passed on to the builder: those of :class:`~napari_cam.models.gap_networks.GapCNN`, of
-        torchvision's or of timm's model.
+        :class:`~napari_cam.models.unet.UNet`, of torchvision's, timm's,
+        segmentation-models-pytorch's (``encoder_name``) or MONAI's model.
 
     Raises
     ------
@@ -307,7 +407,13 @@ def build(
             f"{row.name} is built without weights, so it takes no option '{loading[0]}'; load a "
             "model file, or 'imagenet:' and the architecture's name."
         )
-    builder = {"napari-cam": _build_ours, "torchvision": _build_torchvision, "timm": _build_timm}
+    builder = {
+        "napari-cam": _build_ours,
+        "torchvision": _build_torchvision,
+        "timm": _build_timm,
+        "smp": _build_smp,
+        "monai": _build_monai,
+    }
     try:
         return builder[row.source](
             row, n_classes, in_channels, spatial_ndim, {**row.options, **options}
@@ -328,6 +434,10 @@ def _build_ours(
 ) -> nn.Module:
     if row.name == "gap-cnn":
         return GapCNN(n_classes, in_channels, spatial_ndim, **options)
+    if row.name == "unet":
+        return UNet(n_classes, in_channels, spatial_ndim, **options)
+    if row.name == "unet":
+        return UNet(n_classes, in_channels, spatial_ndim, **options)
     modified = row.name.endswith("-modified")
     if row.built_as == "alexnet":
         return alexnet_gap(n_classes, in_channels, modified, **options)
@@ -368,6 +478,26 @@ def _build_timm(
         **options,
     )
     return module
+
+
+def _build_smp(
+    row: Architecture,
+    n_classes: int,
+    in_channels: int,
+    _spatial_ndim: int,
+    options: Mapping[str, Any],
+) -> nn.Module:
+    return build_smp(row.name, row.built_as, n_classes, in_channels, options)
+
+
+def _build_monai(
+    row: Architecture,
+    n_classes: int,
+    in_channels: int,
+    spatial_ndim: int,
+    options: Mapping[str, Any],
+) -> nn.Module:
+    return build_monai(row.name, row.built_as, n_classes, in_channels, spatial_ndim, options)
 
 
 class _EmptyOnMeta(TorchFunctionMode):

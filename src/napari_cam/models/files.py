@@ -48,6 +48,7 @@ def load_model(
     preparation: Preparation | None = None,
     default_layer: str | None = None,
     architecture_options: Mapping[str, Any] | None = None,
+    task: Literal["classification", "segmentation"] | None = None,
 ) -> LoadedModel:
     """Load a network from a file, or with ImageNet weights.
 
@@ -77,6 +78,9 @@ def load_model(
         Target layer to explain where none is named.
     architecture_options
         What the architecture was built with, for files without a card.
+    task
+        What the network is for, "segmentation" where a given `module` returns maps of scores; None
+        for what its card or architecture says.
 
     Returns
     -------
@@ -97,6 +101,7 @@ def load_model(
         preparation=preparation,
         default_layer=default_layer,
         options=architecture_options or {},
+        task=task,
     )
     if isinstance(path, str) and path.startswith(_IMAGENET):
         return _load_imagenet(path.removeprefix(_IMAGENET), stated)
@@ -234,6 +239,7 @@ def _load_into(
         class_names=stated.class_names,
         in_channels=stated.in_channels,
         spatial_ndim=stated.spatial_ndim,
+        task=stated.task or "classification",
         default_layer=stated.default_layer,
         preparation=stated.preparation,
         architecture=stated.architecture,

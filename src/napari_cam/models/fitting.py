@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from napari_cam.errors import ModelError
 from napari_cam.models.architectures import ARCHITECTURES, Architecture, outline
 from napari_cam.models.checkpoints import Weights
+from napari_cam.models.segmentation_networks import available
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,8 +226,8 @@ def find_sizes(
     more_classes = outline(row, 4, 3, ndim, **options)
     more_channels = outline(row, 3, 4, ndim, **options)
     fitted = fit_names(weights, plain.state_dict(), row.training_only).weights
-    classes = _growing(plain, more_classes, fitted, axis=0)
-    channels = _growing(plain, more_channels, fitted, axis=1)
+    classes = _growing(plain, more_classes, fitted)
+    channels = _growing(plain, more_channels, fitted)
     return Sizes(classes, channels or 3, 3 if ndim == 3 else 2)
 
 
@@ -236,12 +237,17 @@ def _spatial_ndim(row: Architecture, weights: Weights) -> int:
     return 3 if any(tensor.ndim == 5 for tensor in weights.values()) else 2
 
 
-def _growing(plain: nn.Module, more: nn.Module, fitted: Weights, axis: int) -> int | None:
+def _growing(plain: nn.Module, more: nn.Module, fitted: Weights) -> int | None:
+    """Return the length of the first axis that is one longer in `more`: which one, kinds differ."""
     larger = more.state_dict()
     for name, tensor in plain.state_dict().items():
         found = fitted.get(name)
-        if _shape(tensor) != _shape(larger[name]) and found is not None and found.ndim > axis:
-            return found.shape[axis]
+        if found is None or found.ndim != tensor.ndim:
+            continue
+        pairs = zip(_shape(tensor), _shape(larger[name]), strict=True)
+        grown = [axis for axis, (small, large) in enumerate(pairs) if large == small + 1]
+        if len(grown) == 1:
+            return found.shape[grown[0]]
     return None
 
 
@@ -253,6 +259,8 @@ def guess_architecture(weights: Weights) -> str | None:
     """
     families: dict[tuple[str, str], bool] = {}
     for row in ARCHITECTURES.values():
+        if row.package and not available(row.package):
+            continue
         family = (row.family, row.reference)
         if families.get(family, True):
             expected = outline(row, 3, 3, row.spatial_ndims[0]).state_dict()

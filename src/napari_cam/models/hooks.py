@@ -11,7 +11,7 @@ import difflib
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,8 @@ from torch.overrides import TorchFunctionMode
 from napari_cam.errors import LayerError, ModelError
 
 POOLING_INPUT = "pooling-input"
+INPUT = "input"
+"""Where methods that explain the network's input, and no layer of it, have their map."""
 
 _REFERENCE = re.compile(r"^(?P<module>[^#\[\]]*)(#(?P<call>\d+))?(\[(?P<output>[^\]]+)\])?$")
 
@@ -173,6 +175,56 @@ def meet_modules(
             handle = submodule(module, name).register_forward_hook(listen(name))
             handles.callback(handle.remove)
         yield
+
+
+@contextmanager
+def meet_calls(
+    module: nn.Module,
+    begin: Callable[[nn.Module], None],
+    end: Callable[[nn.Module, Any], None],
+) -> Iterator[None]:
+    """Call ``begin(part)`` before and ``end(part, output)`` after each call of every submodule.
+
+    The output is what the part's own forward gave: hooks that the network brings along run outside
+    of the two, before `begin` and after `end`.
+    """
+
+    def before(part: nn.Module, _inputs: Any) -> None:
+        begin(part)
+
+    def after(part: nn.Module, _inputs: Any, output: Any) -> None:
+        end(part, output)
+
+    with ExitStack() as handles:
+        for part in module.modules():
+            if part is not module:
+                handles.callback(part.register_forward_pre_hook(before).remove)
+                handles.callback(part.register_forward_hook(after, prepend=True).remove)
+        yield
+
+
+Forward = Callable[..., Any]
+
+
+@contextmanager
+def stand_in(forwards: Mapping[nn.Module, Callable[[Forward], Forward]]) -> Iterator[None]:
+    """Put another function in the place of modules' ``forward``, made out of the one they have.
+
+    To be used where the network is held alone (see :func:`as_evaluated`); every module has its own
+    forward again when the block ends, however it ends.
+    """
+    with ExitStack() as restored:
+        for part, make in forwards.items():
+            restored.callback(_put_back, part, "forward" in vars(part), part.forward)
+            part.forward = make(part.forward)
+        yield
+
+
+def _put_back(part: nn.Module, own: bool, forward: Forward) -> None:
+    if own:
+        part.forward = forward
+    else:
+        del part.forward  # what the class defines shows again
 
 
 def tensors_in(output: Any) -> dict[str | None, Tensor]:

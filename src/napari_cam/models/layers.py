@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from napari_cam.errors import LayerError, ModelError, NapariCamError
 from napari_cam.models.hooks import (
@@ -21,6 +22,7 @@ from napari_cam.models.hooks import (
     plain_module,
     tensors_in,
 )
+from napari_cam.models.levels import TINY, Levels, is_tiny
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.steps import Crop, Resize
 
@@ -50,7 +52,11 @@ class LayerInfo:
     default
         Whether it is explained where no layer is named.
     note
-        Why it is the default, or why it should not be chosen.
+        Why it is the default, or why it should not be chosen; of a segmentation network's layers
+        also the level.
+    level
+        Of a segmentation network's layers "encoder 0", "bottleneck" or "decoder 2"; 0 has the
+        finest maps.
     """
 
     name: str
@@ -60,6 +66,7 @@ class LayerInfo:
     stride: tuple[float, ...]
     default: bool = False
     note: str = ""
+    level: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,13 +92,19 @@ class _Call:
 
 
 @dataclass(frozen=True, eq=False)
-class _Trace:
+class Trace:
     """A forward pass as it happened: function calls, module outputs, the network's output."""
 
     spatial_ndim: int
     calls: list[_Call]
     modules: list[tuple[str, int, str | None, Tensor, int]]
     output: Tensor
+    image: Tensor | None = None
+
+    @property
+    def segments(self) -> bool:
+        """Whether the output is a stack of maps."""
+        return is_spatial(self.output, self.spatial_ndim)
 
     def producer(self, tensor: Tensor, before: int) -> int | None:
         """Return the index of the last call before `before` that gave `tensor`."""
@@ -101,6 +114,7 @@ class _Trace:
         return None
 
     def spatial_input(self, index: int) -> Tensor | None:
+        """Return the first argument of call `index` that holds maps."""
         taken = self.calls[index].taken
         return next((item for item in taken if is_spatial(item, self.spatial_ndim)), None)
 
@@ -175,7 +189,7 @@ class _Trace:
             index = maker
 
 
-def _trace(module: nn.Module, batch: Tensor) -> _Trace:
+def _trace(module: nn.Module, batch: Tensor) -> Trace:
     """Run `module` once and keep every tensor it made (so that no identity is reused)."""
     calls: list[_Call] = []
     modules: list[tuple[str, int, str | None, Tensor, int]] = []
@@ -200,7 +214,7 @@ def _trace(module: nn.Module, batch: Tensor) -> _Trace:
         meet_functions(after=after),
     ):
         output = module(batch)
-    return _Trace(batch.ndim - 2, calls, modules, logits_of(output))
+    return Trace(batch.ndim - 2, calls, modules, logits_of(output), batch)
 
 
 def logits_of(output: Any) -> Tensor:
@@ -223,7 +237,7 @@ def logits_of(output: Any) -> Tensor:
     )
 
 
-def _find_pooling(trace: _Trace) -> Pooling:
+def _find_pooling(trace: Trace) -> Pooling:
     collapse = trace.collapse()
     if collapse is None or trace.makes_tokens(collapse):
         raise LayerError(
@@ -246,7 +260,7 @@ def _find_pooling(trace: _Trace) -> Pooling:
     return Pooling(trace.calls[index].call, _module_name(trace, index), note)
 
 
-def _module_name(trace: _Trace, index: int) -> str:
+def _module_name(trace: Trace, index: int) -> str:
     """Return the shortest module name whose untouched output enters call `index`."""
     call = trace.calls[index]
     position = next(i for i, t in enumerate(call.taken) if is_spatial(t, trace.spatial_ndim))
@@ -260,7 +274,7 @@ def _module_name(trace: _Trace, index: int) -> str:
     return min(names, key=lambda name: (name.count("."), len(name)), default=POOLING_INPUT)
 
 
-def _repeated(trace: _Trace) -> set[str]:
+def _repeated(trace: Trace) -> set[str]:
     return {name for name, number, *_ in trace.modules if number > 1}
 
 
@@ -296,7 +310,47 @@ def find_pooling(module: nn.Module, batch: Tensor) -> Pooling:
     return known[key]
 
 
-def _small_trace(module: nn.Module, image: Tensor) -> _Trace:
+# As for pooling; what is kept is the name of the default.
+_DEFAULTS: WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], str]] = WeakKeyDictionary()
+
+
+def find_default(module: nn.Module, batch: Tensor) -> str:
+    """Return the name of the layer that is explained where none is named, once per input size.
+
+    That is what enters global pooling; of a network that returns maps, its bottleneck.
+
+    Parameters
+    ----------
+    batch
+        (n, c, *s), any input of the network; one image of it is run.
+
+    Raises
+    ------
+    LayerError
+        Where there is no such layer.
+    ModelError
+        Where the network does not run on the batch.
+    """
+    module = plain_module(module)
+    known = _DEFAULTS.setdefault(module, {})
+    key = (tuple(batch.shape[1:]), tuple(map(id, module.modules())))
+    if key not in known:
+        trace = _small_trace(module, batch[:1])
+        known[key] = _find_bottleneck(trace) if trace.segments else find_pooling(module, batch).name
+    return known[key]
+
+
+def _find_bottleneck(trace: Trace) -> str:
+    rows = _distinct(trace, None)
+    levels = Levels.of(trace, [tensor for _, _, tensor in rows], _LEARNED)
+    if levels.bottleneck is None:
+        raise LayerError(
+            "This network has no maps between its image and its classes; name the layer to explain."
+        )
+    return rows[levels.bottleneck][0]
+
+
+def _small_trace(module: nn.Module, image: Tensor) -> Trace:
     """Trace on a corner of a large image where the network takes that: a trace keeps every map."""
     most = 224 if image.ndim == 4 else 64
     corner = image
@@ -310,7 +364,7 @@ def _small_trace(module: nn.Module, image: Tensor) -> _Trace:
         else:
             end = trace.collapse()
             # Where the corner shrank to one place too early, the whole image must be looked at.
-            if end is not None and not trace.in_a_window(end):
+            if trace.segments or (end is not None and not trace.in_a_window(end)):
                 return trace
     try:
         return _trace(module, image)
@@ -325,6 +379,45 @@ def _not_running(shape: tuple[int, ...], error: Exception, advice: str) -> Model
     return ModelError(
         f"The network does not run on an input of shape {shape} ({reason}); {advice}."
     )
+
+
+LEGACY_LAST_CONV = "legacy-last-conv"
+"""Asks for :func:`legacy_last_conv` wherever a layer is named."""
+
+
+def legacy_last_conv(module: nn.Module, batch: Tensor) -> str:
+    """Return the convolution that runs last, by the order of execution.
+
+    It is what code that looks for "the last convolution layer" explains (tf-keras-vis, and Syed et
+    al. 2023 with it), before the norm, activation and joining that follow: in DenseNet-121 it
+    holds 32 of 1024 channels, in Inception one branch.
+
+    Parameters
+    ----------
+    module
+        The network.
+    batch
+        (n, c, *s), any input of the network; one image of it is run.
+
+    Raises
+    ------
+    LayerError
+        Where no convolution module gives maps.
+    ModelError
+        Where the network does not run on the batch.
+    """
+    module = plain_module(module)
+    trace = _small_trace(module, batch[:1])
+    repeated = _repeated(trace)
+    parts = dict(module.named_modules())
+    names = [
+        _reference(name, number, entry, name in repeated)
+        for name, number, entry, tensor, _ in trace.modules
+        if isinstance(parts[name], _ConvNd) and is_spatial(tensor, trace.spatial_ndim)
+    ]
+    if not names:
+        raise LayerError("No convolution of this network gives maps; name the layer to explain.")
+    return names[-1]
 
 
 def candidate_layers(
@@ -344,7 +437,7 @@ def candidate_layers(
     -------
     list of LayerInfo
         One row per distinct tensor with maps; exactly one is the default where the network has a
-        global pooling.
+        global pooling, or returns maps itself (then its bottleneck). Class maps are not listed.
 
     Raises
     ------
@@ -366,13 +459,15 @@ def candidate_layers(
     except _NOT_RUNNING as error:
         advice = "give the (c, height, width) it takes as input_shape"
         raise _not_running(shape, error, advice) from error
+    kinds = {name: type(part).__name__ for name, part in module.named_modules()}
+    card_default = model.card.default_layer if isinstance(model, LoadedModel) else None
+    if trace.segments:
+        return list(_segmentation_rows(trace, kinds, shape[1:], card_default))
     try:
         pooling = _find_pooling(trace)
     except LayerError:
         pooling = None
-    card_default = model.card.default_layer if isinstance(model, LoadedModel) else None
     default = card_default or (pooling.name if pooling else None)
-    kinds = {name: type(part).__name__ for name, part in module.named_modules()}
     rows = list(_rows(trace, kinds, shape[1:], default, pooling))
     if pooling is not None and pooling.name == POOLING_INPUT:
         rows.append(_pooling_row(trace, pooling, shape[1:], default == POOLING_INPUT))
@@ -399,12 +494,38 @@ def _input_shape(model: LoadedModel | nn.Module) -> tuple[int, ...]:
 
 
 def _rows(
-    trace: _Trace,
+    trace: Trace,
     kinds: dict[str, str],
     input_size: tuple[int, ...],
     default: str | None,
     pooling: Pooling | None,
 ) -> Iterator[LayerInfo]:
+    for reference, name, tensor in _distinct(trace, default):
+        is_default = reference == default
+        note = pooling.note if pooling is not None and reference == pooling.name else ""
+        yield _row(reference, kinds[name], tensor, input_size, is_default, note)
+
+
+def _segmentation_rows(
+    trace: Trace, kinds: dict[str, str], input_size: tuple[int, ...], card_default: str | None
+) -> Iterator[LayerInfo]:
+    """Yield the rows of a network that returns maps; its class maps are none of them."""
+    distinct = _distinct(trace, card_default)
+    levels = Levels.of(trace, [tensor for _, _, tensor in distinct], _LEARNED)
+    for number, (reference, name, tensor) in enumerate(distinct):
+        chosen = reference == card_default if card_default else number == levels.bottleneck
+        level = levels.level(number)
+        if not level and not chosen:
+            continue
+        notes = [level] if level else ["its maps are the classes"]
+        if is_tiny(tensor.shape[2:]):
+            notes.append(f"only {' x '.join(map(str, tensor.shape[2:]))} places, {TINY}")
+        row = _row(reference, kinds[name], tensor, input_size, chosen, "; ".join(notes))
+        yield replace(row, level=level)
+
+
+def _distinct(trace: Trace, default: str | None) -> list[tuple[str, str, Tensor]]:
+    """Return each tensor with maps once: how it is referred to, its module, itself."""
     repeated = _repeated(trace)
     distinct: dict[tuple[int, int], tuple[str, str, Tensor]] = {}
     for name, number, entry, tensor, version in trace.modules:
@@ -414,16 +535,18 @@ def _rows(
         known = distinct.get((id(tensor), version))
         # The same tensor leaves a block and its last layer: the block's shorter name stands,
         # unless the longer one was chosen as the default by the card.
-        if known is None or (known[0] != default and len(reference) <= len(known[0])):
-            distinct[id(tensor), version] = (reference, kinds[name], tensor)
-    for reference, kind, tensor in distinct.values():
-        is_default = reference == default
-        note = pooling.note if pooling is not None and reference == pooling.name else ""
-        yield _row(reference, kind, tensor, input_size, is_default, note)
+        if known is None or (known[0] != default and _length(reference) < _length(known[0])):
+            distinct[id(tensor), version] = (reference, name, tensor)
+    return list(distinct.values())
+
+
+def _length(reference: str) -> tuple[bool, int]:
+    """Return how long a name is to read; the entry of a list says less than a module's name."""
+    return ("[" in reference, len(reference))
 
 
 def _pooling_row(
-    trace: _Trace, pooling: Pooling, input_size: tuple[int, ...], default: bool
+    trace: Trace, pooling: Pooling, input_size: tuple[int, ...], default: bool
 ) -> LayerInfo:
     index = next(i for i, call in enumerate(trace.calls) if call.call == pooling.call)
     maps = trace.spatial_input(index)

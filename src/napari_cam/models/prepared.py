@@ -121,6 +121,23 @@ class PreparedVolume:
             result[place] = self.unit_steps.run_mask(unit[0])
         return result
 
+    def locate(self, point: Sequence[int]) -> tuple[int, tuple[float, ...]] | None:
+        """Return where a voxel (z, y, x) lies for the network, None where it is not seen.
+
+        Returns
+        -------
+        tuple
+            Its unit, and the place of its centre along each axis of the input as a share in [0, 1].
+        """
+        unit = 0 if self.unit_axis is None else int(point[self.unit_axis])
+        places = []
+        axes = zip(self.layout.unit_axes, self.unit_steps.frame.axes, strict=True)
+        for turned, axis in axes:
+            stored = int(point[self.layout.axes[turned]])
+            pixel = axis.n_from - 1 - stored if self.layout.flips[turned] else stored
+            places.append(float(axis.centres()[pixel]) / axis.n_to)
+        return (unit, tuple(places)) if all(0 <= share <= 1 for share in places) else None
+
     def on_volume_grid(self, maps: NDArray[Any]) -> NDArray[np.float32]:
         """Return maps stretched over the network's input at the pixels of the units.
 

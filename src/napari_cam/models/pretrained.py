@@ -51,6 +51,11 @@ def pretrained(
         they are looked for and how to bring them there.
     """
     row = architecture(name)
+    if row.task != "classification" or row.package:
+        raise ModelError(
+            f"There are no ImageNet weights for {row.name} as a whole; train it, or load a file of "
+            "weights."
+        )
     if row.source == "napari-cam":
         module = _from_features(row, class_names, in_channels)
         names: tuple[str, ...] = tuple(class_names or ())

@@ -19,7 +19,7 @@ from napari_cam.models.pretrained import (
     imagenet_classes,
     imagenet_preparation,
 )
-from napari_cam.models.steps import Resize
+from napari_cam.models.steps import Pad, Resize
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,7 @@ class Stated:
     module: nn.Module | None = None
     preparation: Preparation | None = None
     default_layer: str | None = None
+    task: Literal["classification", "segmentation"] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def amend(self, card: ModelCard) -> ModelCard:
@@ -53,6 +54,7 @@ class Stated:
             class_names=self.class_names or card.class_names,
             preparation=self.preparation or card.preparation,
             default_layer=self.default_layer or card.default_layer,
+            task=self.task or card.task,
         )
 
     def card_for(
@@ -80,7 +82,9 @@ class Stated:
         """
         names, preparation = self.class_names, self.preparation
         shape = (sizes.n_classes, sizes.in_channels, sizes.spatial_ndim)
-        if shape == (IMAGENET_CLASSES, 3, 2) and not names:
+        task = self.task or (row.task if row is not None else "classification")
+        classifies = task == "classification"
+        if shape == (IMAGENET_CLASSES, 3, 2) and not names and classifies:
             names = imagenet_classes()
             plane = (size[0], size[1]) if size is not None else None
             preparation = preparation or imagenet_preparation(row, plane)
@@ -88,9 +92,12 @@ class Stated:
             preparation = Preparation.default(sizes.spatial_ndim, sizes.in_channels)
             if size is not None:
                 preparation = Preparation((*preparation.steps, Resize(size)))
+            if row is not None and row.multiple_of > 1:
+                pad = Pad(multiple_of=row.multiple_of)
+                preparation = Preparation((*preparation.steps, pad))
         return ModelCard(
             architecture=name,
-            task="classification",
+            task=task,
             spatial_ndim=sizes.spatial_ndim,
             class_names=names,
             in_channels=sizes.in_channels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from napari_cam.errors import VolumeError
+from napari_cam.errors import ModelError, VolumeError
 from napari_cam.sample.phantom import Phantom, phantom
 from napari_cam.volumes.volume import Volume
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from napari_cam.models.loaded import LoadedModel
 
 SAMPLE_MODEL = Path(__file__).with_name("fillet.safetensors")
+SAMPLE_UNET = Path(__file__).with_name("fillet_unet.safetensors")
 # Far from the seeds that the network was trained and tested on (cohort.py); two foci and, at one
 # end, intact slices.
 _SEED = 30_004
@@ -49,14 +50,27 @@ def load_sample_volume(name: Literal["damaged", "healthy"] = "damaged") -> Volum
     return load_sample_phantom(name).volume
 
 
-def load_sample_model() -> LoadedModel:
-    """Load the sample network, which tells slices of healthy and damaged fillets apart.
+def load_sample_model(
+    task: Literal["classification", "segmentation"] = "classification",
+) -> LoadedModel:
+    """Load a sample network; neither has been trained on the sample volume.
+
+    Parameters
+    ----------
+    task
+        "classification" tells slices of healthy and damaged fillets apart; "segmentation" is a
+        U-Net that tells background, tissue and damaged tissue apart, voxel by voxel.
 
     Raises
     ------
     ModelError
-        Where its file is missing from the installation.
+        Where there is no such network, or its file is missing from the installation.
     """
     from napari_cam.models.files import load_model
 
-    return load_model(SAMPLE_MODEL)
+    files = {"classification": SAMPLE_MODEL, "segmentation": SAMPLE_UNET}
+    if task not in files:
+        raise ModelError(
+            f"There is no sample network for '{task}'; there are {' and '.join(files)}."
+        )
+    return load_model(files[task])

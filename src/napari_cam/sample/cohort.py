@@ -16,6 +16,10 @@ DAMAGED_SHARE = 0.03
 
 HEALTHY, DAMAGED, AMBIGUOUS = 0, 1, -1
 
+VOXEL_CLASSES = ("background", "tissue", "damaged")
+DAMAGED_ABOVE = 0.5
+"""A voxel is damaged where its damage lies above this."""
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -49,8 +53,17 @@ def slice_labels(one: Phantom) -> NDArray[np.int64]:
     Healthy is a slice without any damage, damaged one with at least `DAMAGED_SHARE`; what lies
     between is neither trained nor tested on.
     """
-    share = (one.damage > 0.5).sum(axis=(1, 2)) / np.maximum(one.tissue.sum(axis=(1, 2)), 1)
+    share = (one.damage > DAMAGED_ABOVE).sum(axis=(1, 2)) / np.maximum(
+        one.tissue.sum(axis=(1, 2)), 1
+    )
     labels = np.full(len(share), AMBIGUOUS, dtype=np.int64)
     labels[one.damage.max(axis=(1, 2)) == 0] = HEALTHY
     labels[share >= DAMAGED_SHARE] = DAMAGED
+    return labels
+
+
+def voxel_labels(one: Phantom) -> NDArray[np.int64]:
+    """Return the class of each voxel (z, y, x), an index into `VOXEL_CLASSES`."""
+    labels = one.tissue.astype(np.int64)
+    labels[one.damage > DAMAGED_ABOVE] = VOXEL_CLASSES.index("damaged")
     return labels

@@ -26,12 +26,18 @@ from napari_cam.reports.localisation import (
     image_intensity,
     peak_inside,
 )
-from napari_cam.sample.cohort import CLASS_NAMES, DAMAGED, HEALTHY, TEST, slice_labels
+from napari_cam.sample.cohort import (
+    CLASS_NAMES,
+    DAMAGED,
+    DAMAGED_ABOVE,
+    HEALTHY,
+    TEST,
+    slice_labels,
+)
+from napari_cam.sample.intervals import ratio_over_volumes
 from napari_cam.sample.phantom import Phantom
 
-TRUTH_ABOVE = 0.5
 _RANDOM_NETWORKS = 5
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +75,8 @@ class Localisation:
         Slices of one volume resemble each other, so whole volumes are drawn anew (bootstrap).
         """
         differences = self.energy[name] - self.energy[over]
-        volumes, place = np.unique(self.volume, return_inverse=True)
-        sums = np.bincount(place, differences)
-        counts = np.bincount(place)
-        rng = np.random.default_rng(0)
-        drawn = rng.integers(0, len(volumes), (_RESAMPLES, len(volumes)))
-        means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-        low, high = np.quantile(means, (0.025, 0.975))
-        return float(differences.mean()), float(low), float(high)
+        place = np.unique(self.volume, return_inverse=True)[1]
+        return ratio_over_volumes(np.bincount(place, differences), np.bincount(place))
 
     @property
     def peak_inside(self) -> Proportion:
@@ -161,7 +161,7 @@ def _compare(
     one: Phantom, z: int, heatmap: NDArray[np.float32], others: list[NDArray[np.float32]]
 ) -> dict[str, tuple[float, float]]:
     """Return for one slice the energy inside and whether the peak is, of the map and baselines."""
-    truth, tissue = one.damage[z] > TRUTH_ABOVE, one.tissue[z]
+    truth, tissue = one.damage[z] > DAMAGED_ABOVE, one.tissue[z]
     bright = image_intensity(one.volume.values[z], tissue)
     # A network of random weights may hold no evidence for the class; those that do are averaged.
     strangers = [_score(np.where(tissue, other[z], 0), truth) for other in others]

@@ -94,11 +94,12 @@ def train_sample(volumes: int, epochs: int, seed: int) -> LoadedModel:
         seed=seed,
         device="cpu",  # so that the same seed gives the same file
         subjects=training.subjects,
-        progress=_say,
+        progress=say,
     )
 
 
-def _say(epoch: Epoch) -> None:
+def say(epoch: Epoch) -> None:
+    """Print what an epoch gave."""
     kept = ", best so far" if epoch.is_best else ""
     typer.echo(
         f"epoch {epoch.number}/{epoch.of}: training loss {epoch.training_loss:.3f}, validation "

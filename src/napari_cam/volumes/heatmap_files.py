@@ -38,7 +38,8 @@ def map_facts(heatmap: Heatmap) -> dict[str, Any]:
     """
     sides = ((1, 2), (0, 2), (0, 1))
     z, y, x = (np.asarray(heatmap.inside.any(axis=across)) for across in sides)
-    if not np.array_equal(heatmap.inside, z[:, None, None] & y[:, None] & x):
+    # It lies within the box of its sides, and is that box where it holds as many voxels.
+    if np.count_nonzero(heatmap.inside) != np.prod([np.count_nonzero(side) for side in (z, y, x)]):
         raise WriteError(
             "What the network saw is no box, which a heatmap's file cannot say; "
             "write heatmap.values as an array."

@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def show_demo(volume: str, truth: str, heatmap: str, mask: str, wait: bool = True) -> None:
+def show_demo(
+    volume: str,
+    truth: str,
+    heatmap: str,
+    mask: str,
+    wait: bool = True,
+    heatmap_name: str = "Grad-CAM (damaged)",
+    mask_name: str = "mask of Grad-CAM",
+    truth_name: str = "damage (truth)",
+) -> None:
     """Open napari with the demo's files and the dock.
 
     Parameters
@@ -14,15 +23,17 @@ def show_demo(volume: str, truth: str, heatmap: str, mask: str, wait: bool = Tru
         Files that ``napari-cam demo`` wrote.
     wait
         Whether to return only when the window is closed.
+    heatmap_name, mask_name, truth_name
+        Names of their layers.
     """
     import napari
 
     viewer = napari.Viewer(title="napari-cam demo", show=wait)
     for path, name in (
         (volume, "cod fillet"),
-        (heatmap, "Grad-CAM (damaged)"),
-        (mask, "mask of Grad-CAM"),
-        (truth, "damage (truth)"),
+        (heatmap, heatmap_name),
+        (mask, mask_name),
+        (truth, truth_name),
     ):
         for layer in viewer.open(Path(path), plugin="napari-cam"):
             layer.name = name

@@ -301,8 +301,8 @@ def is_heatmap(layer: Layer) -> bool:
 
 
 def is_derived(layer: Layer) -> bool:
-    """Whether a layer is a heatmap, mask or seeds of ours, rather than an image to explain."""
-    return facts_of(layer).get("kind") in ("heatmap", "mask", "seeds")
+    """Whether a layer is a heatmap, mask, seeds or a copy of ours, not an image to explain."""
+    return facts_of(layer).get("kind") in ("heatmap", "mask", "seeds", "copy")
 
 
 def _image_facts(volume: Volume) -> dict[str, Any]:

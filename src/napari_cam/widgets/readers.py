@@ -128,7 +128,7 @@ def _dicom(path: Path | Sequence[str]) -> list[LayerData]:
 
     from napari_cam.volumes.dicom import dicom_series
     from napari_cam.volumes.reading import read_volume
-    from napari_cam.widgets.layer_format import time_series_to_layer, volume_to_layers
+    from napari_cam.widgets.layer_format import FACTS, time_series_to_layer, volume_to_layers
     from napari_cam.widgets.series_choice import choose_series
 
     series = dicom_series(path)
@@ -146,9 +146,13 @@ def _dicom(path: Path | Sequence[str]) -> list[LayerData]:
         _tell(volume, name)
         if several:
             first = replace(volume, values=volume.values[0], channel_names=())
-            layers.append(time_series_to_layer(volume.values, first, name))
+            read = [time_series_to_layer(volume.values, first, name)]
         else:
-            layers += volume_to_layers(volume, name)
+            read = volume_to_layers(volume, name)
+        if len(series) > 1:
+            for _, attributes, _ in read:
+                attributes["metadata"][FACTS]["series"] = number  # its place in the folder
+        layers += read
     return layers
 
 

@@ -304,7 +304,7 @@ def test_saved_and_opened_again_it_lies_where_it_was(
     for index, name in enumerate(("map.nii.gz", "mask.nii.gz")):
         path = tmp_path / name
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args, to=path: (str(to), ""))
-        dock.save_step.result.setCurrentIndex(index)
+        dock.save_step.result.setCurrentIndex(index and dock.save_step.result.count() - 1)
         qtbot.mouseClick(dock.save_step.save, Qt.MouseButton.LeftButton)
         qtbot.waitUntil(lambda to=path: to.name in dock.save_step.done.text(), timeout=20_000)
         back = patient_layer(viewer, path)

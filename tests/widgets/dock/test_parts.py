@@ -16,7 +16,14 @@ from napari_cam.masks.size import mask_size
 from napari_cam.widgets.dock.heatmap_step import duration, probabilities
 from napari_cam.widgets.dock.network_step import as_table
 from napari_cam.widgets.dock.position import neighbour
-from napari_cam.widgets.dock.request import MaskRequest, Request, as_command, as_python
+from napari_cam.widgets.dock.request import (
+    SAMPLE_SEGMENTATION,
+    MaskRequest,
+    PixelSet,
+    Request,
+    as_command,
+    as_python,
+)
 from napari_cam.widgets.dock.settings import Settings, read_settings
 from napari_cam.widgets.dock.tooltips import Tip
 
@@ -69,15 +76,16 @@ def test_scripts_are_python_whatever_is_chosen():
         precision="float16",
         image="a 'b'/c.nii",
         time=4,
+        series=2,
     )
     for mask in (None, MaskRequest(), MaskRequest("otsu:volume", strict=False, gate=True)):
         script = as_python(request, mask)
         ast.parse(script)
-        assert 'axis4="time", time=4)' in script
+        assert 'axis4="time", time=4, series=2)' in script
     command = as_command(request, MaskRequest("otsu", strict=False))
     assert "--architecture resnet50 --method gradcam --method layercam --class 3" in command
     assert "--layer layer4 --layer 'layer3#2' --normalize volume --device cuda" in command
-    assert "--axis4 time --time 4 --preparation heatmap.json --out heatmaps" in command
+    assert "--axis4 time --time 4 --series 2 --preparation heatmap.json --out heatmaps" in command
     assert command.splitlines()[1].endswith("--rule otsu --at-least --out masks")
 
 
@@ -95,15 +103,46 @@ def test_commands_are_understood(tmp_path, monkeypatch):
         like=nc.Volume.from_array(volume.values[8:10], volume.spacing),
     )
     request = Request(class_id="damaged", normalize="volume", device="cpu", precision="float32")
-    explain, mask = as_command(request, MaskRequest("quantile:0.8:volume", strict=False)).split(
-        "\n"
-    )[:2]
+    mask_request = MaskRequest("quantile:0.8:volume", strict=False, gate=True)
+    explain, mask = as_command(request, mask_request).splitlines()
+    assert mask.endswith("--rule quantile:0.8:volume --at-least --gate --out masks")
     for line in (explain, mask):
         monkeypatch.setattr(sys, "argv", shlex.split(line))
         with pytest.raises(SystemExit) as ended:
             raise SystemExit(main())
         assert not ended.value.code
     assert list((tmp_path / "masks").glob("mask_quantile*.nii.gz"))
+
+
+def test_regions_are_understood(tmp_path, monkeypatch):
+    """A label of a file, as a command and as a script."""
+    import shlex
+
+    from napari_cam.cli.main import main
+    from napari_cam.volumes.heatmap_files import read_heatmap
+
+    monkeypatch.chdir(tmp_path)
+    whole = nc.load_sample_volume()
+    volume = nc.Volume.from_array(whole.values[12:14], whole.spacing)
+    nc.write_volume("image.nii.gz", volume.values, like=volume)
+    labels = np.zeros(volume.shape, np.uint8)
+    labels[:, 30:50, 40:81] = 3
+    nc.write_volume("labels.nii.gz", labels, like=volume)
+    request = Request(
+        model=SAMPLE_SEGMENTATION, class_id="damaged", region=PixelSet(labels, 3), device="cpu"
+    )
+    (line,) = as_command(request).splitlines()
+    monkeypatch.setattr(sys, "argv", shlex.split(line))
+    with pytest.raises(SystemExit) as ended:
+        raise SystemExit(main())
+    assert not ended.value.code
+    (path,) = (tmp_path / "heatmaps").glob("*.nii.gz")
+    names: dict[str, object] = {}
+    exec(as_python(request), names)  # noqa: S102
+    made = names["maps"]["gradcam"]
+    assert made.provenance["region"]["pixels"] == [20 * 41] * 2
+    assert made.provenance["region"]["label"] == 3
+    np.testing.assert_allclose(read_heatmap(path)[0].values, made.values, atol=1e-6)
 
 
 def heatmap_of(values, inside, grid):

@@ -212,7 +212,9 @@ def test_the_viewer_closed_during_a_run(qtbot, viewer, dock, gate):
 def test_two_docks_do_not_meddle(qtbot, viewer, open_dock, dock):
     other = open_dock(viewer, "second")
     other.network_step.methods.item(1).setCheckState(Qt.CheckState.Unchecked)
-    other.network_step.methods.item(4).setCheckState(Qt.CheckState.Checked)
+    other.network_step.methods.item(list(nc.METHODS).index("hirescam")).setCheckState(
+        Qt.CheckState.Checked
+    )
     dock.heatmap_step.run.click()
     other.heatmap_step.run.click()
     finish(qtbot, dock)
@@ -381,7 +383,7 @@ def test_whatever_is_greyed_out_says_what_is_missing(qtbot, make_napari_viewer, 
     assert "in step 3" in ready["save"]
     dock.heatmap_step.preview.click()
     finish(qtbot, dock)
-    assert set(disabled(dock)) == {"keep_mask"}
+    assert set(disabled(dock)) == {"keep_mask", "all_levels"}
 
 
 def test_the_device_is_said_below_the_steps(qtbot, dock):

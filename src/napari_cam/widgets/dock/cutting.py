@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import ONLY, binarize
+from napari_cam.masks.gate import where_predicted
 from napari_cam.masks.size import MaskSize, mask_size
 from napari_cam.widgets.dock.request import MaskRequest
 
@@ -78,8 +79,5 @@ def one_slice(heatmap: Heatmap, index: int) -> Heatmap:
 
 
 def _gate(heatmap: Heatmap, request: MaskRequest) -> NDArray[np.bool_] | None:
-    """Return where the network predicts the class that the heatmap explains, None for no gate."""
-    if not request.gate:
-        return None
-    chosen = heatmap.per_unit(heatmap.predicted_index == heatmap.class_index)
-    return np.array(np.broadcast_to(chosen, heatmap.values.shape))
+    """Return where masks may lie, None for wherever the network saw."""
+    return where_predicted(heatmap) if request.gate else None

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_cam.errors import NapariCamError
+from napari_cam.widgets.dock.comparing import Comparer, one_per_level
 from napari_cam.widgets.dock.device_line import DeviceLine
 from napari_cam.widgets.dock.explaining import Explainer, picked_volume
+from napari_cam.widgets.dock.exploring import Explorer
+from napari_cam.widgets.dock.heatmap_layers import HeatmapLayers
 from napari_cam.widgets.dock.heatmap_step import HeatmapStep
 from napari_cam.widgets.dock.image_step import ImageStep
+from napari_cam.widgets.dock.loading import NetworkLoader
 from napari_cam.widgets.dock.mask_step import MaskStep
 from napari_cam.widgets.dock.masking import Masker
 from napari_cam.widgets.dock.network_step import NetworkStep
-from napari_cam.widgets.dock.parts import Hint, Step, allow
-from napari_cam.widgets.dock.position import bare, layer_axis, neighbour, show_index, shown_index
+from napari_cam.widgets.dock.opened import take_opened
+from napari_cam.widgets.dock.parts import Hint, Step, allow, quiet
+from napari_cam.widgets.dock.pixel_sets import PixelSets
+from napari_cam.widgets.dock.position import bare, shown_index
 from napari_cam.widgets.dock.request import SAMPLE, Request
-from napari_cam.widgets.dock.running import Network, Progress, layers_of_image, load_network
+from napari_cam.widgets.dock.running import Network, Progress
 from napari_cam.widgets.dock.save_step import SaveStep
-from napari_cam.widgets.dock.saving import Savable, as_text, file_name, savable, writing_job
+from napari_cam.widgets.dock.saver import Saver
 from napari_cam.widgets.dock.settings import read_settings
 from napari_cam.widgets.dock.shortcuts import Shortcuts
-from napari_cam.widgets.dock.state import DockState, Made, MadeMask
-from napari_cam.widgets.dock.worker import Failure, Job
+from napari_cam.widgets.dock.side_by_side import SideBySide
+from napari_cam.widgets.dock.slice_view import SliceView
+from napari_cam.widgets.dock.state import DockState, Made
+from napari_cam.widgets.layer_format import FACTS
 
 if TYPE_CHECKING:
     import napari
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
 
 _NO_HEATMAP = "Make a heatmap first, in step 3."
+_NO_LEVELS = "Only networks of task segmentation have levels."
 
 
 class CamDock(QWidget):
@@ -60,14 +68,18 @@ class CamDock(QWidget):
         self.save_step = SaveStep()
         self.device_line = DeviceLine()
         self.problem = Hint("#ff6060")
-        self.explainer = Explainer(napari_viewer, self.state)
+        layers = HeatmapLayers(napari_viewer, self.state)
+        self.loader = NetworkLoader(self.state, self.network_step)
+        self.pixel_sets = PixelSets(napari_viewer, self.state, self.network_step.region, self)
+        self.explainer = Explainer(napari_viewer, self.state, layers)
+        self.explorer = Explorer(napari_viewer, self.state, layers, self.request, self)
+        self.grid = SideBySide(napari_viewer)
+        self.comparer = Comparer(self.explainer, self.grid)
+        self.slice_view = SliceView(napari_viewer, self.heatmap_step)
         self.masker = Masker(napari_viewer, self.state, self)
-        self._listed: object = None  # for which network and image the layers are listed
+        self.saver = Saver(self.state, self.masker, self.save_step)
         self._known: list[Made] = []
         self._chosen: Made | None = None
-        self._loading: Job | None = None
-        self._saving: Job | None = None
-        self._listing: Job | None = None
         self._lay_out()
         self._wire_steps()
         self._wire_viewer()
@@ -121,16 +133,21 @@ class CamDock(QWidget):
         self.image_step.changed.connect(self._on_image)
         self.network_step.network_wanted.connect(self._load)
         self.network_step.changed.connect(self._allow)
+        self.network_step.chosen.connect(self._on_choice)
         self.heatmap_step.run_wanted.connect(self.run)
         self.heatmap_step.preview_wanted.connect(self.preview)
         self.heatmap_step.cancel_wanted.connect(self.explainer.cancel)
         self.heatmap_step.step_wanted.connect(self.go_to_evidence)
         self.heatmap_step.changed.connect(self.stretch)
+        self.heatmap_step.follow_changed.connect(self._on_choice)
+        compare = self.heatmap_step.compare
+        compare.methods_wanted.connect(self.compare_methods)
+        compare.levels_wanted.connect(self.compare_levels)
+        compare.leave_wanted.connect(self.grid.leave)
+        self.grid.changed.connect(compare.show_grid)
         self.mask_step.changed.connect(self._on_mask_changed)
         self.mask_step.make_wanted.connect(self.make_mask)
         self.mask_step.keep_wanted.connect(self.keep_mask)
-        self.save_step.save_wanted.connect(self.save_as)
-        self.save_step.copy_wanted.connect(self.copy)
         self.state.network_changed.connect(self._on_network)
         self.state.busy_changed.connect(self._allow)
         self.state.made_changed.connect(self._on_made)
@@ -139,9 +156,17 @@ class CamDock(QWidget):
         self.explainer.cancelling.connect(self.heatmap_step.show_cancelling)
         self.explainer.ended.connect(self._on_ended)
         self.explainer.stretched.connect(self._on_stretched)
-        self.explainer.failed.connect(self._fail)
+        self.explorer.explored.connect(self._on_explored)
         self.masker.sized.connect(self.mask_step.show_covers)
-        self.masker.failed.connect(self._fail)
+        for part in (
+            self.explainer,
+            self.explorer,
+            self.pixel_sets,
+            self.comparer,
+            self.masker,
+            self.saver,
+        ):
+            part.failed.connect(self._fail)
 
     def _wire_viewer(self) -> None:
         layers, dims = self._viewer.layers, self._viewer.dims
@@ -179,16 +204,20 @@ class CamDock(QWidget):
             return
         self._closed = True
         self.explainer.drop()
+        self.explorer.drop()
+        self.pixel_sets.drop()
         self.masker.drop()
-        for job in (self._loading, self._saving, self._listing):
-            if job is not None:
-                job.drop()
+        self.loader.drop()
+        self.saver.drop()
+        self.state.claim(False)
+        self.grid.leave()
         self._unwire_viewer()
         self.shortcuts.end()
 
     def _reopen(self) -> None:
         self._closed = False
         self._wire_viewer()
+        self.state.claim(True)
         self.state.set_busy("")
         self.heatmap_step.show_idle("")
         self.follow_layers()
@@ -202,7 +231,9 @@ class CamDock(QWidget):
         if self._closed:
             return
         self.state.keep_only({id(bare(layer)) for layer in self._viewer.layers})
+        take_opened(self.state, self._viewer.layers)
         self.image_step.follow_layers()
+        self.network_step.region.follow_layers(self._viewer.layers)
         self._on_made()
 
     def _on_image(self) -> None:
@@ -215,52 +246,28 @@ class CamDock(QWidget):
                 picked, problem = None, str(error)
         self.state.set_image(picked, problem)
         self.image_step.show_facts(volume, problem)
-        self._list_layers(volume)
+        self.loader.list_layers(volume, self.image_step.axis)
         self._allow()
 
     # Step 2.
 
     def _load(self, source: str, architecture: str | None) -> None:
-        if self._loading is not None:
-            self._loading.drop()
-        self.state.set_network(None, "The network is being loaded; this takes a moment.")
-        self.network_step.show_loading()
-        device, precision = self.settings.device, self.settings.precision
-        self._loading = Job(
-            lambda: load_network(source, architecture, device, precision),
-            self.state.set_network,
-            self._on_loaded,
-        ).start()
-
-    def _on_loaded(self, failure: Failure | None) -> None:
-        self._loading = None
-        if failure is not None:
-            self.state.set_network(None, failure.sentence)
-
-    def _list_layers(self, volume: Volume | None) -> None:
-        """List the target layers with the sizes that their maps have for this image."""
-        if self._listing is not None:
-            self._listing.drop()
-            self._listing = None
-        network = self.state.network
-        if network is None or volume is None or not network.layers:
-            return
-        axis, shape = self.image_step.axis, (volume.values.shape, volume.spacing)
-        if (network, axis, shape) == self._listed:
-            return
-        self._listed = (network, axis, shape)
-        self._listing = Job(
-            lambda: layers_of_image(network.model, volume, axis),
-            self.network_step.show_layers,
-            lambda _failure: None,  # a run will tell why
-        ).start()
+        self.explorer.drop()  # what another network says is stale
+        self.heatmap_step.show_explored("")
+        self.loader.load(source, architecture, self.settings)
 
     def _on_network(self) -> None:
         network: Network | None = self.state.network
-        if network is not None or self._loading is None:
+        if network is not None or not self.loader.loading:
             self.network_step.show_network(network, self.state.no_network)
         if network is not None:
+            card = network.model.card
             self.device_line.show_device(network.device)
+            segments = card.task == "segmentation"
+            with quiet(self.heatmap_step.follow):
+                self.heatmap_step.follow.setChecked(segments and card.spatial_ndim == 2)
+            levels = len(one_per_level(network.layers)) > 1
+            self.heatmap_step.compare.show_levels("" if segments and levels else _NO_LEVELS)
             self._on_image()
         self._allow()
 
@@ -271,9 +278,7 @@ class CamDock(QWidget):
         """Why nothing can run, "" where all is there."""
         if self.state.missing:
             return self.state.missing
-        if not self.network_step.chosen_methods:
-            return "Tick at least one method in step 2."
-        return self.state.busy
+        return self.network_step.missing or self.state.busy
 
     def _allow(self) -> None:
         missing = self.missing
@@ -281,10 +286,24 @@ class CamDock(QWidget):
         if self.explainer.running:
             self.heatmap_step.hint.say("")
 
+    def _on_choice(self, _on: bool = True) -> None:
+        """Explain the slice on screen anew where that is wanted."""
+        if self.heatmap_step.follow.isChecked() and not self.missing:
+            self.explorer.want()
+
     def request(self, volume: Volume) -> Request:
-        """Return what is asked for, as the controls stand."""
+        """Return what is asked for, as the controls stand.
+
+        Raises
+        ------
+        NapariCamError
+            Where the pixel set does not lie on the image.
+        """
         network, picked = self.state.network, self.state.picked
-        time = None
+        time = series = None
+        if picked is not None:
+            facts = picked.first.metadata.get(FACTS, {})
+            series = facts.get("series") if volume.source.format == "dicom" else None
         if picked is not None and picked.axes.time is not None:
             layer = picked.first
             length = layer.data.shape[picked.axes.time]
@@ -294,6 +313,7 @@ class CamDock(QWidget):
             architecture=network.architecture if network is not None else None,
             methods=self.network_step.chosen_methods,
             class_id=self.network_step.chosen_class,
+            region=None if self.network_step.region.isHidden() else self.pixel_sets.region(volume),
             layers=self.network_step.chosen_layers,
             axis=self.image_step.axis,
             normalize=str(self.heatmap_step.normalize.currentData()),
@@ -301,6 +321,7 @@ class CamDock(QWidget):
             precision=self.settings.precision,
             image=volume.source.path,
             time=time,
+            series=series,
         )
 
     def run(self) -> None:
@@ -317,6 +338,28 @@ class CamDock(QWidget):
         self.settings = read_settings()
         self.explainer.start(self.request, whole)
 
+    def compare_methods(self) -> None:
+        """Show the ticked methods side by side."""
+        if not self.missing:
+            self.settings = read_settings()
+            self.comparer.methods(self.request, self.heatmap_step.compare.whole)
+
+    def compare_levels(self) -> None:
+        """Show the levels of the network side by side."""
+        if not self.missing:
+            self.settings = read_settings()
+            self.comparer.levels(
+                self.request,
+                self.heatmap_step.compare.whole,
+                self.network_step.listed_layers,
+                self.network_step.chosen_help,
+            )
+
+    def _on_explored(self, said: str) -> None:
+        self.heatmap_step.show_explored(said)
+        self.masker.renew()
+        self._show_slice()
+
     def stretch(self) -> None:
         """Stretch the chosen heatmap, and the others of its run, as step 3 says."""
         made = self.chosen
@@ -326,7 +369,7 @@ class CamDock(QWidget):
 
     def _on_stretched(self) -> None:
         self.masker.renew()
-        self._on_slice()
+        self._show_slice()
 
     def _on_began(self, what: str) -> None:
         self._fail("")
@@ -337,13 +380,13 @@ class CamDock(QWidget):
         self.heatmap_step.show_progress(progress)
         if progress.results is not None:
             self.masker.renew()
-        self._on_slice()
+        self._show_slice()
 
     def _on_ended(self, summary: str, problem: str) -> None:
         self.heatmap_step.show_idle(summary)
         self._fail(problem)
         self._allow()
-        self._on_slice()
+        self._show_slice()
 
     def _fail(self, sentence: str) -> None:
         """Say what went wrong, in the dock and as a notification; "" for nothing."""
@@ -357,40 +400,16 @@ class CamDock(QWidget):
         return self._chosen
 
     def _on_slice(self, _event: Any = None) -> None:
-        made = self.chosen
-        layer = None if made is None else made.layer()
-        if self._closed or made is None or layer is None:
-            self.heatmap_step.show_scores(None, (), "")
-            return
-        index = self._shown(made, layer)
-        logits = made.result.logits[index]
-        known = bool((logits == logits).all())  # NaN where it has not been computed
-        where = "The whole volume" if made.result.heatmap.unit_axis is None else f"Slice {index}"
-        title = where if known else f"{where} has not been computed yet."
-        if known and not made.result.heatmap.valid[index]:
-            title += ": no evidence for this class"
-        self.heatmap_step.show_scores(logits if known else None, made.class_names, title)
+        self._show_slice()
+        if self.heatmap_step.follow.isChecked() and not self.missing:
+            self.explorer.follow_slice()
 
-    def _shown(self, made: Made, layer: Any) -> int:
-        axis = layer_axis(made.picked.axes, made.result.heatmap.unit_axis)
-        source = made.picked.layers[0]()
-        return shown_index(self._viewer, layer if source is None else source, axis, made.n_units)
+    def _show_slice(self) -> None:
+        self.slice_view.show(None if self._closed else self.chosen)
 
     def go_to_evidence(self, step: int) -> None:
         """Go to the next slice with evidence, or back to the previous one."""
-        made = self.chosen
-        source = None if made is None else made.picked.layers[0]()
-        if made is None or source is None:
-            return
-        heatmap = made.result.heatmap
-        axis = layer_axis(made.picked.axes, heatmap.unit_axis)
-        index = shown_index(self._viewer, source, axis, made.n_units)
-        found = neighbour(heatmap.valid, index, step)
-        if found is None:
-            side = "after" if step > 0 else "before"
-            self.heatmap_step.slice_title.setText(f"No slice with evidence {side} this one.")
-            return
-        show_index(self._viewer, source, axis, found, made.n_units)
+        self.slice_view.go_to_evidence(self.chosen, step)
 
     # Step 4.
 
@@ -407,10 +426,9 @@ class CamDock(QWidget):
         missing = "" if made else _NO_HEATMAP
         for button in (self.heatmap_step.previous, self.heatmap_step.next):
             allow(button, missing)
-        titles = [title for title, _ in savable(self.state)]
-        self.save_step.show_results(titles, missing)
+        self.saver.show(missing)
         self._allow_mask()
-        self._on_slice()
+        self._show_slice()
 
     def _allow_mask(self) -> None:
         made = self.chosen
@@ -424,7 +442,7 @@ class CamDock(QWidget):
         if 0 <= index < len(self.state.made):
             self._chosen = self.state.made[index]
         self._allow_mask()
-        self._on_slice()
+        self._show_slice()
         made = self.chosen
         if made is not None:
             self._fail("")
@@ -442,49 +460,6 @@ class CamDock(QWidget):
         made = self.chosen
         if made is not None:
             self.masker.keep(made)
-
-    # Step 5.
-
-    def _chosen_result(self) -> Savable | None:
-        items = savable(self.state)
-        index = self.save_step.result.currentIndex()
-        item = items[index][1] if 0 <= index < len(items) else None
-        if isinstance(item, MadeMask):
-            self.masker.finish(item)
-        return item
-
-    def save_as(self) -> None:
-        """Ask where, and write the chosen result there."""
-        item = self._chosen_result()
-        asked = None if item is None else self.save_step.ask_path(file_name(item))
-        if item is None or asked is None:
-            return
-        self._fail("")
-        try:
-            job = writing_job(item, *asked)
-        except NapariCamError as error:
-            self._fail(str(error))
-            return
-        self.save_step.show_done("Writing …")
-        self._saving = Job(job, self._on_written, self._on_saved).start()
-
-    def _on_written(self, path: Path) -> None:
-        self.save_step.show_done(f"Written: {path}, with its .json beside it.")
-
-    def _on_saved(self, failure: Failure | None) -> None:
-        self._saving = None
-        if failure is not None:
-            self.save_step.show_done("")
-            self._fail(failure.sentence)
-
-    def copy(self, kind: str) -> None:
-        """Put the chosen result's script or command lines on the clipboard."""
-        item = self._chosen_result()
-        clipboard = QApplication.clipboard()
-        if item is not None and clipboard is not None:
-            clipboard.setText(as_text(item, kind))
-            what = "script" if kind == "python" else "command lines"
-            self.save_step.show_done(f"The {what} that make this again are on the clipboard.")
 
 
 def _shut(dock: CamDock | None) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Layer
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
-from napari_cam.widgets.dock.position import bare, layer_axis, put_on_slider, shown_index
+from napari_cam.widgets.dock.heatmap_layers import Asked, HeatmapLayers
+from napari_cam.widgets.dock.position import layer_axis, put_on_slider, shown_index
 from napari_cam.widgets.dock.running import Progress, RawMaps, Result, run_request, unit_axis
 from napari_cam.widgets.dock.state import DockState, Made, Picked
 from napari_cam.widgets.dock.worker import Failure, Job
-from napari_cam.widgets.layer_format import heatmap_to_layer, layer_to_volume
+from napari_cam.widgets.layer_format import layer_to_volume
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
     from napari_cam.widgets.dock.request import Request
 
-_MOMENT_MS = 15
 _GONE = "The image was removed while it was explained; what was finished stays."
 
 
@@ -36,12 +33,14 @@ class Explainer:
     progressed = Signal(object)
     cancelling = Signal()
     ended = Signal(str, str)  # how it went, what went wrong
+    made = Signal(object)  # the heatmaps of a run that went well, a list
     stretched = Signal()
     failed = Signal(str)
 
-    def __init__(self, viewer: Any, state: DockState) -> None:
+    def __init__(self, viewer: Any, state: DockState, layers: HeatmapLayers) -> None:
         self._viewer = viewer
         self._state = state
+        self._layers = layers
         self._run: _Run | None = None
         self._stretching: Job | None = None
 
@@ -70,7 +69,7 @@ class Explainer:
             self.ended.emit("", str(error))
             return
         self._drop_stretching()
-        run = _Run(picked, volume, request, network.model.card.class_names)
+        run = _Run(Asked(picked, volume, request, network.model.card.class_names))
         units = None if whole else (first,)
         run.job = Job(
             lambda: run_request(network.model, volume, request, units, first, run.cancelled),
@@ -91,6 +90,8 @@ class Explainer:
         if self._run is not None or made.request.normalize == normalize:
             return
         maps = made.result.maps
+        if maps is None:
+            return  # it was opened; its file keeps no more than one stretch
         self._stretching = Job(
             lambda: maps.stretched(normalize),
             lambda results: self._on_stretched(maps, results, normalize),
@@ -103,7 +104,7 @@ class Explainer:
             layer = made.layer()
             if made.result.maps is maps and layer is not None:
                 request = replace(made.request, normalize=normalize)
-                self._update(made, by_parts[made.result.parts], layer, request)
+                self._layers.update(made, by_parts[made.result.parts], layer, request)
         self.stretched.emit()
 
     def _on_stretch_ended(self, failure: Failure | None) -> None:
@@ -137,7 +138,7 @@ class Explainer:
         progress.shown.set()
 
     def _take(self, run: _Run, progress: Progress) -> None:
-        if not self._has(run.picked.layers[0]()):
+        if not self._layers.has(run.asked.picked.layers[0]()):
             self.drop()
             self._state.set_busy("")
             self.ended.emit("", _GONE)
@@ -157,81 +158,32 @@ class Explainer:
         self._run = None
         self._state.set_busy("")
         problem = failure.sentence if failure is not None else run.problem
+        if not problem and run.made:
+            self.made.emit(list(run.made.values()))
         self.ended.emit(run.summary, problem)
-
-    def _has(self, layer: Layer | None) -> bool:
-        return layer is not None and any(bare(other) is layer for other in self._viewer.layers)
 
     def _show(self, run: _Run, results: tuple[Result, ...], finished: bool) -> None:
         several = len({result.parts[1] for result in results}) > 1
         for place, result in enumerate(results):
             made = run.made.get(result.parts)
             if made is None:
-                made = self._state.find(result.parts, run.picked.first)
-                if made is None or not self._has(made.layer()):
-                    made = self._add(run, result, visible=place == 0, several=several)
-                    run.made[result.parts] = made
-                    self._state.add(made)
+                made = self._state.find(result.parts, run.asked.picked.first)
+                if made is None or not self._layers.has(made.layer()):
+                    _, at, target = result.parts
+                    name = f"{result.title}: {target}" + (f", {at}" if several else "")
+                    run.made[result.parts] = self._layers.add(
+                        run.asked, result, name, visible=place == 0
+                    )
                     continue
                 run.made[result.parts] = made
-            layer = made.layer()
-            if layer is None or not self._has(layer):
-                continue  # removed by the user in the meantime
-            made.picked, made.volume, made.class_names = run.picked, run.volume, run.class_names
-            self._update(made, result, layer, run.request, finished)
-            self._state.add(made)
-
-    def _add(self, run: _Run, result: Result, visible: bool, several: bool) -> Made:
-        _, at, target = result.parts
-        name = f"{result.title}: {target}" + (f", {at}" if several else "")
-        source = run.picked.first
-        data, attributes, kind = heatmap_to_layer(
-            result.heatmap, source, name, axes=run.picked.axes
-        )
-        layer = Layer.create(data, {**attributes, "visible": False}, kind)
-        self._viewer.add_layer(layer)
-        if visible:
-            self._show_soon(layer)
-        return Made(
-            result, run.picked, run.volume, run.request, run.class_names, weakref.ref(layer)
-        )
-
-    def _show_soon(self, layer: Layer) -> None:
-        """Show a new layer in a moment of its own.
-
-        To add a layer and to draw it for the first time take napari a tenth of a second each.
-        """
-        added = weakref.ref(layer)
-
-        def show() -> None:
-            layer = added()
-            if layer is not None and self._has(layer):
-                layer.visible = True
-
-        QTimer.singleShot(_MOMENT_MS, show)
-
-    def _update(
-        self, made: Made, result: Result, layer: Image, request: Request, finished: bool = True
-    ) -> None:
-        like, axes = made.beside
-        data, attributes, _ = heatmap_to_layer(result.heatmap, like, layer.name, axes=axes)
-        layer.data = data
-        if finished or made.request != request:
-            layer.metadata = attributes["metadata"]
-        if made.request.normalize != request.normalize or result.heatmap.kind != "unit":
-            layer.contrast_limits_range = attributes["contrast_limits"]
-            layer.contrast_limits = attributes["contrast_limits"]
-        made.result, made.request = result, request
+            self._layers.renew(made, run.asked, result, finished)
 
 
 class _Run:
     """One run: what was asked, and what has come of it."""
 
-    def __init__(
-        self, picked: Picked, volume: Volume, request: Request, class_names: tuple[str, ...]
-    ) -> None:
-        self.picked, self.volume, self.request = picked, volume, request
-        self.class_names = class_names
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
         self.cancelled = threading.Event()
         self.made: dict[tuple[str, str, str], Made] = {}
         self.notes: list[str] = []

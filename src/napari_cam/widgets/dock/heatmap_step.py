@@ -10,6 +10,7 @@ from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QCheckBox,
     QGridLayout,
     QHBoxLayout,
     QHeaderView,
@@ -20,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cam.widgets.dock.compare_row import CompareRow
 from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form
 from napari_cam.widgets.dock.shortcuts import KEYS
 from napari_cam.widgets.dock.tooltips import describe
@@ -44,6 +46,7 @@ class HeatmapStep(QWidget):
     cancel_wanted = Signal()
     step_wanted = Signal(int)
     changed = Signal()
+    follow_changed = Signal(bool)
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,6 +56,13 @@ class HeatmapStep(QWidget):
         )
         self.run = button("run", f"Run all slices ({KEYS['run']})", self.run_wanted.emit)
         self.cancel = button("cancel", f"Cancel ({KEYS['cancel']})", self.cancel_wanted.emit)
+        self.follow = QCheckBox("explain this slice anew after each choice")
+        describe(self.follow, "follow")
+        self.follow.toggled.connect(self.follow_changed.emit)
+        self.explored = QLabel()
+        self.explored.setWordWrap(True)
+        self.explored.setVisible(False)
+        self.compare = CompareRow()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
@@ -81,9 +91,12 @@ class HeatmapStep(QWidget):
         buttons.addWidget(self.run, 0, 1)
         buttons.addWidget(self.cancel, 1, 0, 1, 2)
         layout.addLayout(buttons)
+        layout.addWidget(self.follow)
+        layout.addWidget(self.explored)
         layout.addWidget(self.hint)
         layout.addWidget(self.bar)
         layout.addWidget(self.time)
+        layout.addWidget(self.compare)
         walk = QHBoxLayout()
         walk.addWidget(self.previous)
         walk.addWidget(self.next)
@@ -103,6 +116,7 @@ class HeatmapStep(QWidget):
         """Enable running, or say what is missing."""
         allow(self.run, missing)
         allow(self.preview, missing)
+        self.compare.show_missing(missing)
         self.hint.say(missing)
 
     def show_running(self, what: str) -> None:
@@ -142,32 +156,49 @@ class HeatmapStep(QWidget):
         self.time.setText(text)
         self.time.setVisible(bool(text))
 
+    def show_explored(self, text: str) -> None:
+        """Say what was explained after the last choice."""
+        self.explored.setText(text)
+        self.explored.setVisible(bool(text))
+
     def show_scores(
-        self, logits: NDArray[np.float32] | None, names: tuple[str, ...], title: str
+        self,
+        logits: NDArray[np.float32] | None,
+        names: tuple[str, ...],
+        title: str,
+        segmentation: bool = False,
     ) -> None:
-        """Show the class scores (classes,) of a slice; None where it has not been computed."""
+        """Show what the network says about a slice; None where it has not been computed.
+
+        Class scores (classes,), of a segmentation network the share in which each is predicted.
+        """
         self.slice_title.setText(title)
         self.slice_title.setVisible(bool(title))
         self.scores.setVisible(logits is not None)
         if logits is None:
             return
-        order = np.argsort(-logits)[:_MOST_CLASSES]
+        self.scores.setColumnHidden(2, segmentation)
+        second = "predicted area" if segmentation else "score"
+        self.scores.setHorizontalHeaderLabels(["class", second, "probability"])
+        order = np.argsort(-logits, kind="stable")[:_MOST_CLASSES]
         shares = probabilities(logits)
         self.scores.setRowCount(len(order))
         for row, index in enumerate(order):
             name = names[index] if index < len(names) else f"class {index}"
-            mark = "  ◀ predicted" if row == 0 else ""
-            words = (name + mark, f"{logits[index]:.2f}", f"{shares[index]:.1%}")
-            for place, text in enumerate(words):
-                item = QTableWidgetItem(text)
-                if place:
-                    item.setTextAlignment(
-                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                    )
-                self.scores.setItem(row, place, item)
+            if segmentation:
+                self._fill_row(row, (name, f"{logits[index]:.1%}"))
+            else:
+                mark = "  ◀ predicted" if row == 0 else ""
+                self._fill_row(row, (name + mark, f"{logits[index]:.2f}", f"{shares[index]:.1%}"))
         self.scores.setFixedHeight(24 * len(order) + 30)
-        for row in range(len(order)):
-            self.scores.setRowHeight(row, 24)
+
+    def _fill_row(self, row: int, words: tuple[str, ...]) -> None:
+        for place, text in enumerate(words):
+            item = QTableWidgetItem(text)
+            if place:
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self.scores.setItem(row, place, item)
+        self.scores.setRowHeight(row, 24)
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -12,17 +12,19 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
+from napari_cam.masks.size import mask_size
 from napari_cam.widgets.colormaps import mask_colormap
 from napari_cam.widgets.dock.cutting import Cut, cut_heatmap, cut_slice
 from napari_cam.widgets.dock.position import layer_axis, shown_index
 from napari_cam.widgets.dock.request import MaskRequest
 from napari_cam.widgets.dock.state import DockState, Made, MadeMask
 from napari_cam.widgets.dock.worker import Failure, Job
-from napari_cam.widgets.layer_format import layer_provenance, mask_to_layer
+from napari_cam.widgets.layer_format import layer_provenance, layer_to_volume, mask_to_layer
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
+_KEPT = "You painted into the mask, so it is kept; the slider makes a new one."
 _PAUSE_MS = 120  # the slider rests for so long before the whole volume is cut
 
 
@@ -41,6 +43,12 @@ class Masker:
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PAUSE_MS)
         self._timer.timeout.connect(self._cut_volume)
+        self._touched: MadeMask | None = None  # its size is due
+        self._measuring: Job | None = None
+        self._sizing = QTimer(parent)
+        self._sizing.setSingleShot(True)
+        self._sizing.setInterval(_PAUSE_MS)
+        self._sizing.timeout.connect(self._measure)
 
     def make(self, made: Made, request: MaskRequest) -> None:
         """Add a labels layer with the mask of a heatmap; from then on it follows the slider."""
@@ -94,10 +102,12 @@ class Masker:
     def drop(self) -> None:
         """Let nothing arrive any more: the dock is closing."""
         self._timer.stop()
+        self._sizing.stop()
         self._wanted.clear()
-        if self._job is not None:
-            self._job.drop()
-            self._job = None
+        for job in (self._job, self._measuring):
+            if job is not None:
+                job.drop()
+        self._job = self._measuring = None
 
     def _want(self, wish: _Wish) -> None:
         self._wanted = [other for other in self._wanted if other.made is not wish.made]
@@ -166,6 +176,7 @@ class Masker:
         mask = MadeMask(made, request, weakref.ref(layer))
         layer.events.labels_update.connect(lambda _event=None: self._on_touched(mask))
         layer.events.paint.connect(lambda _event=None: self._on_painted(mask))
+        layer.events.set_data.connect(lambda _event=None: self._on_drawn(mask))
         self._viewer.add_layer(layer)
         self._state.masks.append(mask)
         self._state.made_changed.emit()
@@ -183,7 +194,29 @@ class Masker:
         if mask.live:
             mask.live = False
             self._state.made_changed.emit()
-            self.sized.emit("You painted into the mask, so it is kept; the slider makes a new one.")
+            self.sized.emit(_KEPT)
+        self._on_drawn(mask)
+
+    def _on_drawn(self, mask: MadeMask) -> None:
+        """Measure a mask anew that somebody paints into; undoing a stroke only draws it anew."""
+        if mask.edited:
+            self._touched = mask
+            self._sizing.start()
+
+    def _measure(self) -> None:
+        """Say how much the mask covers that was painted into."""
+        mask, self._touched = self._touched, None
+        layer = None if mask is None else mask.layer()
+        if mask is None or layer is None:
+            return
+        if self._measuring is not None:
+            self._measuring.drop()
+        labels, heatmap = layer_to_volume(layer), mask.made.result.heatmap
+        self._measuring = Job(
+            lambda: iter([mask_size(np.asarray(labels.values) != 0, heatmap)]),
+            lambda size: self.sized.emit(f"Covers {size}. {_KEPT}"),
+            lambda _failure: None,  # it no longer fits its heatmap
+        ).start()
 
     def _on_painted(self, mask: MadeMask) -> None:
         """Bring the rest of the mask up to date, under the stroke that has just ended."""

@@ -18,7 +18,7 @@ from napari_cam.widgets.dock.beside_opengl import (
     load_torch_libraries,
     load_triton_apart,
 )
-from napari_cam.widgets.dock.request import SAMPLE, Request
+from napari_cam.widgets.dock.request import SAMPLE, SAMPLES, PixelSet, Request
 
 if TYPE_CHECKING:
     from napari_cam.cams.normalize import Normalize
@@ -33,15 +33,23 @@ _EVERY_S = 0.5
 _SHARE = 5
 _LONGEST_WAIT_S = 0.5  # nobody may be looking any more
 
+# One network looks at one batch at a time: hooks on a network are no business of two threads.
+_LOOKING = threading.Lock()
+
 
 @dataclass(frozen=True)
 class MethodHelp:
-    """A method as the list shows it."""
+    """A method as the list shows it.
+
+    `slow` ones run the network many times; those that do not `needs_layer` map the input itself.
+    """
 
     name: str
     title: str
     summary: str
     reference: str
+    slow: bool = False
+    needs_layer: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +83,7 @@ def load_network(
     source: str, architecture: str | None, device: str, precision: str
 ) -> Iterator[Network]:
     """Yield the network that `source` names; the first call loads torch."""
-    _import_torch(compiler=source != SAMPLE)  # the sample needs no torchvision
+    _import_torch(compiler=source not in SAMPLES)  # the samples need no torchvision
     from napari_cam.cams.methods import METHODS
     from napari_cam.errors import NapariCamError
     from napari_cam.models.device import describe_device
@@ -83,14 +91,28 @@ def load_network(
     from napari_cam.models.layers import candidate_layers
     from napari_cam.sample import load_sample_model
 
-    model = load_sample_model() if source == SAMPLE else load_model(source, architecture)
+    if source in SAMPLES:
+        model = load_sample_model("classification" if source == SAMPLE else "segmentation")
+    else:
+        model = load_model(source, architecture)
     layers: tuple[LayerInfo, ...] = ()
     problem = ""
     try:
-        layers = tuple(candidate_layers(model))
+        with _LOOKING:
+            layers = tuple(candidate_layers(model))
     except NapariCamError as error:
         problem = str(error)
-    methods = tuple(MethodHelp(m.name, m.title, m.summary, m.reference) for m in METHODS.values())
+    methods = tuple(
+        MethodHelp(
+            method.name,
+            method.title,
+            method.summary,
+            method.reference,
+            slow="rescoring" in method.needs,
+            needs_layer=method.space == "layer",
+        )
+        for method in METHODS.values()
+    )
     place = describe_device(device)
     words = place if precision in ("auto", "float32") else f"{place}, {precision}"
     yield Network(source, architecture, model, layers, problem, methods, words)
@@ -108,7 +130,9 @@ def layers_of_image(
 
     shape = sliced_along(model, axis).card.preparation.input_shape(volume)
     if shape[0] == model.card.in_channels and np.prod(shape[1:]) <= _TRACED[len(shape) - 1]:
-        yield tuple(candidate_layers(model, shape))
+        with _LOOKING:
+            layers = tuple(candidate_layers(model, shape))
+        yield layers
 
 
 def _import_torch(compiler: bool) -> None:
@@ -136,14 +160,18 @@ class Result:
     logits
         (u, classes) the network's class scores, NaN where not computed.
     maps
-        The raw maps it was made of, with those of the other heatmaps of its run.
+        The raw maps it was made of, with those of the other heatmaps of its run; None where it was
+        opened.
+    segmentation
+        Whether `logits` are shares of the image in which each class is predicted.
     """
 
     parts: tuple[str, str, str]
     title: str
     heatmap: Heatmap
     logits: NDArray[np.float32]
-    maps: RawMaps
+    maps: RawMaps | None = None
+    segmentation: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +206,7 @@ class RawMaps:
                 heatmap,
                 logits,
                 self,
+                self.parts[0].segmentation,
             )
             for key, heatmap in maps.items()
         )
@@ -244,7 +273,7 @@ def run_request(
         sliced_along(model, request.axis),
         volume,
         list(request.methods),
-        request.class_id,
+        _target(request),
         list(request.layers) or None,
         units=units,
         first=first,
@@ -255,7 +284,7 @@ def run_request(
     yield Progress(0, total, 0.0, None, plan.prepared.notes)
     parts: list[ExplainedUnits] = []
     done = 0
-    for part in plan.run():
+    for part in _one_at_a_time(plan.run()):
         parts.append(part)
         done += len(part.units)
         now = time.perf_counter()
@@ -273,6 +302,29 @@ def run_request(
     results = _build(plan, parts, request)
     notes = tuple(dict.fromkeys(r.heatmap.note for r in results if r.heatmap.note))
     yield Progress(done, total, time.perf_counter() - begun, results, notes, finished=True)
+
+
+def _target(request: Request) -> Any:
+    """Return what is explained: a class, or one over a set of pixels."""
+    from napari_cam.cams.region_score import RegionScore
+    from napari_cam.cams.regions import Labelled
+
+    region: Any = request.region
+    if region is None:
+        return request.class_id
+    if isinstance(region, PixelSet):
+        region = Labelled(region.labels, region.number)
+    return RegionScore(request.class_id, region)
+
+
+def _one_at_a_time(batches: Iterator[ExplainedUnits]) -> Iterator[ExplainedUnits]:
+    """Yield the batches of a run, none of which is computed while another network looks."""
+    while True:
+        with _LOOKING:
+            part = next(batches, None)
+        if part is None:
+            return
+        yield part
 
 
 def sliced_along(model: LoadedModel, axis: str | int | None) -> LoadedModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from psygnal import Signal
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from napari_cam.widgets.dock.request import MaskRequest, Request
     from napari_cam.widgets.dock.running import Network, Result
     from napari_cam.widgets.layer_format import ImageAxes
+
+
+OF_A_DOCK: WeakSet[Image] = WeakSet()
+"""Layers of heatmaps that a dock made and still looks after: others leave them to it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +80,8 @@ class Made:
         Of the network.
     layer
         The layer that shows it; weak.
+    exploring
+        Whether it follows every choice in step 2, and so shows now this and now that.
     """
 
     result: Result
@@ -83,6 +90,7 @@ class Made:
     request: Request
     class_names: tuple[str, ...]
     layer: weakref.ReferenceType[Image]
+    exploring: bool = False
 
     @property
     def title(self) -> str:
@@ -207,9 +215,28 @@ class DockState:
     def find(self, parts: tuple[str, str, str], source: Image) -> Made | None:
         """Return the heatmap of a method, layer and target that was made of `source`."""
         for made in self.made:
-            if made.result.parts == parts and made.picked.layers[0]() is source:
+            same = made.result.parts == parts and not made.exploring
+            if same and made.picked.layers[0]() is source:
                 return made
         return None
+
+    def exploring(self, method: str, source: Image) -> Made | None:
+        """Return the heatmap of `source` by a method that follows the choices, if there is one."""
+        for made in self.made:
+            if (
+                made.exploring
+                and made.result.parts[0] == method
+                and made.picked.layers[0]() is source
+            ):
+                return made
+        return None
+
+    def claim(self, mine: bool) -> None:
+        """Look after the layers of this dock's heatmaps, or leave them to other docks."""
+        for made in self.made:
+            layer = made.layer()
+            if layer is not None and made.result.maps is not None:
+                (OF_A_DOCK.add if mine else OF_A_DOCK.discard)(layer)
 
     @property
     def missing(self) -> str:

@@ -60,7 +60,8 @@ TOOLTIPS: dict[str, Tip] = {
     ),
     "card": Tip("What the network expects and what its outputs mean."),
     "methods": Tip(
-        "How evidence becomes a map; tick several to compare them. One forward pass serves all.",
+        "How evidence becomes a map; tick several to compare them. One forward pass serves all but "
+        "the slow ones, which run the network many times.",
         default="the method named in Preferences (Grad-CAM)",
     ),
     "class": Tip(
@@ -68,11 +69,31 @@ TOOLTIPS: dict[str, Tip] = {
         "neighbouring slices may show different classes.",
         default="predicted",
     ),
+    "region": Tip(
+        "The pixels whose summed score is explained. 'Predicted' means argmax; a component is a "
+        "connected part of that, in 2D within its slice.",
+        default="where the class is predicted",
+    ),
+    "region_probability": Tip(
+        "The class's probability that a pixel must exceed.", unit="0 to 1", default="0.5"
+    ),
+    "region_paint": Tip(
+        "Add a labels layer on the image's grid, or take the one that was added, and paint into "
+        "it: the pixels of the label chosen above are explained, as they were when a run began."
+    ),
+    "region_layer": Tip(
+        "The labels layer; it must lie on the image's own grid.", default="the first one"
+    ),
+    "region_label": Tip("Which label of the layer, slice by slice.", default="1"),
+    "region_click": Tip(
+        "Take the next click into the image as the point; Esc, or this button, takes none."
+    ),
+    "region_size": Tip("How many pixels of the network's output were explained.", unit="pixels"),
     "layers": Tip(
         "The layer whose maps are weighed: later layers know more about classes, earlier ones "
-        "see finer. Resolution in map pixels, stride in input pixels per map pixel. Select several "
-        "for separate heatmaps.",
-        default="the card's layer, else what enters global pooling",
+        "see finer. Resolution in map pixels, stride in input pixels per map pixel; of the levels "
+        "0 has the finest maps. Select several for separate heatmaps.",
+        default="the card's layer, else what enters global pooling, or the bottleneck",
     ),
     "normalize": Tip(
         "What is stretched to [0, 1]. Per slice shows structure in every slice, also in slices "
@@ -83,14 +104,30 @@ TOOLTIPS: dict[str, Tip] = {
     ),
     "preview": Tip("Explain only the slice on screen: quick, before the whole volume."),
     "run": Tip("Explain all slices, beginning with the one on screen."),
+    "follow": Tip(
+        "Explain the slice on screen whenever pixel set, class, method, layer or slice change, "
+        "into layers of their own called 'explore'. Older choices are dropped.",
+        default="on with a segmentation network of slices, else off",
+    ),
+    "compare_methods": Tip(
+        "Run the ticked methods and show their heatmaps side by side in napari's grid, each over "
+        "its image, with one scale of colours."
+    ),
+    "all_levels": Tip(
+        "Run one layer of each level of a segmentation network, from the encoder over the "
+        "bottleneck to the decoder, and show the heatmaps side by side; a row for each method."
+    ),
+    "compare_scope": Tip("What is run for a comparison.", default="this slice"),
+    "leave_grid": Tip("Show the layers as they were before, in one picture."),
     "cancel": Tip("Stop after the slices that are being computed; finished ones stay."),
     "previous": Tip("Go to the previous slice whose map holds evidence."),
     "next": Tip("Go to the next slice whose map holds evidence."),
     "scores": Tip(
         "What the network says about the slice on screen. Follows the slider.",
-        unit="score before softmax, and probability in %",
+        unit="score before softmax, and probability in %; of a segmentation network the share of "
+        "the slice in which each class is predicted, in %",
     ),
-    "heatmap": Tip("The heatmap to cut.", default="the latest"),
+    "heatmap": Tip("The heatmap to cut: made here, or opened from a file.", default="the latest"),
     "rule": Tip(
         "How the cut is chosen: a fixed value, a share of the pixels (quantile), or Otsu's best "
         "separation of each slice.",
@@ -118,7 +155,7 @@ TOOLTIPS: dict[str, Tip] = {
         "into the mask keeps it, too."
     ),
     "size": Tip(
-        "How much the mask covers: share of what the network saw, and volume.",
+        "How much the mask covers: share of what the network saw, and volume. Follows the brush.",
         unit="% and mL (pixels without voxel size)",
     ),
     "result": Tip("The heatmap or mask to save or to copy.", default="the latest"),

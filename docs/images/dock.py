@@ -1,0 +1,76 @@
+"""Take the pictures of docs/dock.md that show a segmentation network.
+
+Run it under a display: ``xvfb-run -a -s "-screen 0 1600x1000x24" python docs/images/dock.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
+
+import napari  # noqa: E402
+from PIL import Image  # noqa: E402
+from qtpy.QtCore import Qt  # noqa: E402
+from qtpy.QtTest import QTest  # noqa: E402
+
+
+def wait(until: Callable[[], object], seconds: float = 60.0) -> None:
+    """Let the window work until something holds."""
+    for _ in range(int(seconds * 20)):
+        if until():
+            QTest.qWait(500)
+            return
+        QTest.qWait(50)
+    raise SystemExit("A step took too long.")
+
+
+def main() -> None:
+    """Explore a pixel set of the sample U-Net, then show its levels side by side."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1400, 900)
+
+    def take(name: str, top: object) -> None:
+        QTest.qWait(200)
+        place = top.mapTo(dock.scroll_area.widget(), top.rect().topLeft())  # type: ignore[attr-defined]
+        dock.scroll_area.verticalScrollBar().setValue(place.y() - 8)
+        QTest.qWait(800)
+        shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
+        shot.quantize(256).save(HERE / f"dock_{name}.png", optimize=True)
+
+    viewer.open_sample("napari-cam", "volume")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-cam", "CAM")
+    wait(lambda: dock.state.network is not None)
+    dock.network_step.network.setCurrentIndex(1)
+    wait(lambda: dock.state.network is not None and dock.state.network.source != "sample")
+    viewer.dims.set_current_step(0, 12)
+    viewer.reset_view()
+    step = dock.network_step
+    step.methods.item(1).setCheckState(Qt.CheckState.Unchecked)
+    step.methods.item(4).setCheckState(Qt.CheckState.Checked)
+    step.methods.setCurrentRow(4)
+    step.class_id.setCurrentText("damaged")
+    wait(lambda: not dock.explorer.busy)
+    layers = [info.name for info in step.listed_layers]
+    step.layers.selectRow(layers.index("decoder.1"))
+    step.region.kind.setCurrentIndex(step.region.kind.findData("component"))
+    wait(lambda: not dock.explorer.busy)
+    take("segmentation", step.method_help)
+    step.methods.item(1).setCheckState(Qt.CheckState.Checked)
+    step.methods.item(4).setCheckState(Qt.CheckState.Unchecked)
+
+    wait(lambda: not dock.explorer.busy)
+    dock.heatmap_step.follow.setChecked(False)
+    step.region.kind.setCurrentIndex(0)
+    dock.heatmap_step.compare.levels.click()
+    wait(lambda: not dock.explainer.running)
+    take("levels", dock.heatmap_step.normalize)
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Every method, with as few repetitions as a test needs."""
+
+from __future__ import annotations
+
+from napari_cam.cams.methods import METHODS
+from napari_cam.cams.occlusion import Occlusion
+from napari_cam.cams.rise import RISE
+from napari_cam.cams.saliency import SmoothGrad
+from napari_cam.cams.score_family import ISCAM, SSCAM
+from napari_cam.cams.smooth import SmoothGradCAMPlusPlus
+
+SMALL = dict(METHODS) | {
+    "smoothgradcam++": SmoothGradCAMPlusPlus(samples=4),
+    "sscam": SSCAM(samples=3),
+    "iscam": ISCAM(steps=3),
+    "smoothgrad": SmoothGrad(samples=5),
+    "occlusion": Occlusion(window=4, stride=2),
+    "rise": RISE(masks=24, cells=3),
+}
+assert len(SMALL) == len(METHODS)
+
+TASKS = ("classification", "segmentation")
+
+
+def names_for(task: str) -> list[str]:
+    """Return the methods that a task has: CAM needs global average pooling."""
+    return [name for name in METHODS if task == "classification" or name != "cam"]
