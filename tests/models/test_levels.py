@@ -113,3 +113,12 @@ def test_pooled_context_beside_the_encoder_is_no_bottleneck():
 
     rows = candidate_layers(Pyramid(), (2, 20, 24))
     assert [row.name for row in rows] == ["conv"]
+
+
+def test_maps_of_an_odd_size_make_no_level_of_their_own():
+    # 37 x 50 pools to 18 x 25, 9 x 12, 4 x 6, and comes back as 8 x 12, 18 x 24, 36 x 50.
+    rows = {row.name: row for row in candidate_layers(UNet(3, 1, base_channels=4), (1, 37, 50))}
+    assert rows["ups.0"].shape == (8, 12)
+    assert [rows[f"encoder.{n}"].level for n in range(3)] == ["encoder 0", "encoder 1", "encoder 2"]
+    assert [rows[f"ups.{n}"].level for n in range(3)] == ["decoder 2", "decoder 1", "decoder 0"]
+    assert [rows[f"decoder.{n}"].level for n in range(3)] == ["decoder 2", "decoder 1", "decoder 0"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -28,6 +29,9 @@ def is_tiny(shape: Sequence[int]) -> bool:
 
 # A level with a smaller share of the most channels than this is a side branch, no bottleneck.
 _SHARE = 0.25
+# The next level has at most this share of a level's places. Maps of an odd size come back from
+# below a pixel smaller, and belong to the same level.
+_NEXT = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +68,13 @@ class Levels:
             return ""
         if row == self.bottleneck:
             return "bottleneck"
-        sizes = sorted({_places(self.tensors[i]) for i in self.rows}, reverse=True)
         side = "encoder" if row < self.bottleneck else "decoder"
-        return f"{side} {sizes.index(_places(self.tensors[row]))}"
+        return f"{side} {self._depth(_places(self.tensors[row]))}"
+
+    def _depth(self, places: int) -> int:
+        """Return how many levels have finer maps than those of so many places."""
+        sizes = sorted({_places(self.tensors[i]) for i in self.rows} | {places}, reverse=True)
+        return sum(b <= _NEXT * a for a, b in pairwise(sizes[: sizes.index(places) + 1]))
 
 
 def _bottleneck(trace: Trace, tensors: Sequence[Tensor], rows: Sequence[int]) -> int | None:

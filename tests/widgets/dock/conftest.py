@@ -11,7 +11,9 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
 from napari.layers import Image, Layer
+from qtpy.QtCore import Qt
 
+import napari_cam as nc
 from napari_cam.sample.phantom import phantom
 from napari_cam.widgets.dock.dock import CamDock
 from napari_cam.widgets.layer_format import volume_to_layer
@@ -34,6 +36,13 @@ def add_volume(viewer: Any, seed: int = 7, name: str = "fillet") -> Image:
     layer = Layer.create(data, attributes, kind)
     viewer.add_layer(layer)
     return layer
+
+
+def tick(dock: CamDock, method: str, on: bool = True) -> None:
+    """Tick a method, or take its tick away; the list puts slow methods last."""
+    title = nc.METHODS[method].title
+    (item,) = dock.network_step.methods.findItems(title, Qt.MatchFlag.MatchExactly)
+    item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
 
 
 @pytest.fixture

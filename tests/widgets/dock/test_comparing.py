@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.layers import Image
-from qtpy.QtCore import Qt
 
 import napari_cam as nc
 from napari_cam.models.layers import LayerInfo
 from napari_cam.widgets.dock.comparing import one_per_level
 from napari_cam.widgets.dock.position import bare
+from tests.widgets.dock.conftest import tick
 from tests.widgets.dock.test_segmentation import SLICE, seg  # noqa: F401
 from tests.widgets.dock.test_walk import click, make_mask, run
 
@@ -31,8 +31,8 @@ def cells(viewer):
 @pytest.fixture
 def ticked(dock):
     """Grad-CAM, Grad-CAM++ and Layer-CAM."""
-    for row in (2, 5):
-        dock.network_step.methods.item(row).setCheckState(Qt.CheckState.Checked)
+    tick(dock, "gradcam++")
+    tick(dock, "layercam")
     return dock
 
 
@@ -94,7 +94,7 @@ def test_all_levels_of_all_slices(qtbot, viewer, seg):  # noqa: F811
 
 def test_two_methods_are_two_rows_of_levels(qtbot, viewer, seg):  # noqa: F811
     seg.heatmap_step.follow.setChecked(False)
-    seg.network_step.methods.item(4).setCheckState(Qt.CheckState.Checked)
+    tick(seg, "hirescam")
     click(qtbot, seg.heatmap_step.compare.levels)
     wait(qtbot, seg)
     assert viewer.canvas.grid.actual_shape(viewer.layers) == (2, 7)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -22,7 +22,7 @@ import napari_cam as nc
 from napari_cam.errors import DeviceError
 from napari_cam.widgets.dock import explaining, running
 from napari_cam.widgets.dock.tooltips import TOOLTIPS
-from tests.widgets.dock.conftest import add_volume
+from tests.widgets.dock.conftest import add_volume, tick
 
 
 def finish(qtbot, dock):
@@ -211,10 +211,8 @@ def test_the_viewer_closed_during_a_run(qtbot, viewer, dock, gate):
 
 def test_two_docks_do_not_meddle(qtbot, viewer, open_dock, dock):
     other = open_dock(viewer, "second")
-    other.network_step.methods.item(1).setCheckState(Qt.CheckState.Unchecked)
-    other.network_step.methods.item(list(nc.METHODS).index("hirescam")).setCheckState(
-        Qt.CheckState.Checked
-    )
+    tick(other, "gradcam", on=False)
+    tick(other, "hirescam")
     dock.heatmap_step.run.click()
     other.heatmap_step.run.click()
     finish(qtbot, dock)
@@ -266,7 +264,7 @@ def test_the_last_network_asked_for_is_the_one_shown(qtbot, dock, tmp_path):
 
 
 def test_no_method_is_told(qtbot, dock):
-    dock.network_step.methods.item(1).setCheckState(Qt.CheckState.Unchecked)
+    tick(dock, "gradcam", on=False)
     assert not dock.heatmap_step.run.isEnabled()
     assert "Tick at least one method" in dock.heatmap_step.hint.text()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
 
 import napari_cam as nc
+from tests.widgets.dock.conftest import tick
 from tests.widgets.dock.test_walk import DAMAGED, make_mask, run
 
 
@@ -52,7 +52,7 @@ def test_it_gives_what_a_new_run_would_give(qtbot, viewer, dock, monkeypatch):
 
 
 def test_all_methods_of_a_run_and_their_masks_follow(qtbot, dock, monkeypatch):
-    dock.network_step.methods.item(5).setCheckState(Qt.CheckState.Checked)
+    tick(dock, "layercam")
     run(qtbot, dock)
     masks = []
     for index in range(2):

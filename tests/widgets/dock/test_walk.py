@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 import napari_cam as nc
 from napari_cam.volumes.heatmap_files import read_heatmap
+from tests.widgets.dock.conftest import tick
 
 DAMAGED = 2  # place in the list of classes: predicted, healthy, damaged
 
@@ -144,8 +145,8 @@ def test_evidence_buttons_walk_over_slices_without(qtbot, viewer, dock):
 
 
 def test_several_methods_are_separate_layers_of_one_run(qtbot, viewer, dock):
-    for row in (2, list(nc.METHODS).index("layercam")):
-        dock.network_step.methods.item(row).setCheckState(Qt.CheckState.Checked)
+    tick(dock, "gradcam++")
+    tick(dock, "layercam")
     run(qtbot, dock)
     names = [layer.name for layer in viewer.layers][1:]
     assert names == ["Grad-CAM: predicted", "Grad-CAM++: predicted", "Layer-CAM: predicted"]
