@@ -24,7 +24,7 @@ Read = Callable[[Tensor, Tensor], Tensor]
 
 # Bytes of variants that run at once: beyond these a CPU's caches overflow and rows get slower; a
 # GPU is busy by then.
-_INPUT_BYTES = {"cpu": 5 * 2**20, "cuda": 2**27}
+_INPUT_BYTES = {"cpu": 2**22, "cuda": 2**27}
 _HEAD_BYTES = {"cpu": 2**24, "cuda": 2**28}
 _MOST_ROWS = 256
 
