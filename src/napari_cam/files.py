@@ -79,8 +79,7 @@ def writing_all(paths: Sequence[Path], overwrite: bool = False) -> Iterator[list
         check_writable(path, overwrite)
     temporaries: list[Path] = []
     try:
-        for path in paths:
-            temporaries.append(_temporary(path))
+        temporaries.extend(map(_temporary, paths))
         yield temporaries
         # mkstemp makes files private; a result is as readable as any other new file.
         umask = os.umask(0)

@@ -51,7 +51,8 @@ class Remap:
         for old, new in self.codes.items():
             if old <= high:
                 table[old] = new
-        return table[labels]
+        result: NDArray[Any] = table[labels]
+        return result
 
     def inverse(self) -> Remap:
         """Return the way back.

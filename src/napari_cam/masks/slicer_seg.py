@@ -127,6 +127,7 @@ def read_slicer_seg(path: Path, patient: bool = True) -> LabelImage:
     with decoding(path, "NRRD"):
         # pynrrd would take numbers of the header for floats of its own; axes in the order stored.
         data, header = nrrd.read(str(path), index_order="F")
+        header |= _texts(path)
         layers = _layers(np.asarray(data), header)
         affine = _affine(header)
     segments = _segments(header)
@@ -142,6 +143,20 @@ def read_slicer_seg(path: Path, patient: bool = True) -> LabelImage:
     i, j, k = labels.shape
     grid, order = patient_grid(np.diag([*_SPACES[space], 1.0]) @ affine, (i, j, k))
     return LabelImage(np.ascontiguousarray(labels.transpose(order)), classes, grid)
+
+
+def _texts(path: Path) -> dict[str, str]:
+    """Return the key/value pairs of a header in the UTF-8 of Slicer; pynrrd reads ASCII."""
+    pairs = {}
+    with path.open("rb") as file:
+        for line in file:
+            text = line.decode("utf-8", "replace").rstrip("\r\n")
+            if not text:
+                break
+            key, pair, value = text.partition(":=")
+            if pair:
+                pairs[key] = value
+    return pairs
 
 
 def _layers(data: NDArray[Any], header: Mapping[str, Any]) -> list[NDArray[Any]]:
@@ -167,7 +182,7 @@ def _affine(header: Mapping[str, Any]) -> NDArray[np.float64]:
 
 def _segments(header: Mapping[str, Any]) -> list[tuple[int, int, str, str | None]]:
     """Return layer, label, name and colour of every segment."""
-    found = []
+    found: list[tuple[int, int, str, str | None]] = []
     for number in itertools.count():
         key = f"Segment{number}"
         if f"{key}_ID" not in header and f"{key}_LabelValue" not in header:

@@ -57,7 +57,7 @@ def read_pixels(planes: Sequence[Plane]) -> NDArray[Any]:
     out: NDArray[Any] | None = None
     for file, indices in wanted.items():
         with decoding(file.path, "DICOM"), quiet(), np.errstate(over="raise"):
-            frames = _frames(file, [planes[index].frame for index in indices])
+            frames = stored_frames(file, [planes[index].frame for index in indices])
             for index, (stored, dataset) in zip(indices, frames, strict=True):
                 values = _values(planes[index], stored, dataset)
                 if out is None:
@@ -124,8 +124,14 @@ def _check_promise(file: DicomFile) -> None:
         )
 
 
-def _frames(file: DicomFile, frames: Sequence[int]) -> Iterator[tuple[NDArray[Any], Any]]:
-    """Yield the stored pixels of frames, and the dataset."""
+def stored_frames(file: DicomFile, frames: Sequence[int]) -> Iterator[tuple[NDArray[Any], Any]]:
+    """Yield the stored pixels of frames, and the dataset.
+
+    Raises
+    ------
+    VolumeError
+        Where the file is cut short or damaged.
+    """
     check_inflated(file.path)
     dataset = pydicom.dcmread(file.path, force=True)
     if not any(name in dataset for name in _PIXELS):
