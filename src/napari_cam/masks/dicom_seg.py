@@ -225,7 +225,7 @@ def _segmentation(
 ) -> Any:
     import highdicom
 
-    headers = [_complete(header) for header in sources.headers]
+    headers = [_complete(header, sources) for header in sources.headers]
     _check_sources(headers)
     labelled = content.pixels.ndim == 3
     described = [
@@ -254,8 +254,6 @@ def _segmentation(
         "content_label": form.content_label,
         "content_description": form.content_description or form.series_description,
         "content_creator_name": form.creator,
-        # One file of many images may hold more than the volume.
-        "plane_positions": _positions(sources) if len(headers) == 1 else None,
         "omit_empty_frames": False,
         "series_description": form.series_description,
         "content_date": made.date(),
@@ -268,7 +266,7 @@ def _segmentation(
     try:
         with _calm():
             dataset = highdicom.seg.Segmentation(**arguments)
-            _state(dataset, uids[2], made)
+            _state(dataset, uids[2], made, sources)
     except Exception as error:
         # Its words may cite the patient.
         raise WriteError(
@@ -278,25 +276,27 @@ def _segmentation(
     return dataset
 
 
-def _positions(sources: DicomSources) -> list[Any]:
-    from highdicom import PlanePositionSequence
-
-    places = [plane.position for plane in sources.planes if plane.position is not None]
-    return [PlanePositionSequence("PATIENT", place.tolist()) for place in places]
-
-
-def _state(dataset: Any, dimension_uid: str, made: datetime) -> None:
-    """Set what would otherwise be random or the present time."""
-    from pydicom.valuerep import DA, TM
+def _state(dataset: Any, dimension_uid: str, made: datetime, sources: DicomSources) -> None:
+    """Set what would otherwise be random or the present time, and the true numbers of frames."""
+    from pydicom.valuerep import DA, DT, TM
 
     dataset.InstanceCreationDate, dataset.InstanceCreationTime = DA(made.date()), TM(made.time())
+    for item in dataset.get("ContributingEquipmentSequence") or ():
+        item.ContributionDateTime = DT(made)
     for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
         item.DimensionOrganizationUID = dimension_uid
+    for own in dataset.PerFrameFunctionalGroupsSequence:
+        for derivation in own.get("DerivationImageSequence") or ():
+            for source in derivation.SourceImageSequence:
+                if "ReferencedFrameNumber" in source:
+                    plane = sources.planes[int(source.ReferencedFrameNumber) - 1]
+                    source.ReferencedFrameNumber = plane.frame + 1
 
 
-def _complete(header: Any) -> Any:
+def _complete(header: Any, sources: DicomSources) -> Any:
     """Return a header with the elements that may be empty, but not absent."""
     header = deepcopy(header)
+    _state_size(header, sources)
     for keyword in _MAY_BE_EMPTY:
         if header.get(keyword) is None:
             setattr(header, keyword, "")
@@ -309,6 +309,63 @@ def _complete(header: Any) -> Any:
         if keyword in header and not header.get(keyword):
             delattr(header, keyword)
     return header
+
+
+def _state_size(header: Any, sources: DicomSources) -> None:
+    """State the size of voxels, and the place of frames, where highdicom looks for them.
+
+    Of a file with many images it then holds those of the volume alone, in the volume's order:
+    it may have more, and state things per image that are the same for all.
+    """
+    first, step = sources.planes[0], sources.grid.spacing[sources.stored_axes.index(0)]
+    thickness = float(f"{step:.9g}")
+    if not _holds_many(header, sources):
+        if not header.get("SliceThickness"):
+            header.SliceThickness = thickness
+        if not header.get("PixelSpacing"):
+            header.PixelSpacing = _decimals(first.pixel_spacing)
+        return
+    directions = np.ravel(first.orientation if first.orientation is not None else ())
+    header.NumberOfFrames = len(sources.planes)
+    header.SharedFunctionalGroupsSequence = _group(
+        PixelMeasuresSequence={
+            "PixelSpacing": _decimals(first.pixel_spacing),
+            "SliceThickness": thickness,
+        },
+        PlaneOrientationSequence={"ImageOrientationPatient": _decimals(directions)},
+    )
+    header.PerFrameFunctionalGroupsSequence = [
+        item
+        for plane in sources.planes
+        for item in _group(
+            PlanePositionSequence={"ImagePositionPatient": _decimals(plane.position)}
+        )
+    ]
+
+
+def _holds_many(header: Any, sources: DicomSources) -> bool:
+    several = "PerFrameFunctionalGroupsSequence" in header
+    return several or any(plane.file.n_frames > 1 for plane in sources.planes)
+
+
+def _group(**macros: Mapping[str, Any]) -> list[Any]:
+    """Return one item of functional groups."""
+    from pydicom.dataset import Dataset
+
+    group = Dataset()
+    for name, attributes in macros.items():
+        item = Dataset()
+        for keyword, value in attributes.items():
+            setattr(item, keyword, value)
+        setattr(group, name, [item])
+    return [group]
+
+
+def _decimals(numbers: Any) -> list[float]:
+    """Return numbers that fit into the 16 letters of DICOM's decimal strings."""
+    from pydicom.valuerep import format_number_as_ds
+
+    return [float(format_number_as_ds(float(number))) for number in numbers]
 
 
 def _check_sources(headers: list[Any]) -> None:

@@ -152,6 +152,9 @@ def stored_frames(file: DicomFile, frames: Sequence[int]) -> Iterator[tuple[NDAr
 
 
 def _stored(dataset: Any, file: DicomFile, frames: Sequence[int]) -> Iterator[NDArray[Any]]:
+    if file.bits_allocated == 1 and not UID(file.transfer_syntax).is_encapsulated:
+        yield from _bits(dataset, file, frames)
+        return
     if not is_compressed_here(file):
         decoder = get_decoder(file.transfer_syntax)
         for pixels, _ in decoder.iter_array(dataset, indices=frames, allow_excess_frames=False):
@@ -167,6 +170,19 @@ def _stored(dataset: Any, file: DicomFile, frames: Sequence[int]) -> Iterator[ND
             ),
             file,
         )
+
+
+def _bits(dataset: Any, file: DicomFile, frames: Sequence[int]) -> Iterator[NDArray[Any]]:
+    """Yield frames of single bits, which need not begin with a byte: pydicom takes all or none."""
+    size = file.rows * file.columns
+    packed = np.frombuffer(dataset.PixelData, np.uint8)
+    for frame in frames:
+        first = frame * size
+        bits = np.unpackbits(packed[first // 8 : (first + size + 7) // 8], bitorder="little")
+        pixels = bits[first % 8 : first % 8 + size]
+        if pixels.size < size:
+            raise VolumeError(f"{file.path} is cut short; copy or export it again.")
+        yield pixels.reshape(file.rows, file.columns)
 
 
 def _values(plane: Plane, stored: NDArray[Any], dataset: Any) -> NDArray[Any]:
