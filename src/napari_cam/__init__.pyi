@@ -20,6 +20,9 @@ from .masks.classes import LabelClass as LabelClass
 from .masks.classes import LabelClasses as LabelClasses
 from .masks.counts import dice as dice
 from .masks.counts import iou as iou
+from .masks.datalist import DatalistEntry as DatalistEntry
+from .masks.datalist import export_datalist as export_datalist
+from .masks.datalist import nnunet_entries as nnunet_entries
 from .masks.dicom_form import Code as Code
 from .masks.dicom_form import SegmentationForm as SegmentationForm
 from .masks.dicom_form import SegmentForm as SegmentForm
@@ -27,6 +30,9 @@ from .masks.dicom_seg import export_dicom_seg as export_dicom_seg
 from .masks.dicom_seg_reading import read_dicom_seg as read_dicom_seg
 from .masks.exports import export_labels as export_labels
 from .masks.label_image import LabelImage as LabelImage
+from .masks.nnunet import TrainingCase as TrainingCase
+from .masks.nnunet import export_nnunet as export_nnunet
+from .masks.nnunet import read_nnunet_labels as read_nnunet_labels
 from .masks.reading import read_labels as read_labels
 from .masks.rules import Fixed as Fixed
 from .masks.rules import Otsu as Otsu
