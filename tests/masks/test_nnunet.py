@@ -194,9 +194,7 @@ def test_images_that_nnunet_refuses_are_named(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="no number"):
         nc.export_nnunet(tmp_path / "Dataset001_A", [nc.TrainingCase(holed, one.labels, "a")])
     for name in ("ignore", "Background"):
-        classes = LabelClasses((LabelClass(1, "background", "#999999"),
-                                LabelClass(2, name if name != "Background" else "background ", "#111111"))
-                               if False else (LabelClass(2, name, "#111111"),))  # fmt: skip
+        classes = LabelClasses((LabelClass(2, name, "#111111"),))
         with pytest.raises(MaskError, match="keeps for itself"):
             nc.export_nnunet(
                 tmp_path / "Dataset001_A",

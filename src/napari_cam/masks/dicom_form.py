@@ -131,7 +131,9 @@ class SegmentationForm:
     series_number
         Number of its series, which should be none that the study has.
     segments
-        What is said of the segments, by the name of the class; others are lesions.
+        What is said of the segments, by the name of the class.
+    default
+        What is said of the other segments, but for the background of seeds.
     content_label
         Short title, in capital letters, digits, blanks and underscores.
     content_description
@@ -148,6 +150,7 @@ class SegmentationForm:
     series_description: str = "napari-cam segmentation"
     series_number: int = 900
     segments: Mapping[str, SegmentForm] = field(default_factory=dict)
+    default: SegmentForm = field(default_factory=SegmentForm)
     content_label: str = "CAM"
     content_description: str = ""
     creator: str | None = None

@@ -397,7 +397,7 @@ def _described(number: int, each: LabelClass, automatic: bool, form: Segmentatio
     from pydicom.sr.coding import Code as Coded
 
     behind = not automatic and each.code == BACKGROUND_CODE and each.name == "background"
-    default = SegmentForm(CONCEPT, BACKGROUND) if behind else SegmentForm()
+    default = SegmentForm(CONCEPT, BACKGROUND) if behind else form.default
     said = form.segments.get(each.name, default)
     label = said.label or each.name
     check_text(f"The name of class {each.code}", label, _LONGEST_LABEL)
