@@ -42,7 +42,7 @@ def test_labels_lie_on_the_scan_in_their_colours(tmp_path: Path) -> None:
         assert facts["kind"] == "seeds"
         assert [each["name"] for each in facts["classes"]] == list(CLASSES.names)
         np.testing.assert_allclose(layer.get_color(2)[:3], [0xE6 / 255, 0x9F / 255, 0], atol=1e-6)
-        assert layer.get_color(0)[3] == 0
+        assert layer.get_color(0) is None  # clear
 
 
 def test_fractions_open_as_an_image(tmp_path: Path) -> None:

@@ -184,10 +184,9 @@ def _segmentation(path: Path) -> list[LayerData]:
     volume = Volume(image.labels, image.grid)
     _tell(volume, name)
     data, attributes, kind = _labels(volume, name, facts)
-    shades = {each.code: each.colour for each in image.classes}
-    attributes["colormap"] = DirectLabelColormap(
-        color_dict={0: "transparent", None: "#7cfc00", **shades}
-    )
+    shades: dict[int | None, str] = {each.code: each.colour for each in image.classes}
+    shades |= {0: "transparent", None: "#7cfc00"}
+    attributes["colormap"] = DirectLabelColormap(color_dict=shades)
     return [(data, attributes, kind)]
 
 
