@@ -21,7 +21,7 @@ import napari_cam as nc
 from napari_cam.errors import MaskError, VolumeError, WriteError
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.classes import LabelClass, LabelClasses
-from napari_cam.masks.dicom_seg import lab_of
+from napari_cam.masks.dicom_segments import lab_of
 from napari_cam.masks.seeds import Seeds
 from napari_cam.volumes.dicom_signature import is_dicom
 from tests.masks.grids import CLASSES

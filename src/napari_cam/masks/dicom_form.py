@@ -12,7 +12,10 @@ from napari_cam.errors import MaskError
 Algorithm = Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
 
 # Lengths by DICOM's value representations (PS3.5, 6.2): LO, CS, SH and UC-like code meanings.
-_LONG, _SHORT, _CODE_STRING = 64, 16, 16
+LONGEST_LABEL = 64
+"""So many letters a segment's label may have."""
+
+_SHORT, _CODE_STRING = 16, 16
 
 
 def check_text(what: str, text: str, most: int) -> None:
@@ -49,7 +52,7 @@ class Code:
     meaning: str
 
     def __post_init__(self) -> None:
-        for what, most in (("value", _SHORT), ("scheme", _SHORT), ("meaning", _LONG)):
+        for what, most in (("value", _SHORT), ("scheme", _SHORT), ("meaning", LONGEST_LABEL)):
             check_text(f"The {what} of a code", getattr(self, what), most)
 
     @classmethod
@@ -113,7 +116,7 @@ class SegmentForm:
 
     def __post_init__(self) -> None:
         if self.label is not None:
-            check_text("The label of a segment", self.label, _LONG)
+            check_text("The label of a segment", self.label, LONGEST_LABEL)
         if self.algorithm not in (None, "AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"):
             raise MaskError(
                 f"algorithm is AUTOMATIC, SEMIAUTOMATIC or MANUAL, not {self.algorithm!r}."
@@ -156,9 +159,9 @@ class SegmentationForm:
     creator: str | None = None
 
     def __post_init__(self) -> None:
-        check_text("The series description", self.series_description, _LONG)
+        check_text("The series description", self.series_description, LONGEST_LABEL)
         if self.content_description:
-            check_text("The content description", self.content_description, _LONG)
+            check_text("The content description", self.content_description, LONGEST_LABEL)
         if not re.fullmatch(rf"[A-Z0-9_ ]{{1,{_CODE_STRING}}}", self.content_label):
             raise MaskError(
                 f"content_label is up to {_CODE_STRING} capital letters, digits, blanks and "

@@ -16,7 +16,7 @@ from napari_cam.errors import MaskError, VolumeError
 from napari_cam.grid import Grid
 from napari_cam.masks.classes import HIGHEST, LabelClass, LabelClasses
 from napari_cam.masks.dicom_form import Code
-from napari_cam.masks.dicom_seg import LABEL_OF
+from napari_cam.masks.dicom_segments import LABEL_OF
 from napari_cam.masks.label_image import LabelImage, colours
 from napari_cam.masks.placing import on_grid
 from napari_cam.volumes.decoding import decoding
