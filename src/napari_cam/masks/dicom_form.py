@@ -122,6 +122,15 @@ class SegmentForm:
                 f"algorithm is AUTOMATIC, SEMIAUTOMATIC or MANUAL, not {self.algorithm!r}."
             )
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the form as plain JSON."""
+        return {
+            "category": str(self.category),
+            "type": str(self.type),
+            "label": self.label,
+            "algorithm": self.algorithm,
+        }
+
 
 @dataclass(frozen=True)
 class SegmentationForm:
@@ -173,7 +182,10 @@ class SegmentationForm:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form as plain JSON, without the creator's name."""
+        segments = {name: each.to_json() for name, each in self.segments.items()}
         return {
+            "segments": segments,
+            "default": self.default.to_json(),
             "series_description": self.series_description,
             "series_number": self.series_number,
             "content_label": self.content_label,

@@ -209,9 +209,6 @@ def _segmentation(
         described(number, each, content.automatic, form)
         for number, each in enumerate(content.classes, start=1)
     ]
-    texts = [form.series_description, form.content_description, form.creator or ""]
-    texts += [str(each.SegmentLabel) for each in segments]
-    plain = all(text.isascii() for text in texts)
     uids = _uids(content, headers, form, made)
     arguments: dict[str, Any] = {
         "source_images": headers,
@@ -233,13 +230,12 @@ def _segmentation(
         "content_creator_name": form.creator,
         "omit_empty_frames": False,
         "series_description": form.series_description,
+        "specific_character_set": "ISO_IR 192",  # holds the patient's name and those of classes
         "content_date": made.date(),
         "content_time": made.time(),
         "series_date": made.date(),
         "series_time": made.time(),
     }
-    if not plain:
-        arguments["specific_character_set"] = "ISO_IR 192"
     try:
         with calm():
             dataset = highdicom.seg.Segmentation(**arguments)

@@ -241,9 +241,9 @@ def read_dicom_seg(
     """
     path = Path(path)
     dataset = read_header(path)
-    if str(dataset.get("SOPClassUID", "")) not in SEGMENTATIONS:
-        raise VolumeError(f"{path} is no DICOM segmentation; read images with read_volume.")
     with decoding(path, "DICOM"), quiet():
+        if str(dataset.get("SOPClassUID", "")) not in SEGMENTATIONS:
+            raise VolumeError(f"{path} is no DICOM segmentation; read images with read_volume.")
         planes = planes_of(path, path, dataset)
         check_promises(planes)
         if not planes or not all(plane.placed and plane.pixel_spacing for plane in planes):
