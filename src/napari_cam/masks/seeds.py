@@ -170,6 +170,7 @@ def make_seeds(
             normalize=normalize,
             foreground=tissue is not None,
             outside=outside,
+            unit_axis=next(iter(found.values()))[0].heatmap.unit_axis,
             classes=table.to_json(),
             made_of={name: [c.facts for c in members] for name, members in found.items()},
             notes=_notes(found, gate),
