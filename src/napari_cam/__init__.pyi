@@ -18,6 +18,7 @@ from .masks.binarize import MaskSet as MaskSet
 from .masks.binarize import binarize as binarize
 from .masks.counts import dice as dice
 from .masks.counts import iou as iou
+from .masks.gain import refinement_gain as refinement_gain
 from .masks.refine import refine as refine
 from .masks.rules import Fixed as Fixed
 from .masks.rules import Otsu as Otsu
