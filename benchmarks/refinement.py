@@ -6,7 +6,7 @@ blurred as far as heatmaps are blurred. Every row may choose its cut (or its cut
 on the other volumes. "Smoothing alone" and "distance alone" are the refinements with the image
 taken away.
 
-Run: ``python benchmarks/refinement.py [--volumes 16]``
+Run: ``python benchmarks/refinement.py [--volumes 32]``
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ from napari_cam.volumes.volume import Volume
 
 Mask = NDArray[np.bool_]
 
-CUTS = tuple(round(0.1 * step, 1) for step in range(1, 10))
+CUTS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 RADII, EPSILONS = (1.0, 2.0, 4.0), (0.01, 0.1, 1.0)
-SEED_CUTS, BETAS = ((0.3, 0.1), (0.5, 0.2), (0.6, 0.2), (0.8, 0.3)), (0.1, 1.0, 10.0)
+SEED_CUTS = tuple(product((0.3, 0.4, 0.5, 0.6, 0.8), (0.1, 0.2)))
+BETAS = (0.1, 1.0, 10.0)
 NO_IMAGE = 1e-9  # a beta that sees no edge
 FLAT = 1e9  # an epsilon to which every window is flat
 
@@ -143,7 +144,7 @@ ROWS = {
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--volumes", type=int, default=16)
+    parser.add_argument("--volumes", type=int, default=32)
     phantoms = list(TEST.phantoms(parser.parse_args().volumes))
     print(f"{len(phantoms)} volumes, Dice over all voxels, 5 folds of whole volumes")
     print("| truth | refinement | without | with | gain (95 % interval) | accepted | oracle gain |")
