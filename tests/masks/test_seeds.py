@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -159,6 +159,7 @@ def test_codes_follow_the_order_or_the_table() -> None:
 MAPS = hnp.arrays(np.float32, (3, 4, 5), elements=st.floats(0, 1, width=32))
 
 
+@settings(deadline=None, max_examples=40)
 @given(MAPS, MAPS, st.floats(0, 1), st.floats(0, 1), st.sampled_from(["ignore", "highest"]))
 def test_a_higher_cut_never_seeds_more(one: Any, other: Any, a: float, b: float, how: Any) -> None:
     lower, higher = sorted((a, b))
@@ -176,6 +177,7 @@ def test_a_higher_cut_never_seeds_more(one: Any, other: Any, a: float, b: float,
     assert (np.maximum(one, other)[both == 1] < np.float32(lower)).all()
 
 
+@settings(deadline=None, max_examples=40)
 @given(hnp.arrays(np.int64, 3, elements=st.integers(0, 2)), MAPS)
 def test_the_gate_holds_for_any_prediction(predicted: Any, values: Any) -> None:
     seeds = make_seeds(heatmap(values, predicted_index=predicted), 0.5, 0.5)

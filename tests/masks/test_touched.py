@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -90,6 +90,7 @@ def test_edits_between_saving_and_reopening_count() -> None:
     assert np.argwhere(again.touched(labels)).tolist() == [[0, 0, 1], [0, 1, 1]]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_record_comes_back_as_it_was(data: st.DataObject) -> None:
     shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=3, min_side=0, max_side=7))
@@ -167,6 +168,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_any_course_of_painting_committing_and_undoing(steps: Any) -> None:
     """What a person's last stroke changed stands until the person changes or undoes it."""
