@@ -34,11 +34,14 @@ from .masks.nnunet import TrainingCase as TrainingCase
 from .masks.nnunet import export_nnunet as export_nnunet
 from .masks.nnunet import read_nnunet_labels as read_nnunet_labels
 from .masks.reading import read_labels as read_labels
+from .masks.gain import refinement_gain as refinement_gain
+from .masks.refine import refine as refine
 from .masks.rules import Fixed as Fixed
 from .masks.rules import Otsu as Otsu
 from .masks.rules import OutOf255 as OutOf255
 from .masks.rules import Quantile as Quantile
 from .masks.seeds import Seeds as Seeds
+from .masks.seeds import make_seeds as make_seeds
 from .models.architectures import ARCHITECTURES as ARCHITECTURES
 from .models.card import ModelCard as ModelCard
 from .models.files import load_model as load_model

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from napari_cam.cli import demo, explain, export, mask, show
+from napari_cam.cli import demo, explain, export, mask, seeds, show
 from napari_cam.cli.failures import DEBUG, ExitCode
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ app.command()(demo.demo)
 app.command()(explain.explain)
 app.command()(mask.mask)
 app.command()(export.export)
+app.command()(seeds.seeds)
 app.command()(show.info)
 app.command()(show.layers)
 app.command()(show.methods)
