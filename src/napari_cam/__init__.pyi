@@ -22,6 +22,8 @@ from .masks.boxes import CentredBox as CentredBox
 from .masks.boxes import Polygons as Polygons
 from .masks.boxes import Within as Within
 from .masks.boxes import WithoutBand as WithoutBand
+from .masks.calibrate import calibrate as calibrate
+from .masks.calibration import Calibration as Calibration
 from .masks.counts import dice as dice
 from .masks.counts import iou as iou
 from .masks.ensembles import Ensemble as Ensemble

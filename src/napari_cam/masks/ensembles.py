@@ -256,6 +256,33 @@ def pick_by_size(
     return len(sizes) - 1 - signed[::-1].argmin(axis=0), exists
 
 
+def decide(
+    votes: NDArray[Any], voters: NDArray[Any], first: NDArray[np.bool_], rule: EnsembleRule
+) -> Mask:
+    """Return what "or", "and" or the majority make of votes; the arrays broadcast.
+
+    Parameters
+    ----------
+    votes
+        How many members hold a voxel.
+    voters
+        How many take part.
+    first
+        Whether the first of those does.
+    rule
+        With operator "or", "and" or "majority".
+    """
+    if rule.operator == "or":
+        return np.asarray(votes > 0)
+    if rule.operator == "and":
+        return np.asarray((votes == voters) & (voters > 0))
+    majority = 2 * votes > voters
+    if rule.tied_votes == "out":
+        return np.asarray(majority)
+    tied = (2 * votes == voters) & (votes > 0)
+    return np.asarray(majority | (tied if rule.tied_votes == "in" else tied & first))
+
+
 def _by_size(
     members: Members, allowed: Mask | None, axis: int | None, rule: EnsembleRule
 ) -> tuple[Mask, NDArray[np.int64]]:
@@ -282,15 +309,7 @@ def _by_votes(members: Members, allowed: Mask | None, axis: int | None, rule: En
         first |= mask & (voters == 0) & (takes_part > 0)
         votes += mask
         voters = voters + takes_part
-    if rule.operator == "or":
-        return np.asarray(votes > 0)
-    if rule.operator == "and":
-        return np.asarray((votes == voters) & (voters > 0))
-    majority = 2 * votes > voters
-    if rule.tied_votes == "out":
-        return np.asarray(majority)
-    tied = (2 * votes == voters) & (votes > 0)
-    return np.asarray(majority | (tied if rule.tied_votes == "in" else tied & first))
+    return decide(votes, voters, first, rule)
 
 
 def _grid(members: Members, grid: Grid | None) -> Grid | None:
