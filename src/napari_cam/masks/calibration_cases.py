@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap, label_of
 from napari_cam.masks.boxes import BoxFilter, box_mask
-from napari_cam.masks.counts import Counts
+from napari_cam.masks.counts import Counts, counts
 from napari_cam.masks.ensembles import EnsembleRule, unit_sizes
 from napari_cam.masks.joint_histogram import joint_histogram
 from napari_cam.masks.members import UnitAxis
@@ -105,52 +105,64 @@ def counted_case(
         )
     _check(named, reference, number)
     axis = _unit_axis(named, counting.unit_axis, number)
-    seen = np.logical_or.reduce([heatmap.inside for heatmap in named.values()])
-    shown = np.flatnonzero(unit_sizes(seen, axis))  # a slice that no network saw is no image
-    truth = reference & seen
-    n, positive = unit_sizes(seen, axis)[shown], unit_sizes(truth, axis)[shown]
-    nothing = np.zeros_like(n)
-    baselines = {
-        "empty": Counts(nothing, nothing, positive, n - positive),
-        "full": Counts(positive, n - positive, nothing, nothing),
-    }
-    grids = []
+    units = _Units.of(list(named.values()), reference, axis)
+    grids, boxed = [], {}
     for name, box in counting.boxes.items():
         inside = box_mask(_of_case(box, number), next(iter(named.values())).grid)
-        if inside is not None:
-            held, found = (unit_sizes(inside & mask, axis)[shown] for mask in (seen, truth))
-            fp = held - found
-            label = "box only" if len(counting.boxes) == 1 else f"box only ({name})"
-            baselines[label] = Counts(found, fp, positive - found, n - positive - fp)
-        units = _Units(list(named.values()), reference, seen, inside, axis, shown)
         histogram = joint_histogram(
             units.values(),
             units.references(),
-            units.allowed(),
+            units.allowed(inside),
             counting.cuts.astype(np.float32),
             counting.strict,
         )
         grids.append(Tally.of_case(histogram.counts(counting.rule), counting.both_empty))
+        if inside is not None:
+            label = "box only" if len(counting.boxes) == 1 else f"box only ({name})"
+            boxed[label] = units.predicting(inside)
+    n, positive = histogram.sizes()
+    nothing = np.zeros_like(n)
+    baselines = {
+        "empty": Counts(nothing, nothing, positive, n - positive),
+        "full": Counts(positive, n - positive, nothing, nothing),
+        **boxed,
+    }
     return CountedCase(
         members=tuple(named),
         grid=Tally.stacked(grids),
         baselines={
             name: Tally.of_case(counted, counting.both_empty) for name, counted in baselines.items()
         },
-        images=len(shown),
+        images=len(n),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Units:
-    """A case, unit by unit and without the voxels that no network saw."""
+    """A case, unit by unit: those that a network saw, without the voxels that none did.
+
+    Attributes
+    ----------
+    seen
+        (z, y, x) what any network saw; None for everything, as usual.
+    shown
+        Which units that is.
+    """
 
     heatmaps: list[Heatmap]
     reference: Mask
-    seen: Mask
-    inside: Mask | None
     axis: int | None
-    shown: NDArray[np.int64]
+    seen: Mask | None
+    shown: Sequence[int]
+
+    @classmethod
+    def of(cls, heatmaps: list[Heatmap], reference: Mask, axis: int | None) -> _Units:
+        """Find what the networks saw."""
+        n_units = 1 if axis is None else reference.shape[axis]
+        if any(heatmap.inside.all() for heatmap in heatmaps):
+            return cls(heatmaps, reference, axis, None, range(n_units))
+        seen = np.logical_or.reduce([heatmap.inside for heatmap in heatmaps])
+        return cls(heatmaps, reference, axis, seen, np.flatnonzero(unit_sizes(seen, axis)).tolist())
 
     def values(self) -> list[list[NDArray[np.float32]]]:
         """Return for each unit its members' values."""
@@ -162,28 +174,37 @@ class _Units:
         """Return for each unit the reference."""
         return [self._part(self.reference, unit) for unit in self.shown]
 
-    def allowed(self) -> list[list[Mask | None]]:
+    def allowed(self, inside: Mask | None) -> list[list[Mask | None]]:
         """Return for each unit and member where its mask may lie, None for everywhere."""
-        places = [self._place(heatmap) for heatmap in self.heatmaps]
+        places = [_place(heatmap, inside) for heatmap in self.heatmaps]
         return [
             [None if place is None else self._part(place, unit) for place in places]
             for unit in self.shown
         ]
 
+    def predicting(self, mask: Mask) -> Counts:
+        """Return (u,) counts of a mask as the prediction."""
+        pairs = [(self._part(mask, unit), self._part(self.reference, unit)) for unit in self.shown]
+        each = [counts(found, truth) for found, truth in pairs]
+        return Counts(
+            *(np.array([getattr(one, name) for one in each]) for name in ("tp", "fp", "fn", "tn"))
+        )
+
     def _part(self, array: NDArray[Any], unit: int) -> NDArray[Any]:
         here: tuple[Any, ...] = () if self.axis is None else (*[slice(None)] * self.axis, unit)
-        seen = self.seen[here]
-        part: NDArray[Any] = array[here] if seen.all() else array[here][seen]
+        part: NDArray[Any] = array[here] if self.seen is None else array[here][self.seen[here]]
         return part
 
-    def _place(self, heatmap: Heatmap) -> Mask | None:
-        place = None if heatmap.inside.all() else heatmap.inside
-        if self.inside is not None:
-            place = self.inside if place is None else place & self.inside
-        if not heatmap.valid.all():
-            valid = np.broadcast_to(heatmap.per_unit(heatmap.valid), heatmap.values.shape)
-            place = valid if place is None else place & valid
-        return place
+
+def _place(heatmap: Heatmap, inside: Mask | None) -> Mask | None:
+    """Return where a heatmap's mask may lie, None for everywhere."""
+    place = None if heatmap.inside.all() else heatmap.inside
+    if inside is not None:
+        place = inside if place is None else place & inside
+    if not heatmap.valid.all():
+        valid = np.broadcast_to(heatmap.per_unit(heatmap.valid), heatmap.values.shape)
+        place = valid if place is None else place & valid
+    return place
 
 
 def _named(maps: Any, number: int, members: tuple[str, ...] | None) -> dict[str, Heatmap]:

@@ -18,7 +18,7 @@ from napari_cam.grid import Grid
 from napari_cam.masks.binarize import MaskSet
 from napari_cam.masks.boxes import BoxFilter, box_facts, box_mask
 from napari_cam.masks.members import Members, UnitAxis, members_of
-from napari_cam.masks.staple import staple
+from napari_cam.masks.staple import Engine, staple
 from napari_cam.provenance import stamp
 
 Operator = Literal["or", "and", "smallest", "largest", "majority", "staple"]
@@ -135,6 +135,7 @@ def combine(
     grid: Grid | None = None,
     staple_per: Literal["volume", "unit"] = "volume",
     iterations: int = 1000,
+    engine: Engine = "votes",
 ) -> Ensemble:
     """Make one mask out of several.
 
@@ -168,6 +169,9 @@ def combine(
         Whether STAPLE is estimated once over the "volume" or in each "unit".
     iterations
         The most that STAPLE may take.
+    engine
+        What runs STAPLE: "votes" here, or "simpleitk" (ITK's, the same within its stopping rule,
+        and much slower).
 
     Returns
     -------
@@ -190,9 +194,9 @@ def combine(
         if staple_per not in ("volume", "unit"):
             raise MaskError(f"STAPLE is estimated per volume or unit, not {staple_per!r}.")
         along = axis if staple_per == "unit" else None
-        estimate = staple(list(members.masks(allowed)), along, allowed, empty, iterations)
+        estimate = staple(list(members.masks(allowed)), along, allowed, empty, iterations, engine)
         mask = estimate.mask
-        facts |= {"staple_per": staple_per, **estimate.facts()}
+        facts |= {"staple_per": staple_per, "engine": engine, **estimate.facts()}
     elif rule.operator in ("smallest", "largest"):
         mask, chosen = _by_size(members, allowed, axis, rule)
         facts["chosen"] = chosen.tolist()

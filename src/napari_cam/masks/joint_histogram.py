@@ -8,6 +8,7 @@ the whole volume for each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -37,18 +38,20 @@ class JointHistogram:
     everything: NDArray[np.int64]
     reference: NDArray[np.int64]
 
+    def sizes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return (u,) voxels of each image, and those in its reference."""
+        members = tuple(range(1, self.everything.ndim))
+        return self.everything.sum(axis=members), self.reference.sum(axis=members)
+
     def counts(self, rule: EnsembleRule) -> Counts:
         """Return (u, c, ..., c) counts of the ensemble at every combination of cuts."""
-        members = tuple(range(1, self.everything.ndim))
-        n = self.everything.sum(axis=members)
-        positive = self.reference.sum(axis=members)
+        n, positive = (size.reshape(-1, *[1] * (self.everything.ndim - 1)) for size in self.sizes())
         block = max(1, _AT_ONCE // max(1, self.everything[0].size))
         found = [
             _found(self.everything[i : i + block], self.reference[i : i + block], rule)
             for i in range(0, len(n), block)
         ]
         predicted, tp = (np.concatenate(part) for part in zip(*found, strict=True))
-        n, positive = (x.reshape(-1, *[1] * len(members)) for x in (n, positive))
         fp = predicted - tp
         return Counts(tp, fp, positive - tp, n - positive - fp)
 
@@ -112,17 +115,17 @@ def _passed(values: NDArray[np.float32], cuts: NDArray[np.float32], strict: bool
     """Return how many of the cuts each value passes; NaN passes none."""
     above = np.greater if strict else np.greater_equal
     # An image at a time stays in the cache, where a comparison per cut beats a search per voxel.
-    passed = np.zeros(values.shape, np.min_scalar_type(len(cuts)))
-    flag = np.empty(values.shape, bool)
-    for cut in cuts:
+    flag = above(values, cuts[0])
+    passed: NDArray[Any] = flag.astype(np.min_scalar_type(len(cuts)))
+    for cut in cuts[1:]:
         above(values, cut, out=flag)
-        passed += flag
+        passed += flag.view(np.uint8)  # of one type, as is the sum: no conversion
     return passed
 
 
 def _histogram(code: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.int64]:
     """Return how often each code occurs, by the members' axes."""
-    found = np.bincount(code.ravel(), minlength=int(np.prod(shape)))
+    found = np.bincount(code.ravel(), minlength=math.prod(shape))
     return np.asarray(found.reshape(shape), np.int64)
 
 
