@@ -153,7 +153,7 @@ def _logarithm(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _patterns(votes: Mask) -> tuple[Mask, NDArray[np.int64], NDArray[np.int64]]:
-    """Return the votes (m, k) that occur in (m, n), which each voxel has (n,), and how often (k,)."""
+    """Return the votes (m, k) that occur in (m, n), which (n,) each voxel has, how often (k,)."""
     packed = np.packbits(votes, axis=0)
     code = packed[0].astype(np.int64)
     if len(packed) <= 2:  # up to 16 members: a table is quicker than sorting
