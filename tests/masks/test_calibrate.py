@@ -308,6 +308,10 @@ def test_out_of_fold_equals_brute_force() -> None:
         own += [number] * len(images)
     for name, value in metrics_of(pairs, own).items():
         assert got.out_of_fold[name] == pytest.approx(value, rel=1e-12)
+    for number in range(4):
+        alone = [pair for pair, case in zip(pairs, own, strict=True) if case == number]
+        for name, value in metrics_of(alone, [0] * len(alone)).items():
+            assert got.case_scores[number][name] == pytest.approx(value, rel=1e-12, nan_ok=True)
     undefined = sum(not (found.any() or truth.any()) for found, truth in pairs)
     assert got.undefined_images == undefined > 0
     assert got.images == len(pairs)

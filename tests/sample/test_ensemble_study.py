@@ -7,7 +7,14 @@ import pytest
 
 from napari_cam.sample import load_sample_model
 from napari_cam.sample.cohort import TEST
-from napari_cam.sample.ensemble_study import StudyCases, StudyRow, markdown, study, study_cases
+from napari_cam.sample.ensemble_study import (
+    StudyCases,
+    StudyRow,
+    gain,
+    markdown,
+    study,
+    study_cases,
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +63,13 @@ def test_heatmaps_beat_knowing_nothing(rows: dict[str, StudyRow]) -> None:
     for name in ("Grad-CAM", "Layer-CAM", "'and'"):
         assert rows[name].scores["iou_pooled_fg"] > 2 * rows["full"].scores["iou_pooled_fg"]
         assert rows[name].oracle >= rows[name].scores["iou_pooled_bgfg_mean"]
+
+
+def test_the_gain_is_the_mean_difference_of_fillets() -> None:
+    rows = [
+        StudyRow("a", {}, (0.5, 0.7, np.nan, 0.2)),
+        StudyRow("b", {}, (0.4, 0.4, 0.3, 0.2)),
+    ]
+    mean, low, high = gain(rows, "a", "b")
+    assert mean == pytest.approx(0.4 / 3)
+    assert 0 <= low < mean < high <= 0.3 + 1e-9

@@ -117,7 +117,9 @@ def calibrate(
     cases = _counted(counting, members, references, len(groups))
     everything = Tally.total([case.grid for case in cases])
     results = [choosing.fold(number, cases, fold_of) for number in sorted(set(fold_of))]
-    held_out = Tally.total([tally for _, tally, _ in results])
+    places = {choice.fold: place for choice, place, _ in results}
+    judged = [case.grid.at(places[fold]) for case, fold in zip(cases, fold_of, strict=True)]
+    held_out = Tally.total(judged)
     images = sum(case.images for case in cases)
     return Calibration(
         members=cases[0].members,
@@ -133,6 +135,7 @@ def calibrate(
         out_of_fold=held_out.scores(both_empty),
         oracle=choosing.choice(choosing.best(everything), everything),
         baselines=_baselines(cases, both_empty),
+        case_scores=tuple(tally.scores(both_empty) for tally in judged),
         cases=len(cases),
         images=images,
         undefined_images=images - int(held_out.images),
@@ -184,20 +187,21 @@ class _Choosing:
 
     def fold(
         self, number: int, cases: Sequence[CountedCase], fold_of: Sequence[int]
-    ) -> tuple[FoldChoice, Tally, NDArray[np.float64]]:
-        """Return what is chosen without a fold, the fold's tally there, and the training grid."""
+    ) -> tuple[FoldChoice, tuple[int, ...], NDArray[np.float64]]:
+        """Return what is chosen without a fold, its place, and the training grid."""
         inside = [case.grid for case, own in zip(cases, fold_of, strict=True) if own == number]
         outside = [case.grid for case, own in zip(cases, fold_of, strict=True) if own != number]
         training = Tally.total(outside)
         place = self.best(training)
-        held_out = Tally.total([grid.at(place) for grid in inside])
         choice = FoldChoice(
             fold=number,
             cases=len(inside),
             training=self.choice(place, training),
-            held_out=held_out.scores(self._counting.both_empty),
+            held_out=Tally.total([grid.at(place) for grid in inside]).scores(
+                self._counting.both_empty
+            ),
         )
-        return choice, held_out, training.score(self._metric, self._counting.both_empty)
+        return choice, place, training.score(self._metric, self._counting.both_empty)
 
 
 def _counted(

@@ -94,6 +94,9 @@ class Calibration:
         promise too much.
     baselines
         Every metric of predicting "empty", "full" or the "box only".
+    case_scores
+        For each case every metric of it alone, out of fold: what intervals and paired comparisons
+        are made of.
     cases, images
         How many were used.
     undefined_images
@@ -115,6 +118,7 @@ class Calibration:
     out_of_fold: Mapping[str, float]
     oracle: Choice
     baselines: Mapping[str, Mapping[str, float]] = field(repr=False)
+    case_scores: tuple[Mapping[str, float], ...] = field(repr=False)
     cases: int
     images: int
     undefined_images: int
@@ -214,6 +218,7 @@ class Calibration:
                     }
                     for each in self.folds
                 ],
+                "per_case_out_of_fold": self.case_scores,
                 "grid_axes": ["box", *self.members],
                 "grid_in_sample": self.grid,
                 "training_grid": self.training_grid,
