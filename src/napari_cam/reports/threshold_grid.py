@@ -21,7 +21,7 @@ def threshold_grid(
 ) -> Figure:
     """Draw the training score at every pair of thresholds, averaged over folds.
 
-    A white ring marks the thresholds chosen on all cases, grey crosses those of the folds. Of more
+    A ring marks the thresholds chosen on all cases, crosses those of the folds. Of more
     members than two, two are shown at the best thresholds of the others; a single member gives a
     line.
 
@@ -86,9 +86,9 @@ def _pair(
     axes.set_xlabel(f"threshold of {calibration.members[places[1]]}")
     for each in calibration.folds:
         y, x = (cuts.index(each.training.thresholds[place]) for place in places)
-        axes.plot(x, y, "x", color="0.75", markersize=7)
+        axes.plot(x, y, "x", color="black", markersize=7)
     y, x = (cuts.index(calibration.oracle.thresholds[place]) for place in places)
-    axes.plot(x, y, "o", color="white", fillstyle="none", markersize=11)
+    axes.plot(x, y, "o", color="black", fillstyle="none", markersize=12)
     return drawn
 
 
