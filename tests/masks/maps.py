@@ -1,10 +1,12 @@
-"""Heatmaps for tests, made of arrays."""
+"""Heatmaps typed by hand or drawn at random, for the tests of this room."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
@@ -31,3 +33,26 @@ def heatmap(values: Any, unit_axis: int | None = 0, **changed: Any) -> Heatmap:
     arrays = ("raw_min", "raw_max", "valid", "class_index", "predicted_index", "inside")
     given = {n: np.asarray(v, facts[n].dtype) if n in arrays else v for n, v in changed.items()}
     return Heatmap(**{**facts, **given})
+
+
+def heatmap_of(
+    values: Any,
+    unit_axis: int | None = 0,
+    valid: list[bool] | None = None,
+    inside: NDArray[np.bool_] | None = None,
+    kind: Any = "unit",
+    grid: Grid | None = None,
+    classes: tuple[int, int] = (1, 1),
+    **facts: Any,
+) -> Heatmap:
+    """Return a heatmap with these values (z, y, x); `classes` are explained and predicted."""
+    made = heatmap(values, unit_axis, kind=kind, provenance={"method": "gradcam", **facts})
+    units = len(made.valid)
+    return replace(
+        made,
+        valid=made.valid if valid is None else np.array(valid),
+        inside=made.inside if inside is None else inside,
+        grid=grid or made.grid,
+        class_index=np.full(units, classes[0]),
+        predicted_index=np.full(units, classes[1]),
+    )
