@@ -270,7 +270,7 @@ def test_raw_maps_take_statistics_and_zero_only() -> None:
         ((heatmap(TYPED), 0.5), "0.5 is no threshold rule"),
         ((heatmap(TYPED), [Otsu(), None]), "None is no threshold rule"),
         ((heatmap(TYPED), []), "no threshold rule to cut with"),
-        ((heatmap(TYPED), "li"), "'li' is no threshold rule"),
+        ((heatmap(TYPED), "lee"), "'lee' is no threshold rule"),
         ((heatmap(TYPED), Otsu(), True, np.ones((2, 3, 2), bool)), r"\(2, 3, 2\) but the heatmap"),
         ((heatmap(TYPED), Otsu(), True, np.ones((2, 2, 3))), "boolean array, not float64"),
         ((heatmap(TYPED), Otsu(), True, [[True]]), "boolean array, not list"),
