@@ -15,7 +15,9 @@ Spacing = tuple[float, ...]
 
 
 def opened(mask: Mask, radius: float, spacing: Spacing) -> Mask:
-    """Return what of `mask` (*s) a ball fits into; nothing is taken away from the image's edge.
+    """Return what of a mask a ball fits into.
+
+    Beyond the image's edge anything may lie, so nothing is taken away from there.
 
     Parameters
     ----------
@@ -30,8 +32,20 @@ def opened(mask: Mask, radius: float, spacing: Spacing) -> Mask:
 
 
 def closed(mask: Mask, radius: float, spacing: Spacing) -> Mask:
-    """Return `mask` (*s) with the gaps that a ball does not fit into; see :func:`opened`."""
-    return eroded(dilated(mask, radius, spacing), radius, spacing)
+    """Return a mask with the gaps that a ball does not fit into.
+
+    Beyond the image's edge there is nothing to close a gap with; across an axis of one voxel there
+    is no beyond. For the parameters see :func:`opened`.
+    """
+    if not mask.any():
+        return mask
+    box = _box(mask, [0] * mask.ndim)  # which a closing never leaves
+    margin = [m if n > 1 else 0 for m, n in zip(_margin(radius, spacing), mask.shape, strict=True)]
+    grown = dilated(np.pad(mask[box], [(n, n) for n in margin]), radius, spacing)
+    inner = tuple(slice(n, size - n) for n, size in zip(margin, grown.shape, strict=True))
+    result = np.zeros_like(mask)
+    result[box] = eroded(grown, radius, spacing)[inner]
+    return result
 
 
 def eroded(mask: Mask, radius: float, spacing: Spacing) -> Mask:
@@ -49,12 +63,16 @@ def dilated(mask: Mask, radius: float, spacing: Spacing) -> Mask:
     """Return the voxels within `radius` of the mask."""
     if not mask.any() or mask.all():
         return mask
-    margin = [int(_reached(radius, spacing) / size) + 1 for size in spacing]
-    box = _box(mask, margin)
+    box = _box(mask, _margin(radius, spacing))
     result = np.zeros_like(mask)
     distance = ndimage.distance_transform_edt(~mask[box], sampling=spacing)
     result[box] = distance <= _reached(radius, spacing)
     return result
+
+
+def _margin(radius: float, spacing: Spacing) -> list[int]:
+    """Return for each axis how many voxels hold the ball's reach and one more."""
+    return [int(_reached(radius, spacing) / size) + 1 for size in spacing]
 
 
 def _reached(radius: float, spacing: Spacing) -> float:
