@@ -121,6 +121,7 @@ class MaskSet(Mapping[Any, NDArray[np.bool_]]):
             "rule": rule.name,
             "scope": rule.scope,
             "cuts": cut_facts(self.cuts[key]),
+            "foreground": self.foreground_of(key) is not None,
             "heatmap": dict(self.heatmaps[key].provenance),
         }
         if rule.scope == "cohort":
@@ -193,7 +194,7 @@ def binarize(
         provenance=stamp(
             kind="mask",
             strict=strict,
-            foreground=foreground is not None,
+            foreground=bool(limits),
             cleanup=None if cleanup is None else cleanup.to_json(),
         ),
         cleanup=cleanup,
