@@ -429,6 +429,7 @@ def test_each_heatmap_may_have_its_own_foreground_and_reference(
         (("--connectivity", "8"), "'faces' or 'corners', not '8'"),
         (("--touching", "nowhere.nii"), "nowhere.nii does not exist"),
         (("--foreground", "kmeans"), "say in which with --image, or give a mask file"),
+        (("--image", "scan.nii"), "--image is where --foreground looks; say which"),
         (("--foreground", "brain"), "no foreground 'brain'; give a mask file, or one of kmeans, "),
         (("--foreground", "a", "--foreground", "b", "--foreground", "c"), "given 3 times for 1"),
         (("--foreground", "otsu", "--image", "nowhere.nii"), "nowhere.nii does not exist"),
@@ -464,3 +465,18 @@ def test_a_raw_heatmap_is_named_by_its_file(
     ended = call("mask", path, "-o", out, "--rule", "fixed:0.5")
     assert ended.code == 1
     assert "map.nii.gz' is raw" in ended.err
+
+
+def test_heatmaps_on_two_scales_are_named_by_their_paths(
+    call: Call, tmp_path: Path, source: nc.Volume, out: Path
+) -> None:
+    paths = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        paths.append(write(tmp_path / name / "map.nii.gz", source))
+    facts = json.loads((tmp_path / "two" / "map.json").read_text())
+    facts["map"]["kind"] = "raw"
+    (tmp_path / "two" / "map.json").write_text(json.dumps(facts))
+    ended = call("mask", *paths, "-o", out, "--rule", "otsu:cohort")
+    assert ended.code == 1
+    assert re.search(r"one.map\.nii\.gz' is unit and '.*two.map\.nii\.gz' is raw", ended.err)

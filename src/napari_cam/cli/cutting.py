@@ -170,7 +170,10 @@ class Cutting:
         from napari_cam.masks.binarize import MaskKey, binarize
 
         cleanups = [self.cleanup.on(each.heatmap.grid) for each in opened]  # equal, if they fit
-        keys = [_Key(n, each.path.name) for n, each in enumerate(opened)]
+        alone = len(opened) == 1  # files of several subjects are often called alike
+        keys = [
+            _Key(n, each.path.name if alone else str(each.path)) for n, each in enumerate(opened)
+        ]
         masks = binarize(
             {key: each.heatmap for key, each in zip(keys, opened, strict=True)},
             self.rules,

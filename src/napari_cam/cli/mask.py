@@ -118,6 +118,8 @@ def mask(
         ("image", image),
     ):
         _check_number(name, len(given or ()), len(paths))
+    if image and not foreground:
+        raise MaskError("--image is where --foreground looks; say which, as --foreground kmeans.")
     asked = cutting.asked(paths, reference or (), foreground or (), image or ())
     with output_folder(out) as folder:
         rows = cutting.cut(asked, folder)
