@@ -26,6 +26,7 @@ from .masks.calibrate import calibrate as calibrate
 from .masks.calibration import Calibration as Calibration
 from .masks.classes import LabelClass as LabelClass
 from .masks.classes import LabelClasses as LabelClasses
+from .masks.cleanup import Cleanup as Cleanup
 from .masks.counts import dice as dice
 from .masks.counts import iou as iou
 from .masks.datalist import DatalistEntry as DatalistEntry
@@ -47,9 +48,6 @@ from .masks.nnunet import export_nnunet as export_nnunet
 from .masks.nnunet import read_nnunet_labels as read_nnunet_labels
 from .masks.reading import read_labels as read_labels
 from .masks.refine import refine as refine
-from .masks.cleanup import Cleanup as Cleanup
-from .masks.counts import dice as dice
-from .masks.counts import iou as iou
 from .masks.rules import AreaFraction as AreaFraction
 from .masks.rules import Fixed as Fixed
 from .masks.rules import Li as Li
@@ -57,10 +55,10 @@ from .masks.rules import LocalOtsu as LocalOtsu
 from .masks.rules import Otsu as Otsu
 from .masks.rules import OutOf255 as OutOf255
 from .masks.rules import Quantile as Quantile
-from .masks.seeds import Seeds as Seeds
-from .masks.seeds import make_seeds as make_seeds
 from .masks.rules import Triangle as Triangle
 from .masks.rules import Yen as Yen
+from .masks.seeds import Seeds as Seeds
+from .masks.seeds import make_seeds as make_seeds
 from .masks.tissue import foreground as foreground
 from .models.architectures import ARCHITECTURES as ARCHITECTURES
 from .models.card import ModelCard as ModelCard

@@ -79,7 +79,7 @@ def calibrate(
     ] = float("nan"),
     overwrite: Overwrite = False,
 ) -> ExitCode | None:
-    """Choose the thresholds of an ensemble's members together.
+    """Choose the thresholds of members together.
 
     Writes calibration.json (everything), calibration.csv (the table) and calibration.png (how the
     metric depends on the thresholds). The result is the row "out of fold"; "oracle" was chosen on

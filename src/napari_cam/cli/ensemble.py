@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_cam.cli.box_options import BoxTexts, open_box
+from napari_cam.cli.cutting import overlap
 from napari_cam.cli.ensemble_options import (
     EmptyText,
     OperatorText,
@@ -20,7 +21,6 @@ from napari_cam.cli.ensemble_options import (
 )
 from napari_cam.cli.failures import ExitCode, guarded
 from napari_cam.cli.folders import check_results, output_folder
-from napari_cam.cli.mask import overlap
 from napari_cam.cli.names import ResultNames
 from napari_cam.cli.opening import open_mask
 from napari_cam.cli.options import OutFolder, Overwrite

@@ -142,7 +142,7 @@ def export(
     spacing: SpacingText = None,
     overwrite: Overwrite = False,
 ) -> ExitCode | None:
-    """Write labels, seeds or a heatmap in the format of another program.
+    """Write labels or heatmaps for other programs.
 
     The ending of --out says which. Each export has a JSON record that states which code became
     which, and nobody's name; nothing is replaced unless asked, and nothing is left half-written.

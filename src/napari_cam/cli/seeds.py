@@ -121,7 +121,7 @@ def seeds(
     ] = 0.1,
     overwrite: Overwrite = False,
 ) -> ExitCode | None:
-    """Make seeds: a class above a high cut, background below a low one, else unlabelled.
+    """Make labels to edit and train on.
 
     Writes labels (0 unlabelled, 1 background, 2 and up the classes) on the heatmaps' grid, a
     table of the classes (CSV) and a JSON file that says how they were made.
