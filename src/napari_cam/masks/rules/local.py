@@ -18,6 +18,8 @@ from napari_cam.masks.rules.histograms import BINS, Otsu
 
 Units = Literal["mm", "px"]
 
+_NOISE = 1e-3  # of the sizes that files state, which must not decide about a pixel
+
 
 @dataclass(frozen=True)
 class LocalOtsu(LocalRule):
@@ -75,8 +77,7 @@ class LocalOtsu(LocalRule):
             Where no neighbour lies within the radius.
         """
         sizes = [1.0] * values.ndim if self.units == "px" else list(spacing)
-        around = _ball(self.radius, sizes, values.shape)
-        if around.sum() == 1:
+        if self.radius < min(sizes) * (1 - _NOISE):
             raise MaskError(
                 f"Within {self.radius:g} {self.units} of a pixel lies no other one (they are "
                 f"{min(sizes):.3g} apart); give {self.name.split('(')[0]} a larger radius."
@@ -92,6 +93,7 @@ class LocalOtsu(LocalRule):
         width = (high - low) / BINS
         binned = np.clip((numbers - low) / width, 0, BINS - 1).astype(np.uint8)
         mask = used.astype(np.uint8)
+        around = _ball(self.radius, sizes, values.shape)
         level = rank.otsu(binned, around, mask=mask)
         told_apart = rank.gradient(binned, around, mask=mask) > 0
         np.copyto(found, low + (level + 0.5) * width, where=told_apart, casting="same_kind")
@@ -100,10 +102,11 @@ class LocalOtsu(LocalRule):
 
 def _ball(radius: float, sizes: Sequence[float], shape: Sequence[int]) -> NDArray[np.uint8]:
     """Return the pixels within `radius` of the middle one; no further than the image reaches."""
-    # Files state voxel sizes with rounding noise, which must not decide about a pixel.
-    reach = [min(floor(radius / size + 1e-3), n - 1) for size, n in zip(sizes, shape, strict=True)]
+    reach = [
+        min(floor(radius / size + _NOISE), n - 1) for size, n in zip(sizes, shape, strict=True)
+    ]
     squares = np.zeros([2 * n + 1 for n in reach])
     for axis, (n, size) in enumerate(zip(reach, sizes, strict=True)):
         line = (np.arange(-n, n + 1) * size / radius) ** 2
         squares += line.reshape([-1 if a == axis else 1 for a in range(len(sizes))])
-    return (squares <= (1 + 1e-3) ** 2).astype(np.uint8)
+    return (squares <= (1 + _NOISE) ** 2).astype(np.uint8)
