@@ -80,7 +80,7 @@ class CamDock(QWidget):
         self.comparer = Comparer(self.explainer, self.grid)
         self.slice_view = SliceView(napari_viewer, self.heatmap_step)
         self.masker = Masker(napari_viewer, self.state, self)
-        self.masks = MaskControl(self.state, self.mask_step, self.masker)
+        self.masks = MaskControl(napari_viewer, self.state, self.mask_step, self.masker, self)
         self.saver = Saver(self.state, self.masker, self.save_step)
         self._lay_out()
         self._wire_steps()
@@ -152,13 +152,20 @@ class CamDock(QWidget):
         layers.events.removed.connect(self.follow_layers)
         layers.events.reordered.connect(self.follow_layers)
         layers.events.renamed.connect(self.follow_layers)
+        layers.selection.events.active.connect(self._on_active)
         dims.events.point.connect(self._on_slice)
+        dims.events.order.connect(self._on_view)
+        dims.events.ndisplay.connect(self._on_view)
 
     def _unwire_viewer(self) -> None:
-        events = self._viewer.layers.events
+        layers, dims = self._viewer.layers, self._viewer.dims
+        events = layers.events
         for event in (events.inserted, events.removed, events.reordered, events.renamed):
             event.disconnect(self.follow_layers)
-        self._viewer.dims.events.point.disconnect(self._on_slice)
+        layers.selection.events.active.disconnect(self._on_active)
+        dims.events.point.disconnect(self._on_slice)
+        dims.events.order.disconnect(self._on_view)
+        dims.events.ndisplay.disconnect(self._on_view)
 
     # The dock's own life.
 
@@ -185,6 +192,7 @@ class CamDock(QWidget):
         self.explorer.drop()
         self.pixel_sets.drop()
         self.masker.drop()
+        self.masks.drop()
         self.loader.drop()
         self.saver.drop()
         self.state.claim(False)
@@ -346,8 +354,15 @@ class CamDock(QWidget):
 
     def _on_slice(self, _event: Any = None) -> None:
         self._show_slice()
+        self.masks.show_slice()
         if self.heatmap_step.follow.isChecked() and not self.missing:
             self.explorer.follow_slice()
+
+    def _on_view(self, _event: Any = None) -> None:
+        self.masks.show_slice()
+
+    def _on_active(self, event: Any) -> None:
+        self.masks.choose_mask(event.value)
 
     def _show_slice(self) -> None:
         self.slice_view.show(None if self._closed else self.chosen)
