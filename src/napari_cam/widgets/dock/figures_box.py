@@ -52,9 +52,10 @@ class FiguresBox(QWidget):
 
     def show_slice(self, figures: Figures | None, name: str) -> None:
         """Show the figures of a slice, None while they are due; no row without a name."""
+        there = bool(self._cells[_SLICE, 0].text())
         self._cells[_SLICE, 0].setText(name)
-        for place in range(len(_COLUMNS) + 1):
-            self._cells[_SLICE, place].setVisible(bool(name) and self._shown(place))
+        if there != bool(name):
+            self.show_reference(self._compared)
         self._fill(_SLICE, figures)
 
     def show_whole(self, figures: Figures | None) -> None:

@@ -29,7 +29,7 @@ from napari_cam.widgets.layer_format import (
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
-_PAUSE_MS = 120  # the slider rests for so long before the whole volume is cut
+_PAUSE_MS = 80  # the slider rests for so long before the whole volume is cut
 
 
 class Masker:
@@ -171,10 +171,10 @@ class Masker:
             return
         data, attributes, _ = self._layer_data(mask.made, cut)
         layer.data[...] = data  # no undo step: a live preview is no edit
-        layer.refresh()
         layer.metadata = attributes["metadata"]
         mask.request, mask.due = request, None
-        self.cut.emit(mask)
+        self.cut.emit(mask)  # it is measured while it is drawn
+        layer.refresh()
 
     def _add(self, made: Made, request: MaskRequest, cut: Cut) -> None:
         data, attributes, kind = self._layer_data(made, cut)

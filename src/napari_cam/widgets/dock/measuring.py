@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_cam.widgets.dock.foregrounds import LabelSet
     from napari_cam.widgets.dock.state import Made, MadeMask
 
-_PAUSE_MS = 120  # nobody paints or moves the slider for so long before the volume is measured
+_PAUSE_MS = 80  # nobody paints or moves the slider for so long before the volume is measured
 
 
 class Measurer:
