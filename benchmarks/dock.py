@@ -150,7 +150,7 @@ class Window:
         place = {name: getattr(layer, name) for name in ("scale", "translate", "units")}
         self.viewer.add_labels(truth, name="truth", **place)
         step.reference.list.box.setCurrentIndex(1)
-        self.until(lambda: "n/a" not in step.figures.row("whole")[3:] and self.measured())
+        self.until(lambda: "n/a" not in step.figures.shown("whole")[3:] and self.measured())
         for name, prepare in (
             ("fixed", lambda: None),
             ("fixed, cleaned slice by slice", self.clean),
@@ -163,7 +163,7 @@ class Window:
 
     def measured(self) -> bool:
         """Whether the figures of the whole volume stand there."""
-        return "…" not in self.dock.mask_step.figures.row("whole")
+        return "…" not in self.dock.mask_step.figures.shown("whole")
 
     def rule(self, word: str) -> None:
         """Choose a rule."""
@@ -186,7 +186,7 @@ class Window:
             start = time.perf_counter()
             step.cut.setValue(low + (high - low) * (0.2 + move / 40))
             times.append(time.perf_counter() - start)
-            assert "…" not in step.figures.row("slice")
+            assert "…" not in step.figures.shown("slice")
             self.application.processEvents()
         self.seconds[f"slider beside a reference: slice and its overlap, {name}"] = (
             statistics.median(times)

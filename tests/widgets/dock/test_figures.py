@@ -61,7 +61,7 @@ def expected(found, reference=None):
     row = (
         f"{100 * found.sum() / found.size:.1f}%",
         str(count),
-        f"{found.sum() * VOXEL / 1000:.3g} mL",
+        f"{found.sum() * VOXEL / 1000:.3g}",
     )
     if reference is None:
         return row
@@ -72,7 +72,7 @@ def expected(found, reference=None):
 
 
 def whole(qtbot, dock, row):
-    qtbot.waitUntil(lambda: dock.mask_step.figures.row("whole") == row, timeout=30_000)
+    qtbot.waitUntil(lambda: dock.mask_step.figures.shown("whole") == row, timeout=30_000)
 
 
 def test_slice_at_once_and_volume_soon(qtbot, viewer, dock, mask, outline):
@@ -81,20 +81,20 @@ def test_slice_at_once_and_volume_soon(qtbot, viewer, dock, mask, outline):
     whole(qtbot, dock, expected(values(dock) > np.float32(0.5), reference))
     dock.mask_step.cut.setValue(0.3)
     found = values(dock) > np.float32(0.3)
-    row = dock.mask_step.figures.row
+    row = dock.mask_step.figures.shown
     assert row("slice") == expected(found[SLICE], reference[SLICE]), "before anything else runs"
     assert row("whole") == ("…",) * 5
     whole(qtbot, dock, expected(found, reference))
     go(viewer, 8)
     assert row("slice") == expected(found[8], reference[8])
     assert not reference[8].any()
-    assert dock.mask_step.figures._cells[1, 0].text() == "slice 8"
+    assert dock.mask_step.figures._cells[0, 1].text() == "slice 8"
 
 
 def test_without_a_reference_there_is_no_overlap(qtbot, dock, mask):
     whole(qtbot, dock, expected(values(dock) > np.float32(0.5)))
-    assert len(dock.mask_step.figures.row("slice")) == 3
-    assert not dock.mask_step.figures._cells[0, 4].isVisibleTo(dock)
+    assert len(dock.mask_step.figures.shown("slice")) == 3
+    assert not dock.mask_step.figures._cells[4, 0].isVisibleTo(dock)
 
 
 def test_chosen_labels_count(qtbot, dock, mask, outline):
@@ -114,10 +114,10 @@ def test_two_empty_masks_have_no_overlap(qtbot, viewer, dock, mask, outline):
     go(viewer, 8)
     refer(dock)
     dock.mask_step.cut.setValue(1.0)
-    assert dock.mask_step.figures.row("slice") == ("0.0%", "0", "0 mL", "n/a", "n/a")
-    whole(qtbot, dock, ("0.0%", "0", "0 mL", "0.000", "0.000"))
+    assert dock.mask_step.figures.shown("slice") == ("0.0%", "0", "0", "n/a", "n/a")
+    whole(qtbot, dock, ("0.0%", "0", "0", "0.000", "0.000"))
     refer(dock, numbers="9")
-    whole(qtbot, dock, ("0.0%", "0", "0 mL", "n/a", "n/a"))
+    whole(qtbot, dock, ("0.0%", "0", "0", "n/a", "n/a"))
 
 
 def test_a_reference_on_another_grid_is_refused(qtbot, viewer, dock, mask):
@@ -149,7 +149,7 @@ def test_the_brush_is_followed_in_mask_and_reference(
     stroke.move(place[2])
     found = mask.data != 0
     assert found[place[1]]
-    assert dock.mask_step.figures.row("slice") == expected(found[SLICE], reference[SLICE])
+    assert dock.mask_step.figures.shown("slice") == expected(found[SLICE], reference[SLICE])
     stroke.release(place[2])
     whole(qtbot, dock, expected(mask.data != 0, reference))
     assert "it is kept" in dock.mask_step.said.text()
@@ -198,7 +198,7 @@ def test_where_the_network_did_not_look(qtbot, viewer, dock, outline):
     said = f"{everything - reference.sum()} of {everything} voxels of the reference lie where"
     qtbot.waitUntil(lambda: said in dock.mask_step.compared.text(), timeout=30_000)
     go(viewer, 1)
-    assert dock.mask_step.figures.row("slice") == ("n/a", "0", "0 mL", "n/a", "n/a")
+    assert dock.mask_step.figures.shown("slice") == ("n/a", "0", "0", "n/a", "n/a")
 
 
 def test_the_command_finds_the_same(qtbot, dock, mask, outline, tmp_path, monkeypatch, capsys):
@@ -214,17 +214,17 @@ def test_the_command_finds_the_same(qtbot, dock, mask, outline, tmp_path, monkey
     assert not ended.value.code
     said = capsys.readouterr().out.splitlines()[-1].split()
     whole(qtbot, dock, expected(values(dock) > np.float32(0.5), outline.data != 0))
-    share, _, ml, _unit, iou, dice = " ".join(dock.mask_step.figures.row("whole")).split()
+    share, _, ml, iou, dice = dock.mask_step.figures.shown("whole")
     assert said[-5:] == [share, ml, "mL", iou, dice]
 
 
 def test_pieces_of_the_volume_wait_for_it(qtbot, viewer, dock, mask):
     dock.mask_step.cleanup.largest.setChecked(True)
-    assert set(dock.mask_step.figures.row("slice")) == {"…"}
+    assert set(dock.mask_step.figures.shown("slice")) == {"…"}
     labels, _ = ndimage.label(values(dock) > np.float32(0.5))
     largest = labels == 1 + np.bincount(labels.ravel())[1:].argmax()
     whole(qtbot, dock, expected(largest))
-    assert dock.mask_step.figures.row("slice") == expected(largest[SLICE])
+    assert dock.mask_step.figures.shown("slice") == expected(largest[SLICE])
 
 
 def test_a_slice_turned_to_while_the_rest_is_due(qtbot, viewer, dock, mask):
@@ -232,13 +232,13 @@ def test_a_slice_turned_to_while_the_rest_is_due(qtbot, viewer, dock, mask):
     go(viewer, 6)
     found = values(dock)[6] > np.float32(0.2)
     np.testing.assert_array_equal(mask.data[6] == 1, found)
-    assert dock.mask_step.figures.row("slice") == expected(found)
+    assert dock.mask_step.figures.shown("slice") == expected(found)
 
 
 def test_seen_from_the_side(qtbot, viewer, dock, mask):
     viewer.dims.order = (1, 0, 2)
     viewer.dims.set_point(1, viewer.layers["fillet"].data_to_world((0, 30, 0))[1])
-    row = dock.mask_step.figures.row
+    row = dock.mask_step.figures.shown
     assert row("slice") == expected((values(dock) > np.float32(0.5))[:, 30])
     dock.mask_step.cut.setValue(0.2)
     assert row("slice") == expected((values(dock) > np.float32(0.2))[:, 30])
@@ -281,9 +281,9 @@ def test_figures_typed_by_hand():
     assert found.pieces == 3, "over edges, not corners"
     assert (found.size.voxels, found.size.share) == (4, 4 / 7)
     assert found.overlap == Overlap(iou=2 / 4, dice=4 / 6, left_out=1, voxels=3)
-    assert found.texts == ("57.1%", "3", "4 px", "0.500", "0.667")
+    assert found.texts == ("57.1%", "3", "4", "0.500", "0.667")
     nothing = figures_of(mask & False, one, reference & False)
-    assert nothing.texts == ("0.0%", "0", "0 px", "n/a", "n/a")
+    assert nothing.texts == ("0.0%", "0", "0", "n/a", "n/a")
     unseen = figures_of(mask, heatmap(np.zeros((1, 2, 4)), inside=inside & False), reference)
-    assert unseen.texts == ("n/a", "3", "4 px", "n/a", "n/a")
+    assert unseen.texts == ("n/a", "3", "4", "n/a", "n/a")
     assert Figures(found.size, True, 3).texts[3:] == ("n/a", "n/a")

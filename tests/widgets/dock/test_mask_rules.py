@@ -218,7 +218,7 @@ def test_tissue_waits_once_and_is_then_at_hand(qtbot, viewer, dock, values):
     box = dock.mask_step.within.box
     box.setCurrentIndex(box.findText("tissue (k-means)"))
     np.testing.assert_array_equal(layer.data, before)
-    assert set(dock.mask_step.figures.row("slice")) == {"…"}, "nothing wrong is shown as final"
+    assert set(dock.mask_step.figures.shown("slice")) == {"…"}, "nothing wrong is shown as final"
     tissue = nc.foreground(dock.state.made[0].volume, "kmeans")
     assert 0 < tissue.sum() < tissue.size
     holds(qtbot, layer, (values > np.float32(0.5)) & tissue)

@@ -90,10 +90,10 @@ def test_coverage_follows_the_brush(qtbot, viewer, dock):
     mask.data_setitem(where, 1)
 
     def said(count):
-        return (f"{count / inside:.1%}", f"{count * 3 * 0.5 * 0.75 / 1000:.3g} mL")
+        return (f"{count / inside:.1%}", f"{count * 3 * 0.5 * 0.75 / 1000:.3g}")
 
     def whole():
-        share, _, volume = dock.mask_step.figures.row("whole")
+        share, _, volume = dock.mask_step.figures.shown("whole")
         return share, volume
 
     qtbot.waitUntil(lambda: whole() == said(before + 500), timeout=30_000)

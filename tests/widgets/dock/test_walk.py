@@ -57,7 +57,7 @@ def test_the_walk_gives_what_the_library_gives(qtbot, viewer, dock, tmp_path, mo
     np.testing.assert_array_equal(layer.data == 1, expected.values > np.float32(0.5))
     ml = np.count_nonzero(expected.values > 0.5) * 3.0 * 0.5 * 0.75 / 1000
     whole = dock.mask_step.figures
-    qtbot.waitUntil(lambda: whole.row("whole")[2] == f"{ml:.3g} mL", timeout=30_000)
+    qtbot.waitUntil(lambda: whole.shown("whole")[2] == f"{ml:.3g}", timeout=30_000)
 
     target = tmp_path / "mask.nii.gz"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(target), ""))

@@ -43,7 +43,7 @@ class CleanupBox(Fold):
     def _lay_out(self) -> None:
         layout = column(self.content_box)
         self._rows = form()
-        self._rows.addRow("Within", self.per)
+        self._rows.addRow("Applied to", self.per)
         self._rows.addRow("Opening", self.opening)
         self._rows.addRow("Closing", self.closing)
         self._rows.addRow(self.holes)

@@ -53,11 +53,16 @@ class Figures:
     overlap: Overlap | None = None
 
     @property
+    def unit(self) -> str:
+        """In what the volume is given: millilitres, or pixels where they have no size."""
+        return "px" if self.size.millilitres is None else "mL"
+
+    @property
     def texts(self) -> tuple[str, str, str, str, str]:
-        """Coverage, pieces, volume, IoU and Dice; "n/a" for what is undefined."""
+        """Coverage, pieces, volume in `unit`, IoU and Dice; "n/a" for what is undefined."""
         share = f"{self.size.share:.1%}" if self.seen else "n/a"
         ml = self.size.millilitres
-        volume = f"{self.size.voxels} px" if ml is None else f"{ml:.3g} mL"
+        volume = str(self.size.voxels) if ml is None else f"{ml:.3g}"
         both = ("n/a", "n/a")
         if self.overlap is not None:
             both = _number(self.overlap.iou), _number(self.overlap.dice)

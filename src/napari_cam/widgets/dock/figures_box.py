@@ -1,4 +1,4 @@
-"""A table of two rows: what a mask covers in the slice on screen, and in the whole volume."""
+"""A table of two columns: what a mask covers in the slice on screen, and in the whole volume."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from napari_cam.widgets.dock.tooltips import describe
 if TYPE_CHECKING:
     from napari_cam.widgets.dock.figures import Figures
 
-_COLUMNS = ("covers", "pieces", "volume", "IoU", "Dice")
+_ROWS = ("covers", "connected pieces", "volume", "IoU with the reference", "Dice")
+_VOLUME = 3
 _DUE = "…"
 _SLICE, _WHOLE = 1, 2
 
@@ -25,36 +26,36 @@ class FiguresBox(QWidget):
         describe(self, "size")
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 2, 0, 2)
-        self._grid.setHorizontalSpacing(8)
-        self._grid.setVerticalSpacing(2)
-        self._cells: dict[tuple[int, int], QLabel] = {}
-        for row in range(3):
-            for place in range(len(_COLUMNS) + 1):
-                self._add(row, place)
-        for place, title in enumerate(_COLUMNS, 1):
-            self._cells[0, place].setText(title)
-            self._grid.setColumnStretch(place, 1)
-        self._cells[_WHOLE, 0].setText("whole")
+        self._grid.setVerticalSpacing(1)
+        self._grid.setColumnStretch(0, 1)
+        self._cells = {
+            (row, column): self._added(row, column)
+            for row in range(len(_ROWS) + 1)
+            for column in range(3)
+        }
+        for row, title in enumerate(_ROWS, 1):
+            self._cells[row, 0].setText(title)
+        self._cells[0, _WHOLE].setText("whole")
         self.show_reference(False)
         self.show_slice(None, "")
         self.show_whole(None)
 
-    def _add(self, row: int, place: int) -> None:
+    def _added(self, row: int, column: int) -> QLabel:
         cell = QLabel()
-        side = Qt.AlignmentFlag.AlignLeft if place == 0 else Qt.AlignmentFlag.AlignRight
+        side = Qt.AlignmentFlag.AlignLeft if column == 0 else Qt.AlignmentFlag.AlignRight
         cell.setAlignment(side | Qt.AlignmentFlag.AlignVCenter)
-        if row == 0 or place == 0:
+        if row == 0 or column == 0:
             cell.setStyleSheet("color: #9aa3af;")
         else:
             cell.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._cells[row, place] = cell
-        self._grid.addWidget(cell, row, place)
+        self._grid.addWidget(cell, row, column)
+        return cell
 
     def show_slice(self, figures: Figures | None, name: str) -> None:
-        """Show the figures of a slice, None while they are due; no row without a name."""
-        there = bool(self._cells[_SLICE, 0].text())
-        self._cells[_SLICE, 0].setText(name)
-        if there != bool(name):
+        """Show the figures of a slice, None while they are due; no column without a name."""
+        before = self._cells[0, _SLICE].text()
+        self._cells[0, _SLICE].setText(name)
+        if bool(before) != bool(name):
             self.show_reference(self._compared)
         self._fill(_SLICE, figures)
 
@@ -63,22 +64,24 @@ class FiguresBox(QWidget):
         self._fill(_WHOLE, figures)
 
     def show_reference(self, there: bool) -> None:
-        """Show the columns of the overlap with a reference, or do not."""
+        """Show the rows of the overlap with a reference, or do not."""
         self._compared = there
-        sliced = bool(self._cells[_SLICE, 0].text())
-        for (row, place), cell in self._cells.items():
-            cell.setVisible(self._shown(place) and (row != _SLICE or sliced))
+        sliced = bool(self._cells[0, _SLICE].text())
+        for (row, column), cell in self._cells.items():
+            cell.setVisible(self._shown(row) and (column != _SLICE or sliced))
 
-    def _shown(self, place: int) -> bool:
-        return self._compared or place <= 3
+    def _shown(self, row: int) -> bool:
+        return self._compared or row <= _VOLUME
 
-    def _fill(self, row: int, figures: Figures | None) -> None:
-        texts = (_DUE,) * len(_COLUMNS) if figures is None else figures.texts
-        for place, text in enumerate(texts, 1):
-            self._cells[row, place].setText(text)
+    def _fill(self, column: int, figures: Figures | None) -> None:
+        if figures is not None:
+            self._cells[_VOLUME, 0].setText(f"{_ROWS[_VOLUME - 1]} ({figures.unit})")
+        texts = (_DUE,) * len(_ROWS) if figures is None else figures.texts
+        for row, text in enumerate(texts, 1):
+            self._cells[row, column].setText(text)
 
-    def row(self, name: str) -> tuple[str, ...]:
-        """Return what stands in the row "slice" or "whole", for those who read it."""
-        number = _SLICE if name == "slice" else _WHOLE
-        places = range(1, len(_COLUMNS) + 1)
-        return tuple(self._cells[number, place].text() for place in places if self._shown(place))
+    def shown(self, name: str) -> tuple[str, ...]:
+        """Return what stands below "slice" or "whole", for those who read it."""
+        column = _SLICE if name == "slice" else _WHOLE
+        rows = range(1, len(_ROWS) + 1)
+        return tuple(self._cells[row, column].text() for row in rows if self._shown(row))

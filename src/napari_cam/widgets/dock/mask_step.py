@@ -49,6 +49,7 @@ class MaskStep(QWidget):
         self.comparison = form()
         self.reference = ReferenceBox(self.comparison)
         self.whose = QLabel()
+        self.whose.setWordWrap(True)
         self.figures = FiguresBox()
         self.compared = Hint()
         self.said = Hint("#9aa3af")

@@ -15,6 +15,7 @@ from napari_cam.widgets.dock.tooltips import describe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_FLAT = "text-align: left; border: none; outline: none; background: transparent;"
 _UNLIMITED = 16777215  # Qt's own largest height
 
 
@@ -23,6 +24,7 @@ class Fold(QCollapsible):
 
     def __init__(self, title: str, content: QWidget, opened: bool) -> None:
         super().__init__(title)
+        self.toggleButton().setStyleSheet(f"QPushButton {{ {_FLAT} }}")
         self.setDuration(0)
         self.setContent(content)
         layout = self.layout()
@@ -46,8 +48,8 @@ class Step(Fold):
     def __init__(self, number: int, title: str, content: QWidget, opened: bool = True) -> None:
         super().__init__(f"{number}   {title}", content, opened)
         self.toggleButton().setStyleSheet(
-            "QPushButton { text-align: left; border: none; outline: none; font-weight: bold;"
-            " background: transparent; border-top: 1px solid #6a7380; padding-top: 5px; }"
+            f"QPushButton {{ {_FLAT} font-weight: bold;"
+            " border-top: 1px solid #6a7380; padding-top: 5px; }"
         )
         self.toggleButton().setToolTip("Open or close this step.")
         self.toggleButton().setObjectName(f"step_{number}")
