@@ -249,6 +249,19 @@ def test_seen_from_the_side(qtbot, viewer, dock, mask):
     assert not dock.mask_step.figures._cells[1, 1].isVisibleTo(dock)
 
 
+def test_a_closed_dock_measures_nothing_and_one_put_back_does(qtbot, viewer, dock, mask, outline):
+    refer(dock)
+    click(qtbot, dock.mask_step.keep)
+    viewer.window.remove_dock_widget(dock)
+    before = dock.mask_step.figures.shown("whole")
+    for layer in (mask, outline):
+        layer.data_setitem((np.array([SLICE]), np.array([1]), np.array([2])), 1)
+    assert not dock.masks.measurer._rest.isActive()
+    assert dock.mask_step.figures.shown("whole") == before
+    viewer.window.add_dock_widget(dock, name="CAM again")
+    whole(qtbot, dock, expected(mask.data != 0, outline.data != 0))
+
+
 def test_a_watch_tells_changes_from_moves(viewer, mask):
     told = []
     layer = viewer.add_labels(np.zeros((9, 56, 72), np.uint8), scale=mask.scale)

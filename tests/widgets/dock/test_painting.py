@@ -125,6 +125,7 @@ def test_a_stroke_while_the_volume_is_being_cut(qtbot, viewer, dock, mask, empty
     expected[empty[0]] = True
     np.testing.assert_array_equal(mask.data == 1, expected)
     assert mask.metadata["napari_cam"]["threshold"]["rule"] == "fixed(0.9)"
+    assert "it is kept" in dock.mask_step.said.text()
     qtbot.wait(300)
     np.testing.assert_array_equal(mask.data == 1, expected)
     assert len(dock.state.masks) == 1

@@ -204,6 +204,7 @@ class CamDock(QWidget):
         self._closed = False
         self._wire_viewer()
         self.state.claim(True)
+        self.masks.reopen()
         self.state.set_busy("")
         self.heatmap_step.show_idle("")
         self.follow_layers()

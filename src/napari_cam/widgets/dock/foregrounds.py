@@ -39,7 +39,11 @@ class LabelSet:
     def mask(self, place: Any = ...) -> NDArray[np.bool_]:
         """Return True where one of the labels is, in all of the grid or at `place` in it."""
         values = np.asarray(self.values[place])
-        chosen: NDArray[np.bool_] = np.isin(values, self.numbers) if self.numbers else values != 0
+        chosen: NDArray[np.bool_] = values != 0
+        if self.numbers:
+            chosen = values == self.numbers[0]
+            for number in self.numbers[1:]:
+                chosen |= values == number
         return chosen
 
     def facts(self, mask: NDArray[np.bool_]) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class MaskControl:
         self._known: list[Made] = []
         self._chosen: Made | None = None
         self._within: Watch | None = None
+        self._closed = False
         self.measurer = Measurer(viewer, parent)
         step.changed.connect(self._on_changed)
         step.reference_changed.connect(self._on_reference)
@@ -97,6 +98,8 @@ class MaskControl:
 
     def _on_changed(self) -> None:
         """Bring the chosen heatmap's mask up to date with the controls."""
+        if self._closed:
+            return
         index = self._step.heatmap.currentIndex()
         if 0 <= index < len(self._state.made):
             self._chosen = self._state.made[index]
@@ -198,10 +201,13 @@ class MaskControl:
     def _measure(self, mask: MadeMask) -> None:
         """Measure a mask of the chosen heatmap, or the one that is measured already."""
         if mask.made is self._chosen or mask is self.measurer.mask:
-            self._step.said.say("")
+            if mask.live:
+                self._step.said.say("")
             self._show(mask)
 
     def _follow_brush(self, mask: MadeMask) -> None:
+        if self._closed:
+            return
         self._name(mask)
         self.measurer.follow(mask)
 
@@ -220,4 +226,10 @@ class MaskControl:
 
     def drop(self) -> None:
         """Let nothing arrive any more: the dock is closing."""
+        self._closed = True
         self.measurer.drop()
+
+    def reopen(self) -> None:
+        """Go on where `drop` ended."""
+        self._closed = False
+        self._on_reference()

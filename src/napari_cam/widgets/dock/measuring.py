@@ -158,6 +158,9 @@ class Measurer:
 
     def drop(self) -> None:
         """Let nothing arrive any more: the dock is closing."""
+        if self._watch is not None:
+            self._watch.end()
+            self._watch = None
         self._rest.stop()
         if self._job is not None:
             self._job.drop()
