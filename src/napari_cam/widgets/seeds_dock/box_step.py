@@ -1,0 +1,132 @@
+"""Step 2: where proposals may lie at all."""
+
+from __future__ import annotations
+
+from psygnal import Signal
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QHBoxLayout, QLabel, QWidget
+
+from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo
+from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.seeds_dock.ticks import tick
+
+_TISSUE = [("k-means", "kmeans"), ("Otsu", "otsu"), ("not zero", "nonzero")]
+_OUTSIDE = [("unlabelled", "unlabelled"), ("background", "background")]
+_NO_SHAPES = "Draw a shape first."
+_NO_LABELS = "Make or open a labels layer of this image first."
+
+
+class BoxStep(QWidget):
+    """What restricts ensembles and proposals; all that is ticked must hold."""
+
+    changed = Signal()
+    draw_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.centred = tick("centred", "centred box")
+        self.sizes = [_spin(f"centred_{axis}", 100.0, 1.0, 100.0, " %", 0) for axis in "zyx"]
+        self.tissue = tick("tissue", "tissue only, found by")
+        self.method = combo("tissue_method", _TISSUE)
+        self.band = tick("band", "without a band")
+        self.width = _spin("band_width", 10.0, 0.1, 9999.0, " mm", 1)
+        self.position = _spin("band_position", 0.0, -9999.0, 9999.0, " mm", 1)
+        self.angle = _spin("band_angle", 90.0, -180.0, 180.0, "°", 0)
+        self.drawn = tick("drawn", "inside drawn shapes")
+        self.shapes = combo("shapes")
+        self.draw = button("draw_shape", "Draw a shape", self.draw_wanted.emit)
+        self.all_slices = tick("all_slices", "each shape holds for all slices")
+        self.all_slices.setChecked(True)
+        self.labelled = tick("box_labelled", "inside a labels layer")
+        self.labels = combo("box_labels")
+        self.outside = combo("box_outside", _OUTSIDE)
+        self.hint = Hint()
+        self.said = QLabel("The box holds the whole image.")
+        self.said.setWordWrap(True)
+        self._lay_out()
+        self._wire()
+
+    def _lay_out(self) -> None:
+        layout = column(self)
+        grid = QGridLayout()
+        grid.setVerticalSpacing(5)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(self.centred, 0, 0)
+        grid.addLayout(_row(*self.sizes), 0, 1)
+        grid.addWidget(self.tissue, 1, 0)
+        grid.addWidget(self.method, 1, 1)
+        grid.addWidget(self.band, 2, 0)
+        grid.addLayout(_row(self.width, self.position, self.angle), 2, 1)
+        grid.addWidget(self.drawn, 3, 0)
+        grid.addLayout(_row(self.shapes, self.draw), 3, 1)
+        grid.addWidget(self.all_slices, 4, 1)
+        grid.addWidget(self.labelled, 5, 0)
+        grid.addWidget(self.labels, 5, 1)
+        grid.addWidget(QLabel("Outside is"), 6, 0)
+        grid.addWidget(self.outside, 6, 1)
+        layout.addLayout(grid)
+        layout.addWidget(self.hint)
+        layout.addWidget(self.said)
+
+    def _wire(self) -> None:
+        ticks = (self.centred, self.tissue, self.band, self.drawn, self.all_slices, self.labelled)
+        for box in ticks:
+            box.toggled.connect(lambda _on: self.changed.emit())
+        for choice in (self.method, self.shapes, self.labels, self.outside):
+            choice.currentIndexChanged.connect(lambda _index: self.changed.emit())
+        for number in (*self.sizes, self.width, self.position, self.angle):
+            number.valueChanged.connect(lambda _value: self.changed.emit())
+
+    def show_units(self, units: str) -> None:
+        """Say in what the band is measured."""
+        for spin in (self.width, self.position):
+            spin.setSuffix(" mm" if units == "mm" else " px")
+
+    def show_state(self, missing: str) -> None:
+        """Enable the controls, or say what is missing."""
+        no_shapes = missing or ("" if self.shapes.count() else _NO_SHAPES)
+        no_labels = missing or ("" if self.labels.count() else _NO_LABELS)
+        pairs: list[tuple[QWidget, str]] = [(self.draw, missing), (self.outside, missing)]
+        pairs += [(each, missing) for each in (self.centred, self.tissue, self.band)]
+        pairs += [(self.drawn, no_shapes), (self.labelled, no_labels)]
+        for owner, parts, reason in (
+            (self.centred, self.sizes, missing),
+            (self.tissue, [self.method], missing),
+            (self.band, [self.width, self.position, self.angle], missing),
+            (self.drawn, [self.shapes, self.all_slices], no_shapes),
+            (self.labelled, [self.labels], no_labels),
+        ):
+            unticked = "" if owner.isChecked() else f"Tick '{owner.text()}' first."
+            pairs += [(part, reason or unticked) for part in parts]
+        for widget, reason in pairs:
+            allow(widget, reason)
+
+    def say(self, text: str, problem: str = "") -> None:
+        """Say how large the box is, or what is wrong with it."""
+        self.said.setText(text)
+        self.said.setVisible(bool(text))
+        self.hint.say(problem)
+
+
+def _spin(
+    name: str, value: float, low: float, high: float, suffix: str, decimals: int
+) -> QDoubleSpinBox:
+    spin = QDoubleSpinBox()
+    describe(spin, name)
+    spin.setRange(low, high)
+    spin.setDecimals(decimals)
+    spin.setValue(value)
+    spin.setSuffix(suffix)
+    spin.setMinimumWidth(56)
+    spin.setKeyboardTracking(False)
+    spin.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+    spin.setAlignment(Qt.AlignmentFlag.AlignRight)
+    return spin
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setSpacing(3)
+    for widget in widgets:
+        row.addWidget(widget, 1)
+    return row
