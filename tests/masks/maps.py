@@ -1,0 +1,41 @@
+"""Heatmaps typed by hand or drawn at random, for the tests of this room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cam.grid import Grid
+from napari_cam.heatmap import Heatmap
+
+
+def heatmap_of(
+    values: Any,
+    unit_axis: int | None = 0,
+    valid: list[bool] | None = None,
+    inside: NDArray[np.bool_] | None = None,
+    kind: Any = "unit",
+    grid: Grid | None = None,
+    classes: tuple[int, int] = (1, 1),
+    **facts: Any,
+) -> Heatmap:
+    """Return a heatmap with these values (z, y, x); `classes` are explained and predicted."""
+    values = np.asarray(values, dtype=np.float32)
+    units = 1 if unit_axis is None else values.shape[unit_axis]
+    zeros = np.zeros(units, dtype=np.float32)
+    return Heatmap(
+        values=values,
+        kind=kind,
+        raw_min=zeros,
+        raw_max=zeros + 1,
+        valid=np.array(valid if valid is not None else [True] * units),
+        class_index=np.full(units, classes[0]),
+        predicted_index=np.full(units, classes[1]),
+        score=zeros,
+        inside=np.ones(values.shape, dtype=bool) if inside is None else inside,
+        unit_axis=unit_axis,
+        grid=grid or Grid.plain(values.shape),
+        provenance={"method": "gradcam", **facts},
+    )
