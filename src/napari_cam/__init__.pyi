@@ -31,6 +31,8 @@ from .masks.rules import Fixed as Fixed
 from .masks.rules import Otsu as Otsu
 from .masks.rules import OutOf255 as OutOf255
 from .masks.rules import Quantile as Quantile
+from .masks.seeds import Seeds as Seeds
+from .masks.seeds import make_seeds as make_seeds
 from .models.architectures import ARCHITECTURES as ARCHITECTURES
 from .models.card import ModelCard as ModelCard
 from .models.files import load_model as load_model

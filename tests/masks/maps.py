@@ -39,3 +39,26 @@ def heatmap_of(
         grid=grid or Grid.plain(values.shape),
         provenance={"method": "gradcam", **facts},
     )
+
+
+def heatmap(values: Any, unit_axis: int | None = 0, **changed: Any) -> Heatmap:
+    """Return a heatmap of values in [0, 1], explaining class 1, which is predicted everywhere."""
+    values = np.asarray(values, np.float32)
+    units = 1 if unit_axis is None else values.shape[unit_axis]
+    facts: dict[str, Any] = {
+        "values": values,
+        "kind": "unit",
+        "raw_min": np.zeros(units, np.float32),
+        "raw_max": np.ones(units, np.float32),
+        "valid": np.ones(units, bool),
+        "class_index": np.ones(units, np.int64),
+        "predicted_index": np.ones(units, np.int64),
+        "score": np.zeros(units, np.float32),
+        "inside": np.ones(values.shape, bool),
+        "unit_axis": unit_axis,
+        "grid": Grid.plain(values.shape, (2.0, 0.5, 0.75), "mm"),
+        "provenance": {"target": "gap"},
+    }
+    arrays = ("raw_min", "raw_max", "valid", "class_index", "predicted_index", "inside")
+    given = {n: np.asarray(v, facts[n].dtype) if n in arrays else v for n, v in changed.items()}
+    return Heatmap(**{**facts, **given})
