@@ -17,7 +17,7 @@ from psygnal import Signal
 from napari_cam.errors import MaskError, NapariCamError
 from napari_cam.masks.classes import BACKGROUND, HIGHEST, LabelClass, LabelClasses
 from napari_cam.masks.commit import Commit, Mode, commit
-from napari_cam.masks.review import Review
+from napari_cam.masks.review import Reviewed
 from napari_cam.widgets.layer_axes import ImageAxes, facts_of, image_axes
 from napari_cam.widgets.layer_format import FACTS, layer_provenance
 from napari_cam.widgets.seeds_dock.class_colours import class_colormap, colour_for
@@ -37,6 +37,8 @@ class SeedsLayer:
     ----------
     layer
         Of whole numbers up to 255, in memory, of two or three axes.
+    slice_axis
+        The axis of (z, y, x) along which slices are reviewed.
 
     Attributes
     ----------
@@ -55,14 +57,14 @@ class SeedsLayer:
     classes_changed = Signal()
     review_changed = Signal()
 
-    def __init__(self, layer: Labels) -> None:
+    def __init__(self, layer: Labels, slice_axis: int = 0) -> None:
         self._layer = weakref.ref(layer)
         self.axes = _axes(layer)
         labels = volume_view(layer.data, self.axes)
         record = seeds_record(layer)
         self.tracker, self.note = open_tracker(labels, record.get("written"))
         self.classes = _classes(record, labels)
-        self.review = _review(record, labels.shape, self.axes)
+        self.review = _review(record, labels.shape, slice_axis)
         self._announced = False
         self._writing = False
         self._paint_it()
@@ -117,7 +119,8 @@ class SeedsLayer:
         """
         layer = self._alive()
         self.look()
-        touched = self.tracker.touched | self.review.mask(self.labels.shape)
+        touched = self.tracker.touched
+        np.moveaxis(touched, self.review.axis, 0)[list(self.review.slices)] = True
         step = commit(
             self.labels, proposal, mode, touched, self.tracker.from_cam, code=code, within=within
         )
@@ -187,11 +190,25 @@ class SeedsLayer:
 
     # Review.
 
-    def set_review(self, review: Review) -> None:
-        """Take other review ticks."""
-        self.review = review
+    def tick(self, place: int, on: bool = True) -> None:
+        """Say that a slice is reviewed, or that it is not; commits leave reviewed slices alone.
+
+        Raises
+        ------
+        MaskError
+            Where there is no such slice, or the layer is gone.
+        """
+        self.look()
+        review = self.review
+        self.review = review.tick(place, self.labels) if on else review.untick(place)
         self.write_record()
         self.review_changed.emit()
+
+    @property
+    def labelled(self) -> int:
+        """How many slices hold a label."""
+        across = tuple(axis for axis in range(3) if axis != self.review.axis)
+        return int(np.count_nonzero((self.labels != 0).any(axis=across)))
 
     # The record.
 
@@ -220,8 +237,16 @@ class SeedsLayer:
 
 def seeds_record(layer: Labels) -> Mapping[str, Any]:
     """Return what a layer's metadata says of it as seeds; empty where it says nothing."""
-    record = facts_of(layer).get(SEEDS)
-    return record if isinstance(record, Mapping) else {}
+    facts = facts_of(layer)
+    if facts.get("kind") != SEEDS:
+        return {}
+    # An exported file tells it under what it was made from, and its classes by itself.
+    made_from = facts.get("made_from")
+    for place in (facts, made_from if isinstance(made_from, Mapping) else {}):
+        record = place.get(SEEDS)
+        if isinstance(record, Mapping):
+            return record
+    return {"classes": facts["classes"]} if "classes" in facts else {}
 
 
 def is_seeds(layer: Any) -> bool:
@@ -281,12 +306,13 @@ def _classes(record: Mapping[str, Any], labels: NDArray[Any]) -> LabelClasses:
     return LabelClasses((*known, *added))
 
 
-def _review(record: Mapping[str, Any], shape: tuple[int, ...], axes: ImageAxes) -> Review:
-    del axes
+def _review(record: Mapping[str, Any], shape: tuple[int, ...], axis: int) -> Reviewed:
     try:
-        return Review.from_json(record["review"], shape)
+        known = Reviewed.from_json(record["review"])
     except (KeyError, NapariCamError):
-        return Review.none(shape)
+        known = None
+    fits = known is not None and shape[known.axis] == known.n_slices
+    return known if fits and known is not None else Reviewed(shape[axis], axis)
 
 
 def background_code(classes: LabelClasses) -> int | None:
