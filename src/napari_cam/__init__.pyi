@@ -27,6 +27,16 @@ from .masks.counts import iou as iou
 from .masks.ensembles import Ensemble as Ensemble
 from .masks.ensembles import combine as combine
 from .masks.mean_heatmap import mean_heatmap as mean_heatmap
+from .masks.classes import LabelClass as LabelClass
+from .masks.classes import LabelClasses as LabelClasses
+from .masks.dicom_form import Code as Code
+from .masks.dicom_form import SegmentationForm as SegmentationForm
+from .masks.dicom_form import SegmentForm as SegmentForm
+from .masks.dicom_seg import export_dicom_seg as export_dicom_seg
+from .masks.dicom_seg_reading import read_dicom_seg as read_dicom_seg
+from .masks.exports import export_labels as export_labels
+from .masks.label_image import LabelImage as LabelImage
+from .masks.reading import read_labels as read_labels
 from .masks.rules import Fixed as Fixed
 from .masks.rules import Otsu as Otsu
 from .masks.rules import OutOf255 as OutOf255
