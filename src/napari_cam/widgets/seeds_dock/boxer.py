@@ -209,4 +209,3 @@ def _relist(box: Any, known: list[Any], layers: list[Any]) -> list[Any]:
     place = next((n for n, each in enumerate(layers) if each is chosen), 0 if layers else -1)
     refill(box, [(str(layer.name), None) for layer in layers], place)
     return [weakref.ref(bare(layer)) for layer in layers]
-

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from napari_cam.grid import Grid
 
 
-def brush_radii(
-    size: float, scale: Sequence[float], spacing: Sequence[float]
-) -> tuple[float, ...]:
+def brush_radii(size: float, scale: Sequence[float], spacing: Sequence[float]) -> tuple[float, ...]:
     """Return how far a brush reaches along each axis that it paints.
 
     Parameters
@@ -45,11 +43,24 @@ def brush_size(radius: float, scale: Sequence[float], spacing: Sequence[float]) 
     return 2 * max(0, round(radius / unit - 0.5)) + 1
 
 
-def painted(layer: Labels, spatial: Sequence[int], grid: Grid) -> tuple[list[float], list[float]]:
-    """Return scale and spacing along the axes that a layer's brush paints."""
+def painted(
+    layer: Labels, displayed: Sequence[int], spatial: Sequence[int], grid: Grid
+) -> tuple[list[float], list[float]]:
+    """Return scale and spacing along the axes that a layer's brush paints.
+
+    Parameters
+    ----------
+    layer
+        The labels that are painted on.
+    displayed
+        Which of the layer's axes are on screen.
+    spatial
+        The layer's axes (z, y, x), or (y, x).
+    grid
+        Where the voxels lie.
+    """
     sizes = dict(zip(spatial, grid.spacing[3 - len(spatial) :], strict=True))
     axes = sorted(sizes)
     if layer.n_edit_dimensions < layer.ndim:
-        shown = layer._slice_input.displayed  # noqa: SLF001
-        axes = [axis for axis in axes if axis in shown]
+        axes = [axis for axis in axes if axis in displayed]
     return [float(layer.scale[axis]) for axis in axes], [sizes[axis] for axis in axes]

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QAbstractItemView, QColorDialog, QHeaderView, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QColorDialog,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+)
 
 from napari_cam.masks.classes import LabelClass, LabelClasses
 from napari_cam.widgets.dock.parts import quiet

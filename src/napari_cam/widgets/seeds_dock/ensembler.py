@@ -36,9 +36,7 @@ class Ensembler:
     failed = Signal(str)
     made = Signal()
 
-    def __init__(
-        self, viewer: Any, state: SeedsState, step: EnsembleStep, parent: QWidget
-    ) -> None:
+    def __init__(self, viewer: Any, state: SeedsState, step: EnsembleStep, parent: QWidget) -> None:
         self._viewer, self._state, self._step = viewer, state, step
         self.mask = ResultLayer(viewer, "ensemble")
         self.mean = ResultLayer(viewer, "mean heatmap")
@@ -91,6 +89,11 @@ class Ensembler:
             self._combining.want((picture, asked[1]))
         if consensus:
             self._counting.want((picture, asked[1]))
+
+    @property
+    def request_possible(self) -> bool:
+        """Whether at least two members are ticked."""
+        return len(self._step.members.chosen) > 1
 
     def request(self) -> tuple[Picture, EnsembleRequest] | None:
         """Return what is asked for, as the controls stand; None where too little is ticked."""

@@ -32,7 +32,9 @@ class ReviewStep(QWidget):
         self.previous_class = button(
             "previous_class", "Class (Shift+F2)", lambda: self.class_wanted.emit(-1)
         )
-        self.next_class = button("next_class", "Class (Shift+F3)", lambda: self.class_wanted.emit(1))
+        self.next_class = button(
+            "next_class", "Class (Shift+F3)", lambda: self.class_wanted.emit(1)
+        )
         self.radius = QDoubleSpinBox()
         describe(self.radius, "brush_radius")
         self.radius.setDecimals(2)

@@ -115,9 +115,7 @@ class SeedsState:
 
     def heatmaps_of(self, code: int) -> list[Any]:
         """Return the layers of heatmaps chosen for a class."""
-        return [
-            layer for each in self._heatmaps.get(code, []) if (layer := each()) is not None
-        ]
+        return [layer for each in self._heatmaps.get(code, []) if (layer := each()) is not None]
 
     def set_heatmaps(self, code: int, layers: list[Any]) -> None:
         """Take other heatmaps for a class."""
