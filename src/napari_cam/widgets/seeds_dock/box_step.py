@@ -29,9 +29,9 @@ class BoxStep(QWidget):
         self.tissue = tick("tissue", "tissue only, found by")
         self.method = combo("tissue_method", _TISSUE)
         self.band = tick("band", "without a band")
-        self.width = _spin("band_width", 10.0, 0.1, 9999.0, " mm", 1)
-        self.position = _spin("band_position", 0.0, -9999.0, 9999.0, " mm", 1)
-        self.angle = _spin("band_angle", 90.0, -180.0, 180.0, "°", 0)
+        self.band_width = _spin("band_width", 10.0, 0.1, 9999.0, " mm", 1)
+        self.band_position = _spin("band_position", 0.0, -9999.0, 9999.0, " mm", 1)
+        self.band_angle = _spin("band_angle", 90.0, -180.0, 180.0, "°", 0)
         self.drawn = tick("drawn", "inside drawn shapes")
         self.shapes = combo("shapes")
         self.draw = button("draw_shape", "Draw a shape", self.draw_wanted.emit)
@@ -56,7 +56,7 @@ class BoxStep(QWidget):
         grid.addWidget(self.tissue, 1, 0)
         grid.addWidget(self.method, 1, 1)
         grid.addWidget(self.band, 2, 0)
-        grid.addLayout(_row(self.width, self.position, self.angle), 2, 1)
+        grid.addLayout(_row(self.band_width, self.band_position, self.band_angle), 2, 1)
         grid.addWidget(self.drawn, 3, 0)
         grid.addLayout(_row(self.shapes, self.draw), 3, 1)
         grid.addWidget(self.all_slices, 4, 1)
@@ -74,12 +74,12 @@ class BoxStep(QWidget):
             box.toggled.connect(lambda _on: self.changed.emit())
         for choice in (self.method, self.shapes, self.labels, self.outside):
             choice.currentIndexChanged.connect(lambda _index: self.changed.emit())
-        for number in (*self.sizes, self.width, self.position, self.angle):
+        for number in (*self.sizes, self.band_width, self.band_position, self.band_angle):
             number.valueChanged.connect(lambda _value: self.changed.emit())
 
     def show_units(self, units: str) -> None:
         """Say in what the band is measured."""
-        for spin in (self.width, self.position):
+        for spin in (self.band_width, self.band_position):
             spin.setSuffix(" mm" if units == "mm" else " px")
 
     def show_state(self, missing: str) -> None:
@@ -92,7 +92,7 @@ class BoxStep(QWidget):
         for owner, parts, reason in (
             (self.centred, self.sizes, missing),
             (self.tissue, [self.method], missing),
-            (self.band, [self.width, self.position, self.angle], missing),
+            (self.band, [self.band_width, self.band_position, self.band_angle], missing),
             (self.drawn, [self.shapes, self.all_slices], no_shapes),
             (self.labelled, [self.labels], no_labels),
         ):

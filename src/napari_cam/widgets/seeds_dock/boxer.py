@@ -106,7 +106,7 @@ class Boxer:
         labels = labels if step.labelled.isChecked() else None
         self._watch(shapes if shapes is not None else labels)
         tissue = str(step.method.currentData()) if step.tissue.isChecked() else None
-        band = (step.width.value(), step.position.value(), step.angle.value())
+        band = (step.band_width.value(), step.band_position.value(), step.band_angle.value())
         return BoxRequest(
             grid=picture.grid,
             slice_axis=picture.slice_axis,

@@ -18,8 +18,8 @@ def class_colormap(classes: Iterable[LabelClass]) -> DirectLabelColormap:
     """Return a labels layer's colours: those of the classes, 0 clear, all else white."""
     from napari.utils import DirectLabelColormap
 
-    colours = {each.code: each.colour for each in classes}
-    return DirectLabelColormap(color_dict={None: _NO_CLASS, 0: "transparent", **colours})
+    colours: dict[int | None, str] = {each.code: each.colour for each in classes}
+    return DirectLabelColormap(color_dict={None: _NO_CLASS, 0: "transparent"} | colours)
 
 
 def colour_for(code: int) -> str:

@@ -10,7 +10,7 @@ from psygnal import Signal
 
 from napari_cam.errors import NapariCamError
 from napari_cam.masks.classes import LabelClass, LabelClasses
-from napari_cam.widgets.layer_format import facts_of
+from napari_cam.widgets.layer_axes import facts_of
 from napari_cam.widgets.seeds_dock.class_colours import free_class
 from napari_cam.widgets.seeds_dock.seeds_layer import background_code
 

@@ -111,10 +111,16 @@ class ExportStep(QWidget):
 
     def _on_format(self) -> None:
         kind = self.chosen_format.kind
-        for row in (self.series, self.creator):
-            self.rows.setRowVisible(row, kind == "dicom")
-        for row in (self.dataset_id, self.dataset_name, self.case, self.channel):
-            self.rows.setRowVisible(row, kind == "nnunet")
+        dicom: tuple[QWidget, ...] = (self.series, self.creator)
+        nnunet: tuple[QWidget, ...] = (
+            self.dataset_id,
+            self.dataset_name,
+            self.case,
+            self.channel,
+        )
+        for rows, wanted in ((dicom, "dicom"), (nnunet, "nnunet")):
+            for row in rows:
+                self.rows.setRowVisible(row, kind == wanted)
         self.codes.setVisible(kind == "dicom")
         self.nnunet_codes.setVisible(kind == "image")
         self.changed.emit()

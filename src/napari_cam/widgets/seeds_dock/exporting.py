@@ -15,8 +15,9 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.masks.classes import HIGHEST
 from napari_cam.masks.dicom_form import Code, SegmentationForm, SegmentForm
 from napari_cam.masks.seeds import Seeds
+from napari_cam.widgets.layer_axes import facts_of
 from napari_cam.widgets.layer_format import recorded
-from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer, facts_of
+from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
 
 if TYPE_CHECKING:
     from napari_cam.grid import Grid

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from napari_cam.widgets.layer_format import facts_of
+from napari_cam.widgets.layer_axes import facts_of
 
 
 def told_apart(names: Iterable[str]) -> list[str]:

@@ -15,9 +15,8 @@ from napari_cam.errors import NapariCamError, VolumeError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.widgets.dock.position import bare, layer_axis, show_index, shown_index
-from napari_cam.widgets.layer_axes import ImageAxes, image_axes, layer_grid
+from napari_cam.widgets.layer_axes import ImageAxes, facts_of, image_axes, layer_grid
 from napari_cam.widgets.layer_format import (
-    facts_of,
     is_derived,
     is_heatmap,
     layer_to_heatmap,

@@ -21,7 +21,7 @@ from napari_cam.masks.review import Reviewed
 from napari_cam.widgets.layer_axes import ImageAxes, facts_of, image_axes
 from napari_cam.widgets.layer_format import FACTS, layer_provenance
 from napari_cam.widgets.seeds_dock.class_colours import class_colormap, colour_for
-from napari_cam.widgets.seeds_dock.tracking import Tracker, open_tracker
+from napari_cam.widgets.seeds_dock.tracking import open_tracker
 
 if TYPE_CHECKING:
     from napari.layers import Labels

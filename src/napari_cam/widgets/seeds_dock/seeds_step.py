@@ -139,15 +139,17 @@ class SeedsStep(QWidget):
         removable
             Why the chosen class cannot go.
         """
-        for control in (
+        always: tuple[QWidget, ...] = (
             self.layer, self.classes, self.add, self.take, self.give, self.heatmaps, self.proposal,
-        ):  # fmt: skip
-            allow(control, missing)
-        allow(self.remove, missing or removable)
-        for control in (
+        )  # fmt: skip
+        proposing: tuple[QWidget, ...] = (
             self.high, self.low, self.conflict, self.normalize, self.gate, self.preview,
             self.mode, self.slice_only, self.commit,
-        ):  # fmt: skip
+        )  # fmt: skip
+        for control in always:
+            allow(control, missing)
+        allow(self.remove, missing or removable)
+        for control in proposing:
             allow(control, missing or no_heatmap)
         self.hint.say(missing or no_heatmap)
 

@@ -1,4 +1,4 @@
-"""What the dock knows: the image, the box, the seeds layer, which heatmaps each class has. No Qt."""
+"""What the dock knows: image, box, seeds layer, the heatmaps of each class. No Qt."""
 
 from __future__ import annotations
 
