@@ -13,6 +13,7 @@ from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import ONLY, binarize
 from napari_cam.masks.gate import where_predicted
+from napari_cam.masks.rules import rule_from_text
 from napari_cam.masks.size import MaskSize, mask_size
 from napari_cam.widgets.dock.request import MaskRequest
 
@@ -46,8 +47,8 @@ def cut_heatmap(heatmap: Heatmap, request: MaskRequest) -> Iterator[Cut]:
 
 
 def cut_slice(heatmap: Heatmap, index: int, request: MaskRequest) -> NDArray[np.bool_] | None:
-    """Return the mask of one slice, None where its cut depends on the whole volume."""
-    if heatmap.unit_axis is None or "volume" in request.rule:
+    """Return the mask of one slice, None where its cut depends on more than the slice."""
+    if heatmap.unit_axis is None or rule_from_text(request.rule).scope != "unit":
         return None
     one = one_slice(heatmap, index)
     mask = binarize(one, request.rule, request.strict, _gate(one, request))[ONLY]
