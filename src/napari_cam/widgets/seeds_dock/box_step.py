@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QWidget
 
-from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo
+from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form
 from napari_cam.widgets.dock.tooltips import describe
 from napari_cam.widgets.seeds_dock.ticks import tick
 
@@ -35,7 +35,7 @@ class BoxStep(QWidget):
         self.drawn = tick("drawn", "inside drawn shapes")
         self.shapes = combo("shapes")
         self.draw = button("draw_shape", "Draw a shape", self.draw_wanted.emit)
-        self.all_slices = tick("all_slices", "each shape holds for all slices")
+        self.all_slices = tick("all_slices", "for all slices")
         self.all_slices.setChecked(True)
         self.labelled = tick("box_labelled", "inside a labels layer")
         self.labels = combo("box_labels")
@@ -48,23 +48,18 @@ class BoxStep(QWidget):
 
     def _lay_out(self) -> None:
         layout = column(self)
-        grid = QGridLayout()
-        grid.setVerticalSpacing(5)
-        grid.setColumnStretch(1, 1)
-        grid.addWidget(self.centred, 0, 0)
-        grid.addLayout(_row(*self.sizes), 0, 1)
-        grid.addWidget(self.tissue, 1, 0)
-        grid.addWidget(self.method, 1, 1)
-        grid.addWidget(self.band, 2, 0)
-        grid.addLayout(_row(self.band_width, self.band_position, self.band_angle), 2, 1)
-        grid.addWidget(self.drawn, 3, 0)
-        grid.addLayout(_row(self.shapes, self.draw), 3, 1)
-        grid.addWidget(self.all_slices, 4, 1)
-        grid.addWidget(self.labelled, 5, 0)
-        grid.addWidget(self.labels, 5, 1)
-        grid.addWidget(QLabel("Outside is"), 6, 0)
-        grid.addWidget(self.outside, 6, 1)
-        layout.addLayout(grid)
+        layout.addWidget(self.centred)
+        layout.addLayout(_row(*zip("zyx", self.sizes, strict=True)))
+        layout.addLayout(_row(("", self.tissue), ("", self.method)))
+        layout.addWidget(self.band)
+        numbers = (("width", self.band_width), ("off", self.band_position))
+        layout.addLayout(_row(*numbers, ("angle", self.band_angle)))
+        layout.addLayout(_row(("", self.drawn), ("", self.draw)))
+        layout.addLayout(_row(("", self.shapes), ("", self.all_slices)))
+        layout.addLayout(_row(("", self.labelled), ("", self.labels)))
+        rows = form()
+        rows.addRow("Outside is", self.outside)
+        layout.addLayout(rows)
         layout.addWidget(self.hint)
         layout.addWidget(self.said)
 
@@ -124,9 +119,12 @@ def _spin(
     return spin
 
 
-def _row(*widgets: QWidget) -> QHBoxLayout:
+def _row(*named: tuple[str, QWidget]) -> QHBoxLayout:
+    """Return widgets beside each other, each behind its name where it has one."""
     row = QHBoxLayout()
-    row.setSpacing(3)
-    for widget in widgets:
+    row.setSpacing(4)
+    for name, widget in named:
+        if name:
+            row.addWidget(QLabel(name))
         row.addWidget(widget, 1)
     return row

@@ -12,14 +12,19 @@ if TYPE_CHECKING:
 
 # A label without a class is drawn in white: it is to be noticed.
 _NO_CLASS = "#ffffff"
+# Most of an image is background: the scan below it stays visible.
+_FAINT = "60"
 
 
 def class_colormap(classes: Iterable[LabelClass]) -> DirectLabelColormap:
     """Return a labels layer's colours: those of the classes, 0 clear, all else white."""
     from napari.utils import DirectLabelColormap
 
-    colours: dict[int | None, str] = {each.code: each.colour for each in classes}
-    return DirectLabelColormap(color_dict={None: _NO_CLASS, 0: "transparent"} | colours)
+    colours: dict[int | None, str] = {None: _NO_CLASS, 0: "transparent"}
+    for each in classes:
+        background = each.name.casefold() == "background"
+        colours[each.code] = each.colour + (_FAINT if background else "")
+    return DirectLabelColormap(color_dict=colours)
 
 
 def colour_for(code: int) -> str:

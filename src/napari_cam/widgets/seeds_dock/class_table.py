@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
@@ -66,7 +66,8 @@ class ClassTable(QTableWidget):
     def _fill(self, row: int, each: LabelClass, count: str) -> None:
         fixed = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         swatch = QTableWidgetItem()
-        swatch.setBackground(QColor(each.colour))
+        swatch.setIcon(_swatch(each.colour))
+        swatch.setData(Qt.ItemDataRole.UserRole, each.colour)
         swatch.setToolTip(f"{each.colour}; double click to choose another colour.")
         for column, item in (
             (_COLOUR, swatch),
@@ -96,6 +97,15 @@ class ClassTable(QTableWidget):
     def _on_double_click(self, item: QTableWidgetItem) -> None:
         if item.column() != _COLOUR:
             return
-        colour = QColorDialog.getColor(item.background().color(), self)
+        colour = QColorDialog.getColor(QColor(item.data(Qt.ItemDataRole.UserRole)), self)
         if colour.isValid():
             self.recoloured.emit(self._codes[item.row()], colour.name())
+
+
+def _swatch(colour: str) -> QIcon:
+    """Return a colour as an icon, which stays visible in a selected row."""
+    picture = QPixmap(14, 14)
+    picture.fill(QColor(colour))
+    icon = QIcon(picture)
+    icon.addPixmap(picture, QIcon.Mode.Selected)
+    return icon

@@ -312,7 +312,7 @@ class SeedsDock(QWidget):
     def _on_seeds(self) -> None:
         seeds = self.state.seeds
         if seeds is not None:
-            seeds.edited.connect(self._on_edited)
+            seeds.changed.connect(self._on_edited)
         self._show_seeds()
         self.follow_layers()
 

@@ -58,7 +58,7 @@ class ExportStep(QWidget):
         super().__init__()
         self.what = combo("export_what")
         self.format = combo("export_format", [(each.title, each) for each in FORMATS])
-        self.nnunet_codes = tick("nnunet_codes", "codes of nnU-Net (0 background, last: ignore)")
+        self.nnunet_codes = tick("nnunet_codes", "numbered as in nnU-Net")
         self.series = _line("series_description", "napari-cam segmentation")
         self.creator = _line("creator", "")
         self.codes = QTableWidget(0, 3)
@@ -125,10 +125,12 @@ class ExportStep(QWidget):
         self.nnunet_codes.setVisible(kind == "image")
         self.changed.emit()
 
-    def show_results(self, titles: Sequence[str]) -> None:
-        """List what can be exported; the seeds stay chosen."""
+    def show_results(self, titles: Sequence[str], seeds: bool) -> None:
+        """List what can be exported; `seeds` where the first are seeds."""
         kept = self.what.currentText()
-        chosen = titles.index(kept) if kept in titles else 0
+        # Seeds come first, and where they are new they are meant.
+        chosen = titles.index(kept) if kept in titles and seeds == self._seeds else 0
+        self._seeds = seeds
         refill(self.what, [(title, None) for title in titles], chosen if titles else -1)
 
     def show_classes(self, classes: LabelClasses, background: int | None) -> None:
@@ -148,6 +150,7 @@ class ExportStep(QWidget):
         self._names = {each.code: each.name for each in classes}
         self.codes.setFixedHeight(28 + 30 * min(max(len(classes), 1), 4))
 
+    _seeds = False
     _listed: Sequence[int] = ()
     _names: Mapping[int, str] = {}
 

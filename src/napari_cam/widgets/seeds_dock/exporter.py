@@ -62,7 +62,7 @@ class Exporter:
         if picture is not None:
             items += heatmaps_on(picture, self._viewer.layers)
         self._items = [weakref.ref(item) for item in items]
-        self._step.show_results([str(item.name) for item in items])
+        self._step.show_results([str(item.name) for item in items], layer is not None)
         self._on_classes()
 
     def _on_classes(self) -> None:

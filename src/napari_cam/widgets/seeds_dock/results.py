@@ -104,8 +104,9 @@ class ResultLayer:
         return self._add(picture, Layer.create(data, attributes, kind))
 
     def _add(self, picture: Picture, layer: Any) -> Any:
-        self._viewer.add_layer(layer)
+        # First noted, then added: whoever follows the viewer's layers asks whose it is.
         self._layer, self._picture = weakref.ref(layer), picture
+        self._viewer.add_layer(layer)
         return layer
 
     def _taken(self, layer: Any) -> None:

@@ -107,7 +107,7 @@ class Reviewer:
         seeds = self._state.seeds
         self._follow(None if seeds is None else seeds.layer)
         if seeds is not None:
-            seeds.edited.connect(self.show)
+            seeds.changed.connect(self.show)
             seeds.review_changed.connect(self.show)
         self._on_class()
 

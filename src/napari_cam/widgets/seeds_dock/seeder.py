@@ -176,7 +176,7 @@ class Seeder:
             self._committing = False
             self._commit(picture, labels, None, got.facts)
             if self.preview.of(picture) is None:
-                return
+                return  # nobody asked for a preview
         layer = self.preview.show_mask(picture, labels, got.facts, kind="mask")
         layer.colormap = class_colormap(self._state.classes)
         notes = " ".join(got.seeds.notes)
@@ -230,6 +230,9 @@ class Seeder:
         except NapariCamError as error:
             self._fail(str(error))
             return
+        preview = self.preview.layer
+        if preview is not None:
+            preview.visible = False  # the seeds are to be seen now
         touched = int(seeds.tracker.touched.sum())
         self._step.say(
             f"Committed: {len(step)} voxels changed, in one step that Ctrl+Z takes back. "

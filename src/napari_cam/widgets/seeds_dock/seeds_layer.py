@@ -53,7 +53,7 @@ class SeedsLayer:
         Where the layer cannot hold seeds.
     """
 
-    edited = Signal()  # a person's edit, an undo or a redo
+    changed = Signal()  # of its labels: an edit, an undo, a redo, a commit
     classes_changed = Signal()
     review_changed = Signal()
 
@@ -133,6 +133,7 @@ class SeedsLayer:
             self._writing = False
         self.tracker.committed(step)
         self.write_record()
+        self.changed.emit()
         return step
 
     def look(self) -> None:
@@ -142,7 +143,7 @@ class SeedsLayer:
             return
         announced, self._announced = self._announced, False
         if self.tracker.look(volume_view(layer.data, self.axes), announced) != "none":
-            self.edited.emit()
+            self.changed.emit()
 
     def _on_paint(self, _event: Any = None) -> None:
         # A stroke of the mouse has been drawn by now. All else is about to be: `_on_update`.
@@ -152,7 +153,7 @@ class SeedsLayer:
             changed = self.tracker.look(volume_view(layer.data, self.axes), announced=True)
             if changed != "none":
                 self._announced = False
-                self.edited.emit()
+                self.changed.emit()
 
     def _on_update(self, _event: Any = None) -> None:
         if self._announced:  # else a stroke is under way, which is one step when it ends
