@@ -29,6 +29,9 @@ from .masks.ensembles import combine as combine
 from .masks.mean_heatmap import mean_heatmap as mean_heatmap
 from .masks.classes import LabelClass as LabelClass
 from .masks.classes import LabelClasses as LabelClasses
+from .masks.datalist import DatalistEntry as DatalistEntry
+from .masks.datalist import export_datalist as export_datalist
+from .masks.datalist import nnunet_entries as nnunet_entries
 from .masks.dicom_form import Code as Code
 from .masks.dicom_form import SegmentationForm as SegmentationForm
 from .masks.dicom_form import SegmentForm as SegmentForm
@@ -36,6 +39,9 @@ from .masks.dicom_seg import export_dicom_seg as export_dicom_seg
 from .masks.dicom_seg_reading import read_dicom_seg as read_dicom_seg
 from .masks.exports import export_labels as export_labels
 from .masks.label_image import LabelImage as LabelImage
+from .masks.nnunet import TrainingCase as TrainingCase
+from .masks.nnunet import export_nnunet as export_nnunet
+from .masks.nnunet import read_nnunet_labels as read_nnunet_labels
 from .masks.reading import read_labels as read_labels
 from .masks.cleanup import Cleanup as Cleanup
 from .masks.rules import AreaFraction as AreaFraction

@@ -285,12 +285,16 @@ def _state(dataset: Any, dimension_uid: str, made: datetime, sources: DicomSourc
         item.ContributionDateTime = DT(made)
     for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
         item.DimensionOrganizationUID = dimension_uid
-    for own in dataset.PerFrameFunctionalGroupsSequence:
-        for derivation in own.get("DerivationImageSequence") or ():
-            for source in derivation.SourceImageSequence:
-                if "ReferencedFrameNumber" in source:
-                    plane = sources.planes[int(source.ReferencedFrameNumber) - 1]
-                    source.ReferencedFrameNumber = plane.frame + 1
+    referred = {
+        id(source): source  # frames of several segments share these
+        for own in dataset.PerFrameFunctionalGroupsSequence
+        for derivation in own.get("DerivationImageSequence") or ()
+        for source in derivation.SourceImageSequence
+        if "ReferencedFrameNumber" in source
+    }
+    for source in referred.values():
+        plane = sources.planes[int(source.ReferencedFrameNumber) - 1]
+        source.ReferencedFrameNumber = plane.frame + 1
 
 
 def _complete(header: Any, sources: DicomSources) -> Any:
