@@ -112,7 +112,9 @@ def _spin(
     spin.setDecimals(decimals)
     spin.setValue(value)
     spin.setSuffix(suffix)
-    spin.setMinimumWidth(56)
+    # napari's style makes every spin box 90 px wide, and three of them stand in a row.
+    spin.setStyleSheet("QDoubleSpinBox { min-width: 40px; padding: 1px; }")
+    spin.setMinimumWidth(40)
     spin.setKeyboardTracking(False)
     spin.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
     spin.setAlignment(Qt.AlignmentFlag.AlignRight)

@@ -127,8 +127,12 @@ def _dicom(
 def _nnunet(
     path: Path, seeds: Seeds, volume: Volume, form: Form, overwrite: bool
 ) -> Iterator[Path]:
-    raise NotImplementedError
-    yield path
+    from napari_cam.masks.nnunet import TrainingCase, export_nnunet
+
+    folder = path / f"Dataset{form.dataset_id:03d}_{form.dataset_name}"
+    channels = [name.strip() for name in form.channel.split(",") if name.strip()]
+    case = TrainingCase(volume, seeds, form.case or None)
+    yield export_nnunet(folder, [case], channels or None, overwrite=overwrite)
 
 
 def file_name(title: str) -> str:

@@ -30,10 +30,10 @@ class ReviewStep(QWidget):
         self.paint = button("paint_seeds", "Paint", self.paint_wanted.emit)
         self.class_name = QLabel()
         self.previous_class = button(
-            "previous_class", "Class (Shift+F2)", lambda: self.class_wanted.emit(-1)
+            "previous_class", "◀ Class (Shift+F2)", lambda: self.class_wanted.emit(-1)
         )
         self.next_class = button(
-            "next_class", "Class (Shift+F3)", lambda: self.class_wanted.emit(1)
+            "next_class", "Class (Shift+F3) ▶", lambda: self.class_wanted.emit(1)
         )
         self.radius = QDoubleSpinBox()
         describe(self.radius, "brush_radius")

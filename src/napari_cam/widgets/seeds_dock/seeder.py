@@ -235,8 +235,8 @@ class Seeder:
             preview.visible = False  # the seeds are to be seen now
         touched = int(seeds.tracker.touched.sum())
         self._step.say(
-            f"Committed: {len(step)} voxels changed, in one step that Ctrl+Z takes back. "
-            f"{touched} voxels are a person's and stayed."
+            f"Committed: {len(step):,} voxels changed, in one step that Ctrl+Z takes back. "
+            f"{touched:,} voxels are a person's and stayed."
         )
         self.made.emit()
 

@@ -16,17 +16,17 @@ from napari_cam.widgets.seeds_dock.rule_row import slider
 from napari_cam.widgets.seeds_dock.tick_list import TickList
 
 NEW_LAYER = "a new layer"
-OF_HEATMAPS = "the heatmaps of the classes"
+OF_HEATMAPS = "heatmaps of all classes"
 _CONFLICTS = [("leave unlabelled", "ignore"), ("the higher heatmap wins", "highest")]
 _NORMALIZE = [
-    ("over the whole volume", "volume"),
-    ("slice by slice", "unit"),
-    ("as the heatmap is", "none"),
+    ("whole volume", "volume"),
+    ("each slice", "unit"),
+    ("as it is", "none"),
 ]
 _MODES = [
-    ("replace all but what a person painted", "replace"),
-    ("only unlabelled voxels", "unlabelled"),
-    ("only what came from a CAM before", "from-cam"),
+    ("all but hand-painted voxels", "replace"),
+    ("unlabelled voxels only", "unlabelled"),
+    ("earlier CAM voxels only", "from-cam"),
 ]
 _TABLE = "Table of classes (*.csv)"
 
@@ -91,7 +91,7 @@ class SeedsStep(QWidget):
         self.rows.addRow("Class above", self.high)
         self.rows.addRow("Background below", self.low)
         self.rows.addRow("Where classes meet", self.conflict)
-        self.rows.addRow("Stretched", self.normalize)
+        self.rows.addRow("Stretched over", self.normalize)
         layout.addLayout(self.rows)
         layout.addWidget(self.gate)
         layout.addWidget(self.hint)
