@@ -65,7 +65,8 @@ class SeedsLayer:
         self.tracker, self.note = open_tracker(labels, record.get("written"))
         self.classes = _classes(record, labels)
         self.review = _review(record, labels.shape, slice_axis)
-        self._announced = False
+        self._announced = False  # whether napari has said that something is being painted
+        self._dabs = False  # whether a stroke of the mouse is under way
         self._writing = False
         self._paint_it()
         layer.events.paint.connect(self._on_paint)
@@ -146,18 +147,23 @@ class SeedsLayer:
             self.changed.emit()
 
     def _on_paint(self, _event: Any = None) -> None:
-        # A stroke of the mouse has been drawn by now. All else is about to be: `_on_update`.
+        """Hear of a step of napari's history.
+
+        A stroke of the mouse has been drawn by now, dab by dab. All else is about to be, and the
+        next update tells of it.
+        """
+        if self._writing:
+            return
+        drawn, self._dabs = self._dabs, False
         self._announced = True
-        layer = self.layer
-        if layer is not None and not self._writing:
-            changed = self.tracker.look(volume_view(layer.data, self.axes), announced=True)
-            if changed != "none":
-                self._announced = False
-                self.changed.emit()
+        if drawn:
+            self.look()
 
     def _on_update(self, _event: Any = None) -> None:
-        if self._announced:  # else a stroke is under way, which is one step when it ends
+        if self._announced:
             self.look()
+        elif not self._writing:
+            self._dabs = True  # of a stroke, which is one step when it ends
 
     def _on_drawn(self, _event: Any = None) -> None:
         self.look()
