@@ -24,8 +24,8 @@ SPACING = (3.0, 0.5, 0.75)
 WAIT = 30_000
 Z, Y, X = np.indices(SHAPE)
 # Values that are told by heart: one rises along x, the other along y, both from 0 to 1.
-ALONG_X = (X / (SHAPE[2] - 1)).astype(np.float32)
-ALONG_Y = (Y / (SHAPE[1] - 1)).astype(np.float32)
+along_x = (X / (SHAPE[2] - 1)).astype(np.float32)
+along_y = (Y / (SHAPE[1] - 1)).astype(np.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -79,8 +79,8 @@ def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
     """A viewer with an image and two heatmaps, slice 2 on screen."""
     made = make_napari_viewer()
     image = add_image(made)
-    add_heatmap(made, image, ALONG_X, name="along x")
-    add_heatmap(made, image, ALONG_Y, name="along y")
+    add_heatmap(made, image, along_x, name="along x")
+    add_heatmap(made, image, along_y, name="along y")
     made.dims.set_point(0, image.data_to_world((2, 0, 0))[0])
     return made
 

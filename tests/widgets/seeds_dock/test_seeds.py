@@ -22,11 +22,11 @@ from napari_cam.widgets.readers import read_layers
 from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
 from napari_cam.widgets.writers import write_labels
 from tests.widgets.seeds_dock.conftest import (
-    ALONG_X,
-    ALONG_Y,
     SHAPE,
     WAIT,
     add_heatmap,
+    along_x,
+    along_y,
     commit,
     image_volume,
     rest,
@@ -36,7 +36,7 @@ from tests.widgets.seeds_dock.conftest import (
 MODES = ("replace", "unlabelled", "from-cam")
 
 
-def expected(values=ALONG_X, high=0.6, low=0.2):
+def expected(values=along_x, high=0.6, low=0.2):
     """Seeds of one heatmap by the definition: 2 above, 1 below, 0 between."""
     labels = np.zeros(SHAPE, np.uint8)
     labels[values > np.float32(high)] = 2
@@ -107,8 +107,8 @@ def test_a_commit_is_what_the_cuts_say_and_one_step_back(qtbot, viewer, dock):
 
 def test_two_heatmaps_of_a_class_must_agree(qtbot, dock):
     layer = commit(qtbot, dock)
-    both = expected(np.minimum(ALONG_X, ALONG_Y), low=0.0)
-    both[(ALONG_X < np.float32(0.2)) & (ALONG_Y < np.float32(0.2))] = 1
+    both = expected(np.minimum(along_x, along_y), low=0.0)
+    both[(along_x < np.float32(0.2)) & (along_y < np.float32(0.2))] = 1
     np.testing.assert_array_equal(layer.data, both)
 
 
@@ -141,9 +141,7 @@ def test_a_commit_never_changes_what_was_painted(qtbot, viewer, dock, MouseEvent
         np.testing.assert_array_equal(layer.data[free], wanted[free])
 
 
-def test_an_undone_stroke_protects_nothing_and_a_redone_one_does(
-    qtbot, viewer, dock, MouseEvent
-):
+def test_an_undone_stroke_protects_nothing_and_a_redone_one_does(qtbot, viewer, dock, MouseEvent):
     use_one_heatmap(dock)
     layer = commit(qtbot, dock)
     viewer.layers.selection.active = layer
@@ -237,7 +235,7 @@ def test_what_was_painted_is_known_after_saving_and_reopening(
     image = add_image_again(again)
     (saved,) = read_layers(str(path))
     again.add_layer(Layer.create(*saved))
-    add_heatmap(again, image, ALONG_X, target="tumour")
+    add_heatmap(again, image, along_x, target="tumour")
     second = open_dock(again)
     assert second.state.seeds is not None, "saved seeds are open at once"
     assert second.state.classes.names == ("background", "tumour")
@@ -322,7 +320,7 @@ def test_the_preview_follows_and_the_seeds_do_not(qtbot, viewer, dock):
 
 def test_several_classes_and_where_they_meet(qtbot, viewer, dock):
     image = viewer.layers["scan"]
-    add_heatmap(viewer, image, np.float32(0.9) - ALONG_X * np.float32(0.5), "muscle", "muscle map")
+    add_heatmap(viewer, image, np.float32(0.9) - along_x * np.float32(0.5), "muscle", "muscle map")
     use_one_heatmap(dock)
     dock.seeds_step.add.click()
     dock.seeds_step.classes.item(2, 2).setText("muscle")
@@ -330,15 +328,15 @@ def test_several_classes_and_where_they_meet(qtbot, viewer, dock):
         dock.seeds_step.heatmaps.tick(layer, layer.name == "muscle map")
     choose(dock.seeds_step.normalize, "none")
     dock.seeds_step.high.setValue(0.5)
-    muscle = np.float32(0.9) - ALONG_X * np.float32(0.5)
-    lesion_there, muscle_there = ALONG_X > 0.5, muscle > 0.5
+    muscle = np.float32(0.9) - along_x * np.float32(0.5)
+    lesion_there, muscle_there = along_x > 0.5, muscle > 0.5
     layer = commit(qtbot, dock)
     ignored = np.where(lesion_there, 2, 0) + np.where(muscle_there, 3, 0)
     ignored[lesion_there & muscle_there] = 0
     np.testing.assert_array_equal(layer.data, ignored)
     choose(dock.seeds_step.conflict, "highest")
     commit(qtbot, dock)
-    highest = np.where(lesion_there & (ALONG_X > muscle), 2, np.where(muscle_there, 3, 0))
+    highest = np.where(lesion_there & (along_x > muscle), 2, np.where(muscle_there, 3, 0))
     np.testing.assert_array_equal(layer.data, np.where(lesion_there & ~muscle_there, 2, highest))
 
 

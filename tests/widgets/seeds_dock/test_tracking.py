@@ -39,9 +39,7 @@ class Editor:
 
     def commit(self, values, mode):
         proposal = np.array(values, np.uint8).reshape(SHAPE)
-        made = commit(
-            self.labels, proposal, mode, self.tracker.touched, self.tracker.from_cam
-        )
+        made = commit(self.labels, proposal, mode, self.tracker.touched, self.tracker.from_cam)
         if not len(made):
             return
         assert not self.hand[made.where].any(), "a commit changed what a person touched"

@@ -57,18 +57,19 @@ class Boxer:
         layers = self._viewer.layers
         shapes = shapes_of(layers)
         labels = [] if picture is None else labels_on(picture, layers)
-        lost = self._lost(step.shapes, self._shapes, shapes) and step.drawn.isChecked()
-        lost |= self._lost(step.labels, self._labels, labels) and step.labelled.isChecked()
+        gone = [
+            tick
+            for tick, box, known, found in (
+                (step.drawn, step.shapes, self._shapes, shapes),
+                (step.labelled, step.labels, self._labels, labels),
+            )
+            if tick.isChecked() and not _among(_at(known, box.currentIndex()), found)
+        ]
         self._shapes = _relist(step.shapes, self._shapes, shapes)
         self._labels = _relist(step.labels, self._labels, labels)
+        for tick in gone:
+            tick.setChecked(False)  # another layer was not meant
         step.show_state(self._state.missing)
-        if lost:
-            self.follow()
-
-    @staticmethod
-    def _lost(box: Any, known: list[Any], layers: list[Any]) -> bool:
-        layer = _at(known, box.currentIndex())
-        return not any(layer is each for each in layers)
 
     def _on_changed(self) -> None:
         self._step.show_state(self._state.missing)
@@ -201,6 +202,10 @@ def _drawing(layer: Layer | None) -> list[Any]:
 
 def _at(layers: list[Any], place: int) -> Any:
     return layers[place]() if 0 <= place < len(layers) else None
+
+
+def _among(layer: Any, layers: list[Any]) -> bool:
+    return any(layer is each for each in layers)
 
 
 def _relist(box: Any, known: list[Any], layers: list[Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What the list of classes in step 3 does: names, colours, files, and the heatmaps of each class."""
+"""What the list of classes in step 3 does: names, colours, files, the heatmaps of each class."""
 
 from __future__ import annotations
 

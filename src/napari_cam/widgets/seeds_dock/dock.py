@@ -113,7 +113,7 @@ class SeedsDock(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self.scroll_area, 1)
         outer.addWidget(self.problem)
-        self.setMinimumWidth(340)
+        self.setMinimumWidth(370)
         review = self.review_step
         buttons = {
             "commit": self.seeds_step.commit,
@@ -143,6 +143,8 @@ class SeedsDock(QWidget):
             self.exporter,
         ):
             part.failed.connect(self._fail)
+        for result in (self.ensembler.mask, self.seeder.preview):
+            result.taken.connect(self.follow_layers)
         for making in (self.ensembler, self.seeder):
             making.made.connect(lambda: self._fail(""))
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
@@ -38,6 +39,8 @@ class ResultLayer:
     attributes
         What a labels layer looks like; called when one is made.
     """
+
+    taken = Signal()  # somebody painted into the layer
 
     def __init__(
         self, viewer: Any, name: str, attributes: Callable[[], dict[str, Any]] | None = None
@@ -112,6 +115,7 @@ class ResultLayer:
     def _taken(self, layer: Any) -> None:
         if self.layer is layer:
             self.leave()
+            self.taken.emit()
 
 
 def as_heatmap(values: NDArray[np.float32], grid: Grid, provenance: Mapping[str, Any]) -> Heatmap:
