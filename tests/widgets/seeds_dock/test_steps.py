@@ -228,7 +228,7 @@ def test_an_ellipse_and_a_layer_without_shapes(qtbot, dock, viewer):
     rest(qtbot, dock)
     assert "enclose nothing yet" in dock.box_step.hint.text()
     shapes = viewer.layers["box"]
-    shapes.add_ellipses([(2, 4, 8), (2, 4, 24), (2, 16, 24), (2, 16, 8)])
+    shapes.add_ellipses(np.array([(2, 4, 8), (2, 4, 24), (2, 16, 24), (2, 16, 8)]))
     rest(qtbot, dock)
     away = ((Y - 10) / 6) ** 2 + ((X - 16) / 8) ** 2
     inside = dock.state.box.inside

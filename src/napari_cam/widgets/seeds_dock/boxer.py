@@ -35,7 +35,7 @@ class Boxer:
         self._viewer, self._state, self._step = viewer, state, step
         self._shapes: list[weakref.ReferenceType[Shapes]] = []
         self._labels: list[weakref.ReferenceType[Any]] = []
-        self._watched: weakref.ReferenceType[Any] | None = None
+        self._watched: list[weakref.ReferenceType[Any]] = []
         self._follower = Follower(parent, boxed, self._show, self._fail)
         step.changed.connect(self._on_changed)
         step.draw_wanted.connect(self.draw)
@@ -49,7 +49,7 @@ class Boxer:
     def drop(self) -> None:
         """Let nothing arrive any more."""
         self._follower.drop()
-        self._watch(None)
+        self._watch()
 
     def follow_layers(self) -> None:
         """List the layers that can be a box."""
@@ -105,7 +105,7 @@ class Boxer:
         shapes = _at(self._shapes, step.shapes.currentIndex()) if step.drawn.isChecked() else None
         labels = _at(self._labels, step.labels.currentIndex())
         labels = labels if step.labelled.isChecked() else None
-        self._watch(shapes if shapes is not None else labels)
+        self._watch(*(layer for layer in (shapes, labels) if layer is not None))
         tissue = str(step.method.currentData()) if step.tissue.isChecked() else None
         band = (step.band_width.value(), step.band_position.value(), step.band_angle.value())
         return BoxRequest(
@@ -142,17 +142,15 @@ class Boxer:
         self._step.shapes.setCurrentIndex(place_of)
         self._step.drawn.setChecked(True)
 
-    def _watch(self, layer: Layer | None) -> None:
-        """Follow what is drawn or painted into the layer that is the box."""
-        old = None if self._watched is None else self._watched()
-        if old is layer:
-            return
-        if old is not None:
-            for event in _drawing(old):
+    def _watch(self, *layers: Layer) -> None:
+        """Follow what is drawn or painted into the layers that are the box."""
+        for reference in self._watched:
+            for event in _drawing(reference()):
                 event.disconnect(self.follow)
-        self._watched = None if layer is None else weakref.ref(layer)
-        for event in _drawing(layer):
-            event.connect(self.follow)
+        self._watched = [weakref.ref(layer) for layer in layers]
+        for layer in layers:
+            for event in _drawing(layer):
+                event.connect(self.follow)
 
     def _show(self, _request: BoxRequest, box: Box) -> None:
         said = "The box holds the whole image."

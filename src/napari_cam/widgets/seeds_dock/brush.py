@@ -1,9 +1,9 @@
 """How large the brush is in mm.
 
 napari's brush is round in the layer's scale: a size of b covers floor(b/2) + 1/2 voxels of the
-finest axis that is painted on, and proportionally fewer of the others (napari 0.9.2, where 9 painted 9 x 7
-voxels of 0.5 x 0.75 mm). A layer whose voxel size stands in an affine alone has a scale of 1, and
-there the brush is round in voxels.
+finest axis that is painted on, and proportionally fewer of the others (in napari 0.9.2 a size of 9
+painted 9 x 7 voxels of 0.5 x 0.75 mm). A layer whose voxel size stands in an affine alone has a
+scale of 1, and there the brush is round in voxels.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_cam.widgets.dock.worker import Failure, Job
 
-_REST_MS = 120
+_REST_MS = 60
 Asked = TypeVar("Asked")
 Got = TypeVar("Got")
 

@@ -162,9 +162,8 @@ class Seeder:
             labels = self._recoded(*made)
             self.preview.show_slice(picture, labels, picture.slice_axis, index)
 
-    @staticmethod
-    def _propose(asked: tuple[Picture, SeedsRequest, LabelClasses]) -> Any:
-        return proposed(asked[1])
+    def _propose(self, asked: tuple[Picture, SeedsRequest, LabelClasses]) -> Any:
+        return proposed(asked[1], self._known)
 
     def _show(self, asked: tuple[Picture, SeedsRequest, LabelClasses], got: Proposal) -> None:
         picture = asked[0]

@@ -98,18 +98,22 @@ class Proposal:
     sources: tuple[Any, ...] = field(repr=False)
 
 
-def proposed(request: SeedsRequest) -> Iterator[Proposal]:
-    """Yield the seeds of a whole volume.
+def proposed(request: SeedsRequest, known: Proposal | None = None) -> Iterator[Proposal]:
+    """Yield the seeds of a whole volume; `known` may be an earlier proposal of the same heatmaps.
 
     Raises
     ------
     MaskError
         Where heatmaps do not fit each other or their class.
     """
-    scaled = {
-        name: tuple(renormalized(each, request.normalize) for each in members)  # type: ignore[arg-type]
-        for name, members in request.heatmaps.items()
-    }
+    scaled: ByClass
+    if known is not None and known.sources == request.sources:
+        scaled = known.scaled
+    else:
+        scaled = {
+            name: tuple(renormalized(each, request.normalize) for each in members)  # type: ignore[arg-type]
+            for name, members in request.heatmaps.items()
+        }
     seeds = request.make(scaled, "none", request.inside)
     facts = {**seeds.provenance, "normalize": request.normalize, "box": box_facts(request.box)}
     yield Proposal(seeds, facts, scaled, request.sources)
