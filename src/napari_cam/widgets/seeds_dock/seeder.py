@@ -171,16 +171,14 @@ class Seeder:
             return
         self._known = got
         labels = self._recoded(got.seeds.labels, got.seeds.classes)
-        if self._committing:
-            self._committing = False
+        self._step.show_notes(" ".join(got.seeds.notes))
+        committed, self._committing = self._committing, False
+        if committed:
             self._commit(picture, labels, None, got.facts)
             if self.preview.of(picture) is None:
                 return  # nobody asked for a preview
         layer = self.preview.show_mask(picture, labels, got.facts, kind="mask")
         layer.colormap = class_colormap(self._state.classes)
-        notes = " ".join(got.seeds.notes)
-        if notes:
-            self._step.say(notes)
         self.made.emit()
 
     def _recoded(self, labels: Any, classes: LabelClasses) -> Any:

@@ -16,7 +16,7 @@ from napari_cam.widgets.seeds_dock.rule_row import slider
 from napari_cam.widgets.seeds_dock.tick_list import TickList
 
 NEW_LAYER = "a new layer"
-OF_HEATMAPS = "heatmaps of all classes"
+OF_HEATMAPS = "ticked heatmaps"
 _CONFLICTS = [("leave unlabelled", "ignore"), ("the higher heatmap wins", "highest")]
 _NORMALIZE = [
     ("whole volume", "volume"),
@@ -68,6 +68,7 @@ class SeedsStep(QWidget):
         describe(self.slice_only, "slice_only")
         self.commit = button("commit", "Commit (Shift+F6)", self.commit_wanted.emit)
         self.hint = Hint()
+        self.notes = Hint("#a0a8b4")
         self.said = QLabel()
         self.said.setWordWrap(True)
         self.said.setVisible(False)
@@ -96,6 +97,7 @@ class SeedsStep(QWidget):
         layout.addWidget(self.gate)
         layout.addWidget(self.hint)
         layout.addWidget(self.preview)
+        layout.addWidget(self.notes)
         modes = form()
         modes.addRow("Commit to", self.mode)
         layout.addLayout(modes)
@@ -152,6 +154,10 @@ class SeedsStep(QWidget):
         for control in proposing:
             allow(control, missing or no_heatmap)
         self.hint.say(missing or no_heatmap)
+
+    def show_notes(self, text: str) -> None:
+        """Say what a proposal left out and why."""
+        self.notes.say(text)
 
     def say(self, text: str) -> None:
         """Say what was committed."""
