@@ -428,7 +428,8 @@ def test_heatmaps_may_have_foregrounds_of_their_own() -> None:
         {"small": small, "large": large}, ["otsu", "li"], True, {"large": large.inside}
     )
     assert several["small / li"].shape == (2, 5, 8)
-    assert several.provenance_of("small / li")["foreground"] is True
+    assert several.provenance_of("small / li")["foreground"] is False
+    assert several.provenance_of("large / li")["foreground"] is True
     with pytest.raises(MaskError, match=r"a foreground for 'smal' but no heatmap .* small, large"):
         binarize({"small": small, "large": large}, Otsu(), True, {"smal": left})
     with pytest.raises(MaskError, match=r"has shape \(2, 5, 8\) but the heatmap 'large'"):

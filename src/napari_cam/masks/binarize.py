@@ -121,6 +121,7 @@ class MaskSet(Mapping[Any, NDArray[np.bool_]]):
             "rule": rule.name,
             "scope": rule.scope,
             "cuts": cut_facts(self.cuts[key]),
+            "foreground": self.foreground_of(key) is not None,
             "heatmap": dict(self.heatmaps[key].provenance),
         }
         if rule.scope == "cohort":
@@ -177,15 +178,13 @@ def binarize(
     asked = {
         name if single else MaskKey(name, each): (name, each) for name in maps for each in rules
     }
+    cuts = {
+        name: cuts_of(rules, heatmap, limits.get(name), common) for name, heatmap in maps.items()
+    }
     return MaskSet(
         heatmaps=Maps({key: maps[name] for key, (name, _) in asked.items()}),
         rules=Maps({key: each for key, (_, each) in asked.items()}),
-        cuts=Maps(
-            {
-                key: cuts_of(each, maps[name], limits.get(name), common.get(each))
-                for key, (name, each) in asked.items()
-            }
-        ),
+        cuts=Maps({key: cuts[name][each] for key, (name, each) in asked.items()}),
         strict=strict,
         foreground=Maps({key: limits[name] for key, (name, _) in asked.items() if name in limits})
         if isinstance(foreground, Mapping)
@@ -193,7 +192,7 @@ def binarize(
         provenance=stamp(
             kind="mask",
             strict=strict,
-            foreground=foreground is not None,
+            foreground=bool(limits),
             cleanup=None if cleanup is None else cleanup.to_json(),
         ),
         cleanup=cleanup,

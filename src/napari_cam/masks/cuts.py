@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,33 +15,40 @@ Foreground = NDArray[np.bool_] | None
 
 
 def cuts_of(
-    rule: ThresholdRule, heatmap: Heatmap, foreground: Foreground, cohort: float | None = None
-) -> NDArray[np.float32]:
-    """Return the cuts of one heatmap: (u,), or (z, y, x) for a local rule, read-only.
+    rules: Sequence[ThresholdRule],
+    heatmap: Heatmap,
+    foreground: Foreground,
+    cohort: Mapping[ThresholdRule, float],
+) -> dict[ThresholdRule, NDArray[np.float32]]:
+    """Return one heatmap's cuts by rule: (u,), or (z, y, x) for a local rule; read-only.
 
     Parameters
     ----------
-    rule
+    rules
         How to choose them.
     heatmap
         Whose values are looked at, as far as the network saw them.
     foreground
         Bool (z, y, x), where values count; None for everywhere.
     cohort
-        The cut of all heatmaps together, for rules of that scope.
+        The cuts of all heatmaps together, of the rules of that scope.
 
     Returns
     -------
-    NDArray
+    dict
         NaN for units without any value to judge, and where a rule finds no cut.
     """
-    if isinstance(rule, LocalRule):
-        cuts = _local_cuts(rule, heatmap, foreground)
-    else:
-        samples = samples_of(heatmap, foreground)
-        cuts = np.array(_chosen(rule, samples, cohort), dtype=np.float32)
-    cuts.setflags(write=False)
-    return cuts
+    found: dict[ThresholdRule, NDArray[np.float32]] = {}
+    samples: list[NDArray[np.float32]] | None = None
+    for rule in rules:
+        if isinstance(rule, LocalRule):
+            cuts = _local_cuts(rule, heatmap, foreground)
+        else:
+            samples = samples_of(heatmap, foreground) if samples is None else samples
+            cuts = np.array(_chosen(rule, samples, cohort.get(rule)), dtype=np.float32)
+        cuts.setflags(write=False)
+        found[rule] = cuts
+    return found
 
 
 def cohort_cut(rule: ThresholdRule, heatmaps: Iterable[tuple[Heatmap, Foreground]]) -> float:

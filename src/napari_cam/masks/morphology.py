@@ -1,14 +1,14 @@
 """Masks grown and shrunk by a ball in millimetres.
 
-The ball holds the voxels whose centres lie within its radius, whatever their shape; an exact
-distance transform finds them, so that its size costs nothing.
+The ball holds the voxels whose centres lie within its radius, whatever their shape. They are found
+by exact squared distances, axis by axis and no further than the radius, which for the usual radii
+of a few pixels is several times as fast as a distance transform of the whole image.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 Mask = NDArray[np.bool_]
 Spacing = tuple[float, ...]
@@ -54,8 +54,7 @@ def eroded(mask: Mask, radius: float, spacing: Spacing) -> Mask:
         return mask
     box = _box(mask, [1] * mask.ndim)  # holds the nearest voxel outside the mask
     result = np.zeros_like(mask)
-    distance = ndimage.distance_transform_edt(mask[box], sampling=spacing)
-    result[box] = distance > _reached(radius, spacing)
+    result[box] = ~_within(~mask[box], radius, spacing)
     return result
 
 
@@ -65,9 +64,23 @@ def dilated(mask: Mask, radius: float, spacing: Spacing) -> Mask:
         return mask
     box = _box(mask, _margin(radius, spacing))
     result = np.zeros_like(mask)
-    distance = ndimage.distance_transform_edt(~mask[box], sampling=spacing)
-    result[box] = distance <= _reached(radius, spacing)
+    result[box] = _within(mask[box], radius, spacing)
     return result
+
+
+def _within(mask: Mask, radius: float, spacing: Spacing) -> Mask:
+    """Return the voxels whose squared distance to the nearest one of the mask is small enough."""
+    reach = _reached(radius, spacing)
+    squares = np.where(mask, np.float32(0), np.float32(np.inf))
+    for axis, size in enumerate(spacing):
+        # The least over all axes is the least along this one of the least along those before.
+        before, after = np.moveaxis(squares, axis, 0), np.moveaxis(squares.copy(), axis, 0)
+        for steps in range(1, min(int(reach / size), len(before) - 1) + 1):
+            further = np.float32((steps * size) ** 2)
+            np.minimum(after[steps:], before[:-steps] + further, out=after[steps:])
+            np.minimum(after[:-steps], before[steps:] + further, out=after[:-steps])
+        squares = np.moveaxis(after, 0, axis)
+    return np.asarray(squares <= reach**2)
 
 
 def _margin(radius: float, spacing: Spacing) -> list[int]:
