@@ -166,6 +166,9 @@ def test_every_public_name_has_an_example():
     assert not [name for name in names if f"`nc.{name}`" not in headings]
     code = "\n".join(block.code for block in blocks_of("docs/python.md"))
     values = {
+        "Calibration",
+        "Consensus",
+        "Ensemble",
         "Heatmap",
         "LoadedModel",
         "MapKey",

@@ -25,6 +25,8 @@ from .masks.boxes import WithoutBand as WithoutBand
 from .masks.classes import LabelClass as LabelClass
 from .masks.classes import LabelClasses as LabelClasses
 from .masks.cleanup import Cleanup as Cleanup
+from .masks.calibrate import calibrate as calibrate
+from .masks.calibration import Calibration as Calibration
 from .masks.counts import dice as dice
 from .masks.counts import iou as iou
 from .masks.datalist import DatalistEntry as DatalistEntry

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from napari_cam.cli import demo, explain, mask, show
+from napari_cam.cli import calibrate, demo, ensemble, explain, mask, show
 from napari_cam.cli.failures import DEBUG, ExitCode
 
 app = typer.Typer(
@@ -47,6 +47,8 @@ def _global(
 app.command()(demo.demo)
 app.command()(explain.explain)
 app.command()(mask.mask)
+app.command()(ensemble.ensemble)
+app.command()(calibrate.calibrate)
 app.command()(show.info)
 app.command()(show.layers)
 app.command()(show.methods)

@@ -18,7 +18,7 @@ from napari_cam.grid import Grid
 from napari_cam.masks.binarize import MaskSet
 from napari_cam.masks.boxes import BoxFilter, box_facts, box_mask
 from napari_cam.masks.members import Members, UnitAxis, members_of
-from napari_cam.masks.staple import staple
+from napari_cam.masks.staple import Engine, staple
 from napari_cam.provenance import stamp
 
 Operator = Literal["or", "and", "smallest", "largest", "majority", "staple"]
@@ -135,6 +135,7 @@ def combine(
     grid: Grid | None = None,
     staple_per: Literal["volume", "unit"] = "volume",
     iterations: int = 1000,
+    engine: Engine = "votes",
 ) -> Ensemble:
     """Make one mask out of several.
 
@@ -168,6 +169,9 @@ def combine(
         Whether STAPLE is estimated once over the "volume" or in each "unit".
     iterations
         The most that STAPLE may take.
+    engine
+        What runs STAPLE: "votes" here, or "simpleitk" (ITK's, the same within its stopping rule,
+        and much slower).
 
     Returns
     -------
@@ -190,9 +194,9 @@ def combine(
         if staple_per not in ("volume", "unit"):
             raise MaskError(f"STAPLE is estimated per volume or unit, not {staple_per!r}.")
         along = axis if staple_per == "unit" else None
-        estimate = staple(list(members.masks(allowed)), along, allowed, empty, iterations)
+        estimate = staple(list(members.masks(allowed)), along, allowed, empty, iterations, engine)
         mask = estimate.mask
-        facts |= {"staple_per": staple_per, **estimate.facts()}
+        facts |= {"staple_per": staple_per, "engine": engine, **estimate.facts()}
     elif rule.operator in ("smallest", "largest"):
         mask, chosen = _by_size(members, allowed, axis, rule)
         facts["chosen"] = chosen.tolist()
@@ -256,6 +260,33 @@ def pick_by_size(
     return len(sizes) - 1 - signed[::-1].argmin(axis=0), exists
 
 
+def decide(
+    votes: NDArray[Any], voters: NDArray[Any], first: NDArray[np.bool_], rule: EnsembleRule
+) -> Mask:
+    """Return what "or", "and" or the majority make of votes; the arrays broadcast.
+
+    Parameters
+    ----------
+    votes
+        How many members hold a voxel.
+    voters
+        How many take part.
+    first
+        Whether the first of those does.
+    rule
+        With operator "or", "and" or "majority".
+    """
+    if rule.operator == "or":
+        return np.asarray(votes > 0)
+    if rule.operator == "and":
+        return np.asarray((votes == voters) & (voters > 0))
+    majority = 2 * votes > voters
+    if rule.tied_votes == "out":
+        return np.asarray(majority)
+    tied = (2 * votes == voters) & (votes > 0)
+    return np.asarray(majority | (tied if rule.tied_votes == "in" else tied & first))
+
+
 def _by_size(
     members: Members, allowed: Mask | None, axis: int | None, rule: EnsembleRule
 ) -> tuple[Mask, NDArray[np.int64]]:
@@ -282,15 +313,7 @@ def _by_votes(members: Members, allowed: Mask | None, axis: int | None, rule: En
         first |= mask & (voters == 0) & (takes_part > 0)
         votes += mask
         voters = voters + takes_part
-    if rule.operator == "or":
-        return np.asarray(votes > 0)
-    if rule.operator == "and":
-        return np.asarray((votes == voters) & (voters > 0))
-    majority = 2 * votes > voters
-    if rule.tied_votes == "out":
-        return np.asarray(majority)
-    tied = (2 * votes == voters) & (votes > 0)
-    return np.asarray(majority | (tied if rule.tied_votes == "in" else tied & first))
+    return decide(votes, voters, first, rule)
 
 
 def _grid(members: Members, grid: Grid | None) -> Grid | None:
