@@ -47,6 +47,8 @@ from .masks.nnunet import export_nnunet as export_nnunet
 from .masks.nnunet import read_nnunet_labels as read_nnunet_labels
 from .masks.reading import read_labels as read_labels
 from .masks.rules import AreaFraction as AreaFraction
+from .masks.gain import refinement_gain as refinement_gain
+from .masks.refine import refine as refine
 from .masks.rules import Fixed as Fixed
 from .masks.rules import Li as Li
 from .masks.rules import LocalOtsu as LocalOtsu

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -113,6 +113,7 @@ def situations(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@settings(deadline=None)
 @given(situations())
 def test_a_touched_voxel_never_changes(given_: dict[str, Any]) -> None:
     written = given_["labels"].copy()
@@ -130,6 +131,7 @@ def test_a_touched_voxel_never_changes(given_: dict[str, Any]) -> None:
     assert (step.values != step.before).all()
 
 
+@settings(deadline=None)
 @given(situations())
 def test_undo_restores_the_bytes(given_: dict[str, Any]) -> None:
     labels = given_["labels"]
@@ -140,6 +142,7 @@ def test_undo_restores_the_bytes(given_: dict[str, Any]) -> None:
     assert labels.tobytes() == before
 
 
+@settings(deadline=None)
 @given(situations())
 def test_a_second_commit_changes_nothing(given_: dict[str, Any]) -> None:
     first = commit(**given_)

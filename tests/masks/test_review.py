@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 
 from napari_cam.errors import MaskError
@@ -38,6 +38,7 @@ def test_two_and_three_masks_by_hand() -> None:
     assert disagreement([A, B], axis=2).disputed.tolist() == [1, 1, 1]
 
 
+@settings(deadline=None, max_examples=50)
 @given(hnp.arrays(bool, (3, 2, 5)), hnp.arrays(bool, (3, 2, 5)))
 def test_of_two_masks_it_is_what_iou_leaves(a: Any, b: Any) -> None:
     expected = [1 - iou(x, y, empty=1.0) for x, y in zip(a, b, strict=True)]

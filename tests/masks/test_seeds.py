@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import napari_cam as nc
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
+from napari_cam.masks.classes import LabelClass, LabelClasses
 from napari_cam.masks.rules import Quantile
 from napari_cam.masks.seeds import make_seeds
 from napari_cam.sample import load_sample_phantom
@@ -132,18 +133,33 @@ def test_several_heatmaps_of_a_class_vote(votes: float, expected: list[int]) -> 
     assert make_seeds({"gap": members}, votes=votes).labels.tolist() == [[expected]]
 
 
-def test_codes_follow_the_order_and_the_background_has_its_name() -> None:
-    seeds = make_seeds({"b": heatmap(B), "a": heatmap(A)}, background="muscle")
-    assert [(each.code, each.name) for each in seeds.classes] == [
-        (1, "muscle"),
-        (2, "b"),
-        (3, "a"),
-    ]
+def test_codes_follow_the_order_or_the_table() -> None:
+    maps = {"b": heatmap(B), "a": heatmap(A)}
+    assert make_seeds(maps).labels.tolist() == [[[3, 0, 0, 1, 0, 2, 0]]]
+    table = LabelClasses(
+        (
+            LabelClass(1, "muscle", "#999999"),
+            LabelClass(7, "a", "#000000"),
+            LabelClass(4, "b", "#ffffff"),
+            LabelClass(5, "c", "#ff0000"),
+        )
+    )
+    seeds = make_seeds(maps, classes=table)
+    assert seeds.labels.tolist() == [[[7, 0, 0, 1, 0, 4, 0]]]
+    assert seeds.classes == table
+    assert seeds.voxels == {"muscle": 1, "b": 1, "c": 0, "a": 1, "unlabelled": 4}
+    with pytest.raises(MaskError, match="No class is called 'd'"):
+        make_seeds({"d": heatmap(A)}, classes=table)
+    with pytest.raises(MaskError, match="'muscle' is the background"):
+        make_seeds({"muscle": heatmap(A)}, classes=table)
+    with pytest.raises(MaskError, match="no background"):
+        make_seeds(maps, classes=LabelClasses(table.classes[1:]))
 
 
 MAPS = hnp.arrays(np.float32, (3, 4, 5), elements=st.floats(0, 1, width=32))
 
 
+@settings(deadline=None, max_examples=40)
 @given(MAPS, MAPS, st.floats(0, 1), st.floats(0, 1), st.sampled_from(["ignore", "highest"]))
 def test_a_higher_cut_never_seeds_more(one: Any, other: Any, a: float, b: float, how: Any) -> None:
     lower, higher = sorted((a, b))
@@ -161,6 +177,7 @@ def test_a_higher_cut_never_seeds_more(one: Any, other: Any, a: float, b: float,
     assert (np.maximum(one, other)[both == 1] < np.float32(lower)).all()
 
 
+@settings(deadline=None, max_examples=40)
 @given(hnp.arrays(np.int64, 3, elements=st.integers(0, 2)), MAPS)
 def test_the_gate_holds_for_any_prediction(predicted: Any, values: Any) -> None:
     seeds = make_seeds(heatmap(values, predicted_index=predicted), 0.5, 0.5)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -90,6 +90,7 @@ def test_edits_between_saving_and_reopening_count() -> None:
     assert np.argwhere(again.touched(labels)).tolist() == [[0, 0, 1], [0, 1, 1]]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_record_comes_back_as_it_was(data: st.DataObject) -> None:
     shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=3, min_side=0, max_side=7))
@@ -154,3 +155,46 @@ def test_another_record_is_refused(facts: Any) -> None:
 def test_other_labels_are_refused() -> None:
     with pytest.raises(MaskError, match=r"\(2, 3\)"):
         fresh()[0].touched(np.zeros((2, 3), np.uint8))
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["paint", "commit", "undo"]),
+        hnp.arrays(np.uint8, (2, 2, 3), elements=st.integers(0, 3)),
+        hnp.arrays(bool, (2, 2, 3)),
+        st.sampled_from(["replace", "unlabelled", "from-cam"]),
+    ),
+    max_size=12,
+)
+
+
+@settings(deadline=None)
+@given(STEPS)
+def test_any_course_of_painting_committing_and_undoing(steps: Any) -> None:
+    """What a person's last stroke changed stands until the person changes or undoes it."""
+    labels = np.zeros((2, 2, 3), np.uint8)
+    state = ProgramState.start(labels)
+    persons = np.zeros(labels.shape, bool)  # whose the last change was, kept by hand
+    history: list[tuple[Commit | None, Any]] = []
+    for what, values, where, mode in steps:
+        before = (labels.copy(), persons.copy(), state)
+        if what == "undo" and history:
+            step, (old, owners, earlier) = history.pop()
+            labels[...], persons[...] = old, owners
+            state = state if step is None else state.undone(step)
+            assert (state.labels == earlier.labels).all()
+            assert (state.from_cam == earlier.from_cam).all()
+        elif what == "paint":
+            persons |= where & (labels != values)
+            labels[where] = values[where]
+            history.append((None, before))
+        elif what == "commit":
+            step = commit(labels, values, mode, state.touched(labels), state.from_cam)
+            step.apply(labels)
+            state = state.committed(step)
+            history.append((step, before))
+            kept = labels == before[0]
+            # Painted back to what the program wrote, a voxel is the program's again.
+            assert kept[persons & (before[0] != before[2].labels)].all()
+            persons &= kept
+        assert not (state.touched(labels) & ~persons).any()

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from napari_cam.cli import calibrate, demo, ensemble, explain, mask, show
+from napari_cam.cli import demo, explain, mask, seeds, show
 from napari_cam.cli.failures import DEBUG, ExitCode
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app.command()(explain.explain)
 app.command()(mask.mask)
 app.command()(ensemble.ensemble)
 app.command()(calibrate.calibrate)
+app.command()(seeds.seeds)
 app.command()(show.info)
 app.command()(show.layers)
 app.command()(show.methods)

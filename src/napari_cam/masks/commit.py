@@ -118,11 +118,12 @@ def commit(
         erased &= ~from_cam if code is None else ~(from_cam & (labels == code))
     allowed &= ~erased
     allowed &= labels != proposed
-    where = np.nonzero(allowed)
-    values = proposed[where]
+    flat = np.flatnonzero(allowed)  # one number per voxel is much faster than one per axis
+    values, was_from_cam = proposed.reshape(-1)[flat], from_cam.reshape(-1)[flat]
     updated = from_cam.copy()
-    updated[where] = values != UNLABELLED
-    return Commit(where, values, labels[where], updated, from_cam[where])
+    updated.reshape(-1)[flat] = values != UNLABELLED
+    before = labels.reshape(-1)[flat]
+    return Commit(np.unravel_index(flat, labels.shape), values, before, updated, was_from_cam)
 
 
 def _proposed(proposal: NDArray[Any], code: int | None, labels: NDArray[Any]) -> NDArray[Any]:

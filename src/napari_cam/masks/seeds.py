@@ -89,7 +89,7 @@ def make_seeds(
     foreground: NDArray[np.bool_] | None = None,
     outside: Negatives = "background",
     strict: bool = True,
-    background: str = "background",
+    classes: LabelClasses | None = None,
 ) -> Seeds:
     """Make seeds of heatmaps: a class above a high cut, background below a low one, else nothing.
 
@@ -103,7 +103,7 @@ def make_seeds(
     ----------
     heatmaps
         By the class's name: one heatmap, or several (of other methods, layers, networks) that
-        vote. Codes follow the order, from 2 on. A single heatmap's class is called by its target.
+        vote. A single heatmap's class is called by its target.
     high, low
         Numbers from 0 to 1, threshold rules or their texts. Rules take their statistics from the
         foreground of units that pass the gate.
@@ -127,29 +127,31 @@ def make_seeds(
         What lies outside of it, as far as the network saw: "background" or "unlabelled".
     strict
         True for > high and < low; False for >= and <=.
-    background
-        What the background is called.
+    classes
+        Which codes and colours the classes have, found by name; its code 1 is the background.
+        None for codes from 2 on in the order of the heatmaps.
 
     Raises
     ------
     MaskError
         Where the heatmaps do not lie on one grid or explain several classes in one map, low lies
-        above high, a class has no heatmap, or an option is unknown.
+        above high, a class has no heatmap or no code, or an option is unknown.
     """
-    classes = _by_class(heatmaps)
-    table = LabelClasses.of_seeds(tuple(classes), background)
+    by_class = _by_class(heatmaps)
+    table = LabelClasses.of_seeds(tuple(by_class)) if classes is None else classes
+    codes = {name: _code(name, table) for name in by_class}
     claiming = Claiming(
         as_rule(high, "high"), as_rule(low, "low"), gate, negatives, normalize, strict
     )
     _check_options(conflict, votes, outside)
-    grid = _common_grid(classes)
+    grid = _common_grid(by_class)
     tissue = _checked_foreground(foreground, grid)
     found = {
         name: [claiming.claims(each, tissue, name) for each in members]
-        for name, members in classes.items()
+        for name, members in by_class.items()
     }
     seen = np.logical_or.reduce([c.heatmap.inside for members in found.values() for c in members])
-    labels = _labels(found, conflict, votes, tissue)
+    labels = _labels(found, codes, conflict, votes, tissue)
     if tissue is not None:
         labels[~tissue] = UNLABELLED
         if outside == "background":
@@ -170,6 +172,7 @@ def make_seeds(
             normalize=normalize,
             foreground=tissue is not None,
             outside=outside,
+            unit_axis=next(iter(found.values()))[0].heatmap.unit_axis,
             classes=table.to_json(),
             made_of={name: [c.facts for c in members] for name, members in found.items()},
             notes=_notes(found, gate),
@@ -193,6 +196,18 @@ def _by_class(heatmaps: Any) -> dict[str, list[Heatmap]]:
             raise MaskError(f"The class '{name}' has no heatmaps; give at least one.")
         classes[str(name)] = members
     return classes
+
+
+def _code(name: str, table: LabelClasses) -> int:
+    if BACKGROUND not in table.codes:
+        raise MaskError(f"The table of classes has no background, whose code is {BACKGROUND}.")
+    code = table.code_of(name)
+    if code < FIRST_CLASS:
+        raise MaskError(
+            f"'{name}' is the background in the table of classes, so that nothing can be seeded "
+            f"as it; give it a code from {FIRST_CLASS} on."
+        )
+    return code
 
 
 def _check_options(conflict: Any, votes: Any, outside: Any) -> None:
@@ -231,6 +246,7 @@ def _checked_foreground(foreground: Any, grid: Grid) -> NDArray[np.bool_] | None
 
 def _labels(
     found: Mapping[str, list[Claims]],
+    codes: Mapping[str, int],
     conflict: Conflict,
     votes: float,
     tissue: NDArray[np.bool_] | None,
@@ -242,7 +258,7 @@ def _labels(
     claimed = np.zeros(shape, np.uint8)  # how many classes are seen there
     best = np.full(shape, -np.inf, np.float32)
     tied = np.zeros(shape, bool)
-    for code, members in enumerate(found.values(), start=FIRST_CLASS):
+    for name, members in found.items():
         needed = int(np.ceil(votes * len(members) - 1e-9))
         here = _count([c.there for c in members]) >= needed
         not_here = _count([c.absent for c in members]) >= needed
@@ -254,7 +270,7 @@ def _labels(
         height = np.asarray(np.mean([c.heatmap.values for c in members], axis=0, dtype=np.float32))
         higher = here & (height > best)
         tied = (tied & ~higher) | (here & (height == best))
-        owner[higher], best[higher] = code, height[higher]
+        owner[higher], best[higher] = codes[name], height[higher]
     unsettled = claimed > 1 if conflict == "ignore" else (claimed > 1) & tied
     owner[unsettled] = UNLABELLED
     owner[absent] = BACKGROUND
