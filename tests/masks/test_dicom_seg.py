@@ -21,7 +21,7 @@ import napari_cam as nc
 from napari_cam.errors import MaskError, VolumeError, WriteError
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.classes import LabelClass, LabelClasses
-from napari_cam.masks.dicom_seg import lab_of
+from napari_cam.masks.dicom_segments import lab_of
 from napari_cam.masks.seeds import Seeds
 from napari_cam.volumes.dicom_signature import is_dicom
 from tests.masks.grids import CLASSES
@@ -178,6 +178,7 @@ def test_the_record_states_the_remap_and_nobody(tmp_path: Path) -> None:
     assert record["remap"] == {"0": 0, "4": 1, "7": 2}
     assert record["codes"] == {"0": "no segment", "1": "absent", "2": "odd"}
     assert record["segmentation_type"] == "binary"
+    assert record["form"]["default"]["type"] == "52988006,SCT,Lesion"
     source = pydicom.dcmread(next(folder.iterdir()))
     for secret in ("doe", PATIENT, source.PatientID, source.SeriesInstanceUID, PREFIX):
         assert secret.lower() not in text.lower()
@@ -327,6 +328,21 @@ def test_images_that_lack_what_must_be_referred_to(tmp_path: Path, keyword: str)
     with pytest.raises(WriteError, match=f"state no {keyword}"):
         nc.export_dicom_seg(tmp_path / "seg.dcm", seeds_of(volume), tmp_path / "scan")
     assert sorted(os.listdir(tmp_path)) == ["scan"]
+
+
+@pytest.mark.parametrize(
+    ("character_set", "name"),
+    [("ISO_IR 100", "Müller^Jürg"), ("ISO_IR 144", "Люкceмбypг"), ("", "Doe^Jane"),
+     (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"), ("GB18030", "王^小东")],
+)  # fmt: skip
+def test_names_in_other_letters_stay_readable(
+    tmp_path: Path, character_set: Any, name: str
+) -> None:
+    volume = stack(tmp_path / "scan", SpecificCharacterSet=character_set, PatientName=name)
+    file = nc.export_dicom_seg(tmp_path / "seg.dcm", seeds_of(volume), volume)
+    read = pydicom.dcmread(file)
+    assert str(read.PatientName) == name
+    assert [each.SegmentLabel for each in read.SegmentSequence] == list(CLASSES.names)
 
 
 def test_images_that_lack_what_may_be_empty(tmp_path: Path) -> None:
@@ -481,6 +497,33 @@ def test_damaged_segmentations_end_in_a_sentence(tmp_path: Path, cut: int) -> No
         nc.read_dicom_seg(file).labels()
 
 
+def test_bytes_changed_at_random_are_read_or_named(tmp_path: Path) -> None:
+    volume = stack(tmp_path / "scan")
+    seeds = seeds_of(volume)
+    files = [
+        nc.export_dicom_seg(tmp_path / "seg.dcm", seeds, volume),
+        nc.export_labels(tmp_path / "slicer.seg.nrrd", seeds, volume),
+    ]
+    rng = np.random.default_rng(12)
+    said: list[bool] = []
+    for path in files:
+        whole = path.read_bytes()
+        for _ in range(40):
+            damaged = bytearray(whole)
+            place = int(rng.integers(len(whole)))
+            if rng.random() < 0.5:
+                damaged[place] ^= 1 << int(rng.integers(8))
+            else:
+                del damaged[place : place + int(rng.integers(1, 40))]
+            path.write_bytes(damaged)
+            try:
+                nc.read_labels(path, volume)
+            except nc.NapariCamError as error:
+                said.append(path.name in str(error))
+    assert all(said)
+    assert 15 < len(said) < 80
+
+
 def test_images_are_no_segmentations(tmp_path: Path) -> None:
     write_stack(tmp_path)
     with pytest.raises(VolumeError, match="is no DICOM segmentation"):
@@ -507,6 +550,32 @@ def test_a_segmentation_of_another_program_and_its_nrrd(shared_data: Path) -> No
     assert seg.classes.names == ("Liver",)
     liver = nc.read_dicom_seg(folder / "liver.dcm").segments[0]
     assert str(liver.type) == "T-62000,SRT,Liver"
+
+
+@pytest.mark.data
+def test_a_real_series_gets_what_another_program_made_of_it(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    folder = shared_data / "dicom_ct_liver"
+    theirs = nc.read_labels(folder / "liver.dcm")
+    file = nc.export_dicom_seg(tmp_path / "liver.dcm", theirs, folder / "ct-3slice")
+    ours, other = pydicom.dcmread(file), pydicom.dcmread(folder / "liver.dcm")
+    for keyword in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID", "NumberOfFrames"):
+        assert getattr(ours, keyword) == getattr(other, keyword)
+
+    def referred(dataset: pydicom.Dataset) -> set[str]:
+        items = dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+        return {item.ReferencedSOPInstanceUID for item in items}
+
+    assert referred(ours) == referred(other)
+    made, expected = by_place(file), by_place(folder / "liver.dcm")
+    assert len(made) == len(expected) == 3
+    for key, frame in expected.items():
+        near = min(made, key=lambda each: float(np.abs(np.subtract(each[1], key[1])).max()))
+        np.testing.assert_allclose(near[1], key[1], atol=1e-3)
+        np.testing.assert_array_equal(made[near], frame)
+    got = highdicom.seg.segread(file).get_volume(combine_segments=True)
+    assert np.count_nonzero(got.array) == np.count_nonzero(theirs.labels)
 
 
 SERIES = [

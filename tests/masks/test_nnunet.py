@@ -124,6 +124,20 @@ def test_cases_are_added_and_what_people_wrote_stays(tmp_path: Path) -> None:
     assert nc.read_nnunet_labels(folder, "b").labels.max() == 1
 
 
+def test_a_dataset_that_changed_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "Dataset012_Liver"
+    nc.export_nnunet(folder, [case(tmp_path, "a")])
+
+    def cases():
+        yield case(tmp_path, "b")
+        nc.export_nnunet(folder, [case(tmp_path, "c")])  # somebody else, at the same time
+
+    with pytest.raises(WriteError, match="changed by another program"):
+        nc.export_nnunet(folder, cases())
+    assert verify(folder)
+    assert sorted(json.loads((folder / "napari_cam.json").read_text())["cases"]) == ["a", "c"]
+
+
 def replace_labels(one: nc.TrainingCase) -> nc.TrainingCase:
     assert isinstance(one.labels, nc.Seeds)
     return replace(one, labels=replace(one.labels, labels=np.minimum(one.labels.labels, 1)))
@@ -194,9 +208,7 @@ def test_images_that_nnunet_refuses_are_named(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="no number"):
         nc.export_nnunet(tmp_path / "Dataset001_A", [nc.TrainingCase(holed, one.labels, "a")])
     for name in ("ignore", "Background"):
-        classes = LabelClasses((LabelClass(1, "background", "#999999"),
-                                LabelClass(2, name if name != "Background" else "background ", "#111111"))
-                               if False else (LabelClass(2, name, "#111111"),))  # fmt: skip
+        classes = LabelClasses((LabelClass(2, name, "#111111"),))
         with pytest.raises(MaskError, match="keeps for itself"):
             nc.export_nnunet(
                 tmp_path / "Dataset001_A",

@@ -11,6 +11,7 @@ import typer
 
 from napari_cam.cli import calibrate, demo, ensemble, explain, mask, show
 from napari_cam.cli import demo, explain, mask, seeds, show
+from napari_cam.cli import demo, explain, export, mask, show
 from napari_cam.cli.failures import DEBUG, ExitCode
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ app.command()(mask.mask)
 app.command()(ensemble.ensemble)
 app.command()(calibrate.calibrate)
 app.command()(seeds.seeds)
+app.command()(export.export)
 app.command()(show.info)
 app.command()(show.layers)
 app.command()(show.methods)

@@ -142,7 +142,7 @@ def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
     Parameters
     ----------
     path
-        An image file without channels.
+        An image file without channels, a segmentation of Slicer or of DICOM.
     grid
         Where it must lie.
     what
@@ -155,6 +155,12 @@ def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
     MaskError
         Where it lies elsewhere.
     """
+    from napari_cam.masks.reading import is_dicom_seg
+
+    if path.is_file() and is_dicom_seg(path):
+        from napari_cam.masks.dicom_seg_reading import read_dicom_seg
+
+        return read_dicom_seg(path, grid).mask()  # its segments may overlap, or hold fractions
     mask: NDArray[np.bool_] = open_labels(path, grid, what) != 0
     return mask
 
@@ -163,6 +169,10 @@ def open_labels(path: Path, grid: Grid, what: str) -> NDArray[Any]:
     """Read labels that lie on `grid`; see :func:`open_mask`."""
     import numpy as np
 
+    from napari_cam.masks.reading import is_segmentation_file, read_labels
+
+    if path.is_file() and is_segmentation_file(path):
+        return read_labels(path, grid).labels
     volume = open_volume(path)
     if volume.values.ndim != 3:
         raise VolumeError(

@@ -12,7 +12,10 @@ from napari_cam.errors import MaskError
 Algorithm = Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
 
 # Lengths by DICOM's value representations (PS3.5, 6.2): LO, CS, SH and UC-like code meanings.
-_LONG, _SHORT, _CODE_STRING = 64, 16, 16
+LONGEST_LABEL = 64
+"""So many letters a segment's label may have."""
+
+_SHORT, _CODE_STRING = 16, 16
 
 
 def check_text(what: str, text: str, most: int) -> None:
@@ -49,7 +52,7 @@ class Code:
     meaning: str
 
     def __post_init__(self) -> None:
-        for what, most in (("value", _SHORT), ("scheme", _SHORT), ("meaning", _LONG)):
+        for what, most in (("value", _SHORT), ("scheme", _SHORT), ("meaning", LONGEST_LABEL)):
             check_text(f"The {what} of a code", getattr(self, what), most)
 
     @classmethod
@@ -113,11 +116,20 @@ class SegmentForm:
 
     def __post_init__(self) -> None:
         if self.label is not None:
-            check_text("The label of a segment", self.label, _LONG)
+            check_text("The label of a segment", self.label, LONGEST_LABEL)
         if self.algorithm not in (None, "AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"):
             raise MaskError(
                 f"algorithm is AUTOMATIC, SEMIAUTOMATIC or MANUAL, not {self.algorithm!r}."
             )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form as plain JSON."""
+        return {
+            "category": str(self.category),
+            "type": str(self.type),
+            "label": self.label,
+            "algorithm": self.algorithm,
+        }
 
 
 @dataclass(frozen=True)
@@ -131,7 +143,9 @@ class SegmentationForm:
     series_number
         Number of its series, which should be none that the study has.
     segments
-        What is said of the segments, by the name of the class; others are lesions.
+        What is said of the segments, by the name of the class.
+    default
+        What is said of the other segments, but for the background of seeds.
     content_label
         Short title, in capital letters, digits, blanks and underscores.
     content_description
@@ -148,14 +162,15 @@ class SegmentationForm:
     series_description: str = "napari-cam segmentation"
     series_number: int = 900
     segments: Mapping[str, SegmentForm] = field(default_factory=dict)
+    default: SegmentForm = field(default_factory=SegmentForm)
     content_label: str = "CAM"
     content_description: str = ""
     creator: str | None = None
 
     def __post_init__(self) -> None:
-        check_text("The series description", self.series_description, _LONG)
+        check_text("The series description", self.series_description, LONGEST_LABEL)
         if self.content_description:
-            check_text("The content description", self.content_description, _LONG)
+            check_text("The content description", self.content_description, LONGEST_LABEL)
         if not re.fullmatch(rf"[A-Z0-9_ ]{{1,{_CODE_STRING}}}", self.content_label):
             raise MaskError(
                 f"content_label is up to {_CODE_STRING} capital letters, digits, blanks and "
@@ -167,7 +182,10 @@ class SegmentationForm:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form as plain JSON, without the creator's name."""
+        segments = {name: each.to_json() for name, each in self.segments.items()}
         return {
+            "segments": segments,
+            "default": self.default.to_json(),
             "series_description": self.series_description,
             "series_number": self.series_number,
             "content_label": self.content_label,

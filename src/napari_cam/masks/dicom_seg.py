@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from copy import deepcopy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,22 +17,16 @@ from numpy.typing import NDArray
 from napari_cam.errors import MaskError, WriteError
 from napari_cam.files import sidecar_path, writing_all
 from napari_cam.heatmap import Heatmap
-from napari_cam.masks.classes import BACKGROUND as BACKGROUND_CODE
 from napari_cam.masks.classes import LabelClass, LabelClasses
 from napari_cam.masks.codes import Remap
-from napari_cam.masks.dicom_form import (
-    BACKGROUND,
-    CONCEPT,
-    SegmentationForm,
-    SegmentForm,
-    check_text,
-)
+from napari_cam.masks.dicom_form import LONGEST_LABEL, SegmentationForm
+from napari_cam.masks.dicom_segments import calm, described
+from napari_cam.masks.dicom_source_headers import source_headers
 from napari_cam.masks.exports import label_facts
 from napari_cam.masks.label_image import LabelImage, colours, label_image
 from napari_cam.masks.placing import on_grid
 from napari_cam.masks.seeds import Seeds
 from napari_cam.provenance import stamp, to_json
-from napari_cam.volumes.dicom_files import quiet
 from napari_cam.volumes.dicom_sources import DicomPath, DicomSources, dicom_sources
 from napari_cam.volumes.stated_grid import grid_facts
 from napari_cam.volumes.volume import Volume
@@ -44,19 +35,6 @@ Kind = Literal["binary", "fractional"]
 
 LEVELS = 255
 """A fractional segmentation stores 0 to 1 as so many steps."""
-
-LABEL_OF = "napari-cam label"
-"""Begins the description of segments: "napari-cam label 3" says the code in our labels."""
-
-_LONGEST_LABEL = 64
-_NEEDED = (
-    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
-)  # fmt: skip
-# What highdicom copies from the source; the standard lets these be empty, but not absent.
-_MAY_BE_EMPTY = (
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
-    "StudyDate", "StudyTime", "ReferringPhysicianName",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -137,7 +115,7 @@ def export_dicom_seg(
     dataset = _segmentation(content, sources, form, made or datetime.now())
     record = {**content.facts, "form": form.to_json(), "grid": grid_facts(sources.grid)}
     with writing_all([path, sidecar_path(path)], overwrite) as (temporary, beside):
-        with _calm():
+        with calm():
             dataset.save_as(temporary, enforce_file_format=True)
         beside.write_text(to_json(record), encoding="utf-8")
     return path
@@ -184,7 +162,7 @@ def _name_of(heatmap: Heatmap) -> str:
     words = [word.get("name") if isinstance(word, Mapping) else word for word in words]
     said = ", ".join(word for word in words if isinstance(word, str) and word.strip())
     plain = "".join(letter for letter in said if letter.isprintable() and letter != "\\")
-    return plain[:_LONGEST_LABEL].strip() or "class activation map"
+    return plain[:LONGEST_LABEL].strip() or "class activation map"
 
 
 def _of_heatmaps(heatmaps: Mapping[str, Heatmap], sources: DicomSources) -> _Content:
@@ -225,29 +203,25 @@ def _segmentation(
 ) -> Any:
     import highdicom
 
-    headers = [_complete(header, sources) for header in sources.headers]
-    _check_sources(headers)
+    headers = source_headers(sources)
     labelled = content.pixels.ndim == 3
-    described = [
-        _described(number, each, content.automatic, form)
+    segments = [
+        described(number, each, content.automatic, form)
         for number, each in enumerate(content.classes, start=1)
     ]
-    texts = [form.series_description, form.content_description, form.creator or ""]
-    texts += [str(each.SegmentLabel) for each in described]
-    plain = all(text.isascii() for text in texts)
     uids = _uids(content, headers, form, made)
     arguments: dict[str, Any] = {
         "source_images": headers,
         "pixel_array": content.pixels,
         "segmentation_type": "BINARY" if labelled else "FRACTIONAL",
-        "segment_descriptions": described,
+        "segment_descriptions": segments,
         "series_instance_uid": uids[0],
         "series_number": form.series_number,
         "sop_instance_uid": uids[1],
         "instance_number": 1,
         "manufacturer": "napari-cam",
         "manufacturer_model_name": "napari-cam",
-        "software_versions": _version(),
+        "software_versions": version("napari-cam"),
         "device_serial_number": "none",
         "fractional_type": "PROBABILITY",  # of the two that DICOM knows the one that claims less
         "max_fractional_value": LEVELS,
@@ -256,15 +230,14 @@ def _segmentation(
         "content_creator_name": form.creator,
         "omit_empty_frames": False,
         "series_description": form.series_description,
+        "specific_character_set": "ISO_IR 192",  # holds the patient's name and those of classes
         "content_date": made.date(),
         "content_time": made.time(),
         "series_date": made.date(),
         "series_time": made.time(),
     }
-    if not plain:
-        arguments["specific_character_set"] = "ISO_IR 192"
     try:
-        with _calm():
+        with calm():
             dataset = highdicom.seg.Segmentation(**arguments)
             _state(dataset, uids[2], made, sources)
     except Exception as error:
@@ -297,141 +270,6 @@ def _state(dataset: Any, dimension_uid: str, made: datetime, sources: DicomSourc
         source.ReferencedFrameNumber = plane.frame + 1
 
 
-def _complete(header: Any, sources: DicomSources) -> Any:
-    """Return a header with the elements that may be empty, but not absent."""
-    header = deepcopy(header)
-    _state_size(header, sources)
-    for keyword in _MAY_BE_EMPTY:
-        if header.get(keyword) is None:
-            setattr(header, keyword, "")
-    if header.PatientSex not in ("M", "F", "O", ""):
-        header.PatientSex = ""
-    # "01": once compressed with loss, always so. Other values are against the rules.
-    lossy = str(header.get("LossyImageCompression") or "").strip() in ("01", "1")
-    header.LossyImageCompression = "01" if lossy else "00"
-    for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-        if keyword in header and not header.get(keyword):
-            delattr(header, keyword)
-    return header
-
-
-def _state_size(header: Any, sources: DicomSources) -> None:
-    """State the size of voxels, and the place of frames, where highdicom looks for them.
-
-    Of a file with many images it then holds those of the volume alone, in the volume's order:
-    it may have more, and state things per image that are the same for all.
-    """
-    first, step = sources.planes[0], sources.grid.spacing[sources.stored_axes.index(0)]
-    thickness = float(f"{step:.9g}")
-    if not _holds_many(header, sources):
-        if not header.get("SliceThickness"):
-            header.SliceThickness = thickness
-        if not header.get("PixelSpacing"):
-            header.PixelSpacing = _decimals(first.pixel_spacing)
-        return
-    directions = np.ravel(first.orientation if first.orientation is not None else ())
-    header.NumberOfFrames = len(sources.planes)
-    header.SharedFunctionalGroupsSequence = _group(
-        PixelMeasuresSequence={
-            "PixelSpacing": _decimals(first.pixel_spacing),
-            "SliceThickness": thickness,
-        },
-        PlaneOrientationSequence={"ImageOrientationPatient": _decimals(directions)},
-    )
-    header.PerFrameFunctionalGroupsSequence = [
-        item
-        for plane in sources.planes
-        for item in _group(
-            PlanePositionSequence={"ImagePositionPatient": _decimals(plane.position)}
-        )
-    ]
-
-
-def _holds_many(header: Any, sources: DicomSources) -> bool:
-    several = "PerFrameFunctionalGroupsSequence" in header
-    return several or any(plane.file.n_frames > 1 for plane in sources.planes)
-
-
-def _group(**macros: Mapping[str, Any]) -> list[Any]:
-    """Return one item of functional groups."""
-    from pydicom.dataset import Dataset
-
-    group = Dataset()
-    for name, attributes in macros.items():
-        item = Dataset()
-        for keyword, value in attributes.items():
-            setattr(item, keyword, value)
-        setattr(group, name, [item])
-    return [group]
-
-
-def _decimals(numbers: Any) -> list[float]:
-    """Return numbers that fit into the 16 letters of DICOM's decimal strings."""
-    from pydicom.valuerep import format_number_as_ds
-
-    return [float(format_number_as_ds(float(number))) for number in numbers]
-
-
-def _check_sources(headers: list[Any]) -> None:
-    """Raise where the images lack what a segmentation refers to."""
-    for header in headers:
-        for keyword in _NEEDED:
-            if not header.get(keyword):
-                raise WriteError(
-                    f"The images state no {keyword}, which a DICOM segmentation must refer to; "
-                    "export the labels as NIfTI or .seg.nrrd."
-                )
-    if len(headers) > 1 and any("PerFrameFunctionalGroupsSequence" in each for each in headers):
-        raise WriteError(
-            f"The slices lie in {len(headers)} files of a kind that holds many images each, "
-            "and a DICOM segmentation refers to one such file; export the labels as NIfTI or "
-            ".seg.nrrd."
-        )
-
-
-def _described(number: int, each: LabelClass, automatic: bool, form: SegmentationForm) -> Any:
-    """Return what is said of one segment."""
-    from highdicom import AlgorithmIdentificationSequence
-    from highdicom.seg import SegmentDescription
-    from pydicom.sr.codedict import codes
-    from pydicom.sr.coding import Code as Coded
-
-    behind = not automatic and each.code == BACKGROUND_CODE and each.name == "background"
-    default = SegmentForm(CONCEPT, BACKGROUND) if behind else SegmentForm()
-    said = form.segments.get(each.name, default)
-    label = said.label or each.name
-    check_text(f"The name of class {each.code}", label, _LONGEST_LABEL)
-    made_by = said.algorithm or ("AUTOMATIC" if automatic else "SEMIAUTOMATIC")
-    name = AlgorithmIdentificationSequence(
-        name="napari-cam", family=codes.DCM.ArtificialIntelligence, version=_version()
-    )
-    with _calm():
-        description = SegmentDescription(
-            segment_number=number,
-            segment_label=label,
-            segmented_property_category=Coded(
-                said.category.value, said.category.scheme, said.category.meaning
-            ),
-            segmented_property_type=Coded(said.type.value, said.type.scheme, said.type.meaning),
-            algorithm_type=made_by,
-            algorithm_identification=None if made_by == "MANUAL" else name,
-        )
-        what = "class activation map, not a probability" if automatic else LABEL_OF
-        description.SegmentDescription = what if automatic else f"{what} {each.code}"
-        description.RecommendedDisplayCIELabValue = lab_of(each.colour)
-    return description
-
-
-def lab_of(colour: str) -> list[int]:
-    """Return "#RRGGBB" as DICOM stores colours: CIELab in 16 bits each (PS3.3, C.10.7.1.1)."""
-    from skimage.color import rgb2lab
-
-    red, green, blue = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
-    light, a, b = rgb2lab(np.array([[[red, green, blue]]]))[0, 0].tolist()
-    stored = (light * 65535 / 100, (a + 128) * 65535 / 255, (b + 128) * 65535 / 255)
-    return [round(min(max(each, 0), 65535)) for each in stored]
-
-
 def _uids(
     content: _Content, headers: list[Any], form: SegmentationForm, made: datetime
 ) -> list[str]:
@@ -442,23 +280,3 @@ def _uids(
     told = [header.SOPInstanceUID for header in headers]
     said = [digest.hexdigest(), repr(content.classes), repr(form), made.isoformat(), *told]
     return [generate_uid(entropy_srcs=[what, *said]) for what in ("series", "object", "dimensions")]
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("napari-cam")
-
-
-@contextmanager
-def _calm() -> Iterator[None]:
-    """Keep the libraries' warnings and messages, which may cite a patient, to themselves."""
-    logger = logging.getLogger("highdicom")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings(), quiet():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)

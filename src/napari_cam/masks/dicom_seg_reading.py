@@ -16,7 +16,7 @@ from napari_cam.errors import MaskError, VolumeError
 from napari_cam.grid import Grid
 from napari_cam.masks.classes import HIGHEST, LabelClass, LabelClasses
 from napari_cam.masks.dicom_form import Code
-from napari_cam.masks.dicom_seg import LABEL_OF
+from napari_cam.masks.dicom_segments import LABEL_OF
 from napari_cam.masks.label_image import LabelImage, colours
 from napari_cam.masks.placing import on_grid
 from napari_cam.volumes.decoding import decoding
@@ -241,9 +241,9 @@ def read_dicom_seg(
     """
     path = Path(path)
     dataset = read_header(path)
-    if str(dataset.get("SOPClassUID", "")) not in SEGMENTATIONS:
-        raise VolumeError(f"{path} is no DICOM segmentation; read images with read_volume.")
     with decoding(path, "DICOM"), quiet():
+        if str(dataset.get("SOPClassUID", "")) not in SEGMENTATIONS:
+            raise VolumeError(f"{path} is no DICOM segmentation; read images with read_volume.")
         planes = planes_of(path, path, dataset)
         check_promises(planes)
         if not planes or not all(plane.placed and plane.pixel_spacing for plane in planes):

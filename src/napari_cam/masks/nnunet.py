@@ -116,6 +116,7 @@ def export_nnunet(
             "digits, an underscore and a word, as Dataset012_Lesion."
         )
     dataset = _Dataset.read(folder)
+    known = dataset.facts
     with _staging(folder) as staged:
         names = []
         for case in cases:
@@ -131,6 +132,10 @@ def export_nnunet(
         if not names:
             raise WriteError("There is no case to export.")
         dataset.write(staged, names)
+        if _json(folder / _DATASET) != known:
+            raise WriteError(
+                f"{folder} was changed by another program meanwhile; export the cases again."
+            )
         _move(staged, folder)
     return folder
 

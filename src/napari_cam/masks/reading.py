@@ -72,15 +72,21 @@ def read_labels(path: str | os.PathLike[str], like: Volume | Grid | None = None)
         raise MaskError(f"{path}: {error}") from error
 
 
+def is_segmentation_file(path: Path) -> bool:
+    """Whether a file holds segments and is no image: of Slicer by its name, of DICOM by content."""
+    return suffixes(path).endswith(".nrrd") or is_dicom_seg(path)
+
+
 def is_dicom_seg(path: Path) -> bool:
     """Whether a file is a DICOM segmentation, told by its content."""
     from napari_cam.volumes.dicom_signature import HEAD_BYTES, is_dicom
 
-    if path.is_dir():
+    try:
+        with path.open("rb") as file:
+            if not is_dicom(file.read(HEAD_BYTES)):
+                return False
+    except OSError:
         return False
-    with path.open("rb") as file:
-        if not is_dicom(file.read(HEAD_BYTES)):
-            return False
     from napari_cam.volumes.dicom_files import is_segmentation
 
     return is_segmentation(path)

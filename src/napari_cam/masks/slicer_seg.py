@@ -130,7 +130,7 @@ def read_slicer_seg(path: Path, patient: bool = True) -> LabelImage:
         header |= _texts(path)
         layers = _layers(np.asarray(data), header)
         affine = _affine(header)
-    segments = _segments(header)
+        segments = _segments(header)
     labels, classes = _one_layer([whole_numbers(layer) for layer in layers], segments)
     if not patient:
         grid = Grid((labels.shape[2], labels.shape[1], labels.shape[0]), affine[:, [2, 1, 0, 3]])
