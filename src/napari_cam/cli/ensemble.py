@@ -20,7 +20,7 @@ from napari_cam.cli.ensemble_options import (
 )
 from napari_cam.cli.failures import ExitCode, guarded
 from napari_cam.cli.folders import check_results, output_folder
-from napari_cam.cli.mask import overlap
+from napari_cam.cli.cutting import overlap
 from napari_cam.cli.names import ResultNames
 from napari_cam.cli.opening import open_mask
 from napari_cam.cli.options import OutFolder, Overwrite

@@ -9,9 +9,7 @@ from typing import Annotated
 
 import typer
 
-from napari_cam.cli import calibrate, demo, ensemble, explain, mask, show
-from napari_cam.cli import demo, explain, mask, seeds, show
-from napari_cam.cli import demo, explain, export, mask, show
+from napari_cam.cli import calibrate, demo, ensemble, explain, export, mask, seeds, show
 from napari_cam.cli.failures import DEBUG, ExitCode
 
 app = typer.Typer(
@@ -49,10 +47,10 @@ def _global(
 app.command()(demo.demo)
 app.command()(explain.explain)
 app.command()(mask.mask)
+app.command()(export.export)
+app.command()(seeds.seeds)
 app.command()(ensemble.ensemble)
 app.command()(calibrate.calibrate)
-app.command()(seeds.seeds)
-app.command()(export.export)
 app.command()(show.info)
 app.command()(show.layers)
 app.command()(show.methods)
