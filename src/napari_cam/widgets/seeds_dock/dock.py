@@ -130,8 +130,6 @@ class SeedsDock(QWidget):
         self.ensemble_step.changed.connect(self._allow)
         self.seeds_step.changed.connect(self._allow)
         self.seeds_step.layer_wanted.connect(self._on_layer_wanted)
-        self.seeds_step.commit_wanted.connect(lambda: self._fail(""))
-        self.export_step.export_wanted.connect(lambda: self._fail(""))
         self.classes.changed.connect(self._allow)
         self.state.seeds_changed.connect(self._on_seeds)
         for part in (

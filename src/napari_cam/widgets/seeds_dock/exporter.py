@@ -119,6 +119,7 @@ class Exporter:
         if asked is None:
             return
         path, overwrite = asked
+        self.failed.emit("")
         try:
             item: Heatmap | Seeds
             if isinstance(layer, Image):

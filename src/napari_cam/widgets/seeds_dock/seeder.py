@@ -201,6 +201,7 @@ class Seeder:
         picture = self._state.picture
         if picture is None or self.missing:
             return
+        self.failed.emit("")
         mask = self.chosen_mask
         try:
             if mask is not None:
