@@ -174,8 +174,8 @@ class Seeder:
         self._step.show_notes(" ".join(got.seeds.notes))
         committed, self._committing = self._committing, False
         if committed:
-            self._commit(picture, labels, None, got.facts)
-            if self.preview.of(picture) is None:
+            done = self._commit(picture, labels, None, got.facts)
+            if not done or self.preview.of(picture) is None:
                 return  # nobody asked for a preview
         layer = self.preview.show_mask(picture, labels, got.facts, kind="mask")
         layer.colormap = class_colormap(self._state.classes)
@@ -215,7 +215,8 @@ class Seeder:
         self._committing = True
         self._want(now=True)
 
-    def _commit(self, picture: Picture, proposal: Any, code: int | None, facts: Any) -> None:
+    def _commit(self, picture: Picture, proposal: Any, code: int | None, facts: Any) -> bool:
+        """Commit a proposal; False where that failed, and has been told."""
         try:
             seeds = self._state.seeds or self._new_layer(picture, facts)
             within = None
@@ -227,7 +228,7 @@ class Seeder:
             step = seeds.commit(proposal, mode, code, within)
         except NapariCamError as error:
             self._fail(str(error))
-            return
+            return False
         preview = self.preview.layer
         if preview is not None:
             preview.visible = False  # the seeds are to be seen now
@@ -237,6 +238,7 @@ class Seeder:
             f"{touched:,} voxels are a person's and stayed."
         )
         self.made.emit()
+        return True
 
     def _new_layer(self, picture: Picture, facts: Any) -> SeedsLayer:
         """Add an empty seeds layer with the classes of the list."""
