@@ -132,30 +132,34 @@ class Seeder:
 
     def show_preview(self) -> None:
         """Add the proposal as a layer; from then on it follows the controls."""
-        self._want(now=True)
+        self._want_now()
 
     def follow(self) -> None:
         """Bring the preview up to date: the slice on screen at once, the rest in a moment."""
         picture = self._state.picture
         if picture is None or self.preview.of(picture) is None:
             return
-        self._show_slice(picture)
-        self._want()
+        asked = self._asked()
+        if asked is not None:
+            self._show_slice(picture, asked[1])
+            self._follower.want(asked)
 
-    def _want(self, now: bool = False) -> None:
+    def _asked(self) -> tuple[Picture, SeedsRequest, LabelClasses] | None:
         try:
-            asked = self.request()
+            return self.request()
         except NapariCamError as error:
             self._fail(str(error))
-            return
-        if asked is not None:
-            self._follower.want(asked, now)
+            return None
 
-    def _show_slice(self, picture: Picture) -> None:
+    def _want_now(self) -> None:
+        asked = self._asked()
+        if asked is not None:
+            self._follower.want(asked, now=True)
+
+    def _show_slice(self, picture: Picture, request: SeedsRequest) -> None:
         index = picture.shown(self._viewer)
         try:
-            asked = self.request()
-            made = None if asked is None else proposed_slice(asked[1], self._known, index)
+            made = proposed_slice(request, self._known, index)
         except NapariCamError:
             return  # the whole volume says so in a moment
         if made is not None:
@@ -177,8 +181,7 @@ class Seeder:
             done = self._commit(picture, labels, None, got.facts)
             if not done or self.preview.of(picture) is None:
                 return  # nobody asked for a preview
-        layer = self.preview.show_mask(picture, labels, got.facts, kind="mask")
-        layer.colormap = class_colormap(self._state.classes)
+        self.preview.show_mask(picture, labels, got.facts, kind="mask")
         self.made.emit()
 
     def _recoded(self, labels: Any, classes: LabelClasses) -> Any:
@@ -213,7 +216,7 @@ class Seeder:
             self._fail(str(error))
             return
         self._committing = True
-        self._want(now=True)
+        self._want_now()
 
     def _commit(self, picture: Picture, proposal: Any, code: int | None, facts: Any) -> bool:
         """Commit a proposal; False where that failed, and has been told."""
