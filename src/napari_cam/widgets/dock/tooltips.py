@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qtpy.QtWidgets import QWidget
@@ -215,8 +216,17 @@ TOOLTIPS: dict[str, Tip] = {
 }
 """By the control's object name."""
 
+_TABLES: list[Mapping[str, Tip]] = [TOOLTIPS]
+
+
+def take_table(tips: Mapping[str, Tip]) -> None:
+    """Let `describe` know the controls of another dock, whose names are all different."""
+    if not any(tips is known for known in _TABLES):
+        _TABLES.append(tips)
+
 
 def describe(widget: QWidget, name: str, more: str = "") -> None:
-    """Give `widget` its name and its tooltip of the table, with `more` in front of it."""
+    """Give `widget` its name and its tooltip of a table, with `more` in front of it."""
+    tip = next(table[name] for table in _TABLES if name in table)
     widget.setObjectName(name)
-    widget.setToolTip(f"{more} {TOOLTIPS[name]}".strip())
+    widget.setToolTip(f"{more} {tip}".strip())
