@@ -151,12 +151,13 @@ class Window:
         self.viewer.add_labels(truth, name="truth", **place)
         step.reference.list.box.setCurrentIndex(1)
         self.until(lambda: "n/a" not in step.figures.shown("whole")[3:] and self.measured())
-        for name, prepare in (
+        steps: tuple[tuple[str, Callable[[], None]], ...] = (
             ("fixed", lambda: None),
             ("fixed, cleaned slice by slice", self.clean),
             ("quantile of each slice, cleaned", lambda: self.rule("quantile")),
             ("local Otsu, cleaned", lambda: self.rule("local-otsu")),
-        ):
+        )
+        for name, prepare in steps:
             prepare()
             self.until(self.measured)
             self.moves(name)

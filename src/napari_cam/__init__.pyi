@@ -27,11 +27,6 @@ from .masks.calibration import Calibration as Calibration
 from .masks.classes import LabelClass as LabelClass
 from .masks.classes import LabelClasses as LabelClasses
 from .masks.cleanup import Cleanup as Cleanup
-from .masks.classes import LabelClass as LabelClass
-from .masks.classes import LabelClasses as LabelClasses
-from .masks.cleanup import Cleanup as Cleanup
-from .masks.calibrate import calibrate as calibrate
-from .masks.calibration import Calibration as Calibration
 from .masks.counts import dice as dice
 from .masks.counts import iou as iou
 from .masks.datalist import DatalistEntry as DatalistEntry
@@ -54,9 +49,6 @@ from .masks.nnunet import read_nnunet_labels as read_nnunet_labels
 from .masks.reading import read_labels as read_labels
 from .masks.refine import refine as refine
 from .masks.rules import AreaFraction as AreaFraction
-from .masks.rules import AreaFraction as AreaFraction
-from .masks.gain import refinement_gain as refinement_gain
-from .masks.refine import refine as refine
 from .masks.rules import Fixed as Fixed
 from .masks.rules import Li as Li
 from .masks.rules import LocalOtsu as LocalOtsu
