@@ -181,7 +181,7 @@ def read_header(path: Path) -> Any:
         dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
         if "SOPClassUID" not in dataset and "Rows" not in dataset:
             raise VolumeError(
-                f"{path} is no DICOM object that this version knows; export it again."
+                f"{path} is no DICOM image; give a file or folder of the scanner's series."
             )
         state_encoding(dataset)
         return dataset
