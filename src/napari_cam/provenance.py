@@ -28,8 +28,19 @@ def stamp(**facts: Any) -> dict[str, Any]:
     versions = {package: _installed(package) for package in _PACKAGES}
     versions["python"] = platform.python_version()
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    stamped: dict[str, Any] = plain({"versions": versions, "time": made, **facts})
-    return stamped
+    made_of: dict[str, Any] = plain({"versions": versions, "time": made, **facts})
+    return made_of
+
+
+def stamped(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `facts` where :func:`stamp` made them, else nothing.
+
+    A JSON file beside an image may be another program's, such as the headers that a converter of
+    DICOM keeps, with the patient's name: records take over nothing of those.
+    """
+    versions = facts.get("versions")
+    ours = isinstance(versions, Mapping) and "napari-cam" in versions
+    return dict(facts) if ours else {}
 
 
 def plain(value: Any) -> Any:

@@ -83,6 +83,20 @@ def test_nobodys_name_is_written(call: Call, files: list[Path], out: Path) -> No
     assert facts["kind"] == "mask"
 
 
+def test_headers_beside_a_mask_go_nowhere(
+    call: Call, files: list[Path], out: Path, tmp_path: Path, source: nc.Volume
+) -> None:
+    drawn = tmp_path / "labels.nii.gz"
+    nc.write_volume(drawn, np.ones((2, 1, 4), np.uint8), like=source)
+    headers = {"PatientName": "Doe^Jane", "SeriesInstanceUID": "1.2.3.4"}
+    drawn.with_name("labels.json").write_text(json.dumps(headers))
+    ended = call("ensemble", files[0], drawn, "-o", out)
+    assert ended.code == 0, ended.err
+    facts = (out / "ensemble_and.json").read_text()
+    assert "Doe" not in facts
+    assert "1.2.3.4" not in facts
+
+
 def test_options_reach_the_ensemble(call: Call, files: list[Path], out: Path) -> None:
     common = ("ensemble", *files, "-o", out, "--rule", "fixed:0.5", "--overwrite")
     call(*common, "--operator", "smallest", "--empty", "skip", "--ties", "last")

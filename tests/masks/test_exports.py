@@ -302,6 +302,27 @@ def test_nobody_is_named(tmp_path: Path) -> None:
         assert b"doe" not in path.read_bytes().lower()
 
 
+@pytest.mark.parametrize("name", ["lesion.nii.gz", "lesion.seg.nrrd"])
+def test_headers_that_a_converter_left_beside_labels_go_nowhere(tmp_path: Path, name: str) -> None:
+    volume = scan(tmp_path / "scan.nii.gz", affine_of("RAS"))
+    drawn = nc.export_labels(tmp_path / name, seeds_on(volume, stored_labels()), volume)
+    headers = {"PatientName": "Doe^Jane", "PatientID": "4711", "SeriesInstanceUID": "1.2.3.4"}
+    drawn.with_name("lesion.json").write_text(json.dumps(headers))
+    read = nc.read_labels(drawn)
+    assert not read.provenance
+    nc.export_labels(tmp_path / "copy.nii", read, volume)
+    facts = (tmp_path / "copy.json").read_text()
+    assert not any(secret in facts for secret in ("Doe", "4711", "1.2.3.4"))
+
+
+def test_any_name_of_a_class_comes_back_from_slicer(tmp_path: Path) -> None:
+    volume = scan(tmp_path / "scan.nii", affine_of("RAS"))
+    names = ("left\\new", "a\\\\b", "läsion \\")
+    classes = LabelClasses.of_seeds(names)
+    nc.export_labels(tmp_path / "a.seg.nrrd", seeds_on(volume, stored_labels()), volume, classes)
+    assert nc.read_labels(tmp_path / "a.seg.nrrd").classes.names == ("background", *names)
+
+
 def test_the_same_labels_give_the_same_bytes(tmp_path: Path) -> None:
     volume = scan(tmp_path / "scan.nii", affine_of("RAS", oblique=True))
     for name in ("a.seg.nrrd", "b.seg.nrrd"):

@@ -244,8 +244,10 @@ def _row(mask: Any, truth: Any) -> tuple[str, ...]:
 
 def _facts(provenance: Mapping[str, Any], opened: list[_Opened]) -> dict[str, Any]:
     """Return a record in which members that were masks say what their own files said."""
+    from napari_cam.provenance import stamped
+
     members = [
-        {**({} if each.mask is None else each.facts), **known}
+        {**({} if each.mask is None else stamped(each.facts)), **known}
         for each, known in zip(opened, provenance["members"], strict=True)
     ]
     return {**provenance, "members": members}

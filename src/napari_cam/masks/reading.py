@@ -17,6 +17,7 @@ from napari_cam.grid import Grid
 from napari_cam.masks.classes import LabelClasses
 from napari_cam.masks.label_image import LabelImage, whole_numbers
 from napari_cam.masks.slicer_seg import read_slicer_seg
+from napari_cam.provenance import stamped
 from napari_cam.volumes.reading import check_path, read_volume
 from napari_cam.volumes.stated_grid import on_stated_grid, stated_grid
 from napari_cam.volumes.volume import Volume
@@ -56,7 +57,7 @@ def read_labels(path: str | os.PathLike[str], like: Volume | Grid | None = None)
         image = read_slicer_seg(path, patient)
         if stated is not None and image.grid.same_as(stated):
             image = replace(image, grid=stated)
-        image = replace(image, kind=_kind(facts, image.kind), provenance=facts)
+        image = replace(image, kind=_kind(facts, image.kind), provenance=stamped(facts))
     elif is_dicom_seg(path):
         from napari_cam.masks.dicom_seg_reading import read_dicom_seg
 
@@ -105,7 +106,7 @@ def _of_image(path: Path, facts: Mapping[str, Any]) -> LabelImage:
     except MaskError as error:
         raise MaskError(f"{path}: {error}") from error
     kind = _kind(facts, "labels")
-    return LabelImage(labels, classes, volume.grid, kind, facts, volume.notes)
+    return LabelImage(labels, classes, volume.grid, kind, stamped(facts), volume.notes)
 
 
 def _record(path: Path) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -188,7 +189,7 @@ def _segments(header: Mapping[str, Any]) -> list[tuple[int, int, str, str | None
         if f"{key}_ID" not in header and f"{key}_LabelValue" not in header:
             return found
         name = str(header.get(f"{key}_Name", f"segment {number + 1}"))
-        name = name.replace("\\n", " ").replace("\\\\", "\\")
+        name = re.sub(r"\\(.)", lambda found: " " if found[1] == "n" else found[1], name)
         layer = int(header.get(f"{key}_Layer", 0))
         label = int(header.get(f"{key}_LabelValue", number + 1))
         found.append((layer, label, name, _colour(header.get(f"{key}_Color"))))
