@@ -124,6 +124,19 @@ def test_cases_are_added_and_what_people_wrote_stays(tmp_path: Path) -> None:
     assert nc.read_nnunet_labels(folder, "b").labels.max() == 1
 
 
+def test_images_that_wait_for_their_labels_are_not_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "Dataset012_Liver"
+    (folder / "imagesTr").mkdir(parents=True)
+    waiting = folder / "imagesTr" / "a_0000.nii.gz"
+    waiting.write_bytes(b"an image that nobody has drawn labels for")
+    before = tree(folder)
+    with pytest.raises(WriteError, match="exists already"):
+        nc.export_nnunet(folder, [case(tmp_path, "a")])
+    assert tree(folder) == before
+    nc.export_nnunet(folder, [case(tmp_path, "a")], overwrite=True)
+    verify(folder)
+
+
 def test_a_dataset_that_changed_meanwhile_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "Dataset012_Liver"
     nc.export_nnunet(folder, [case(tmp_path, "a")])
@@ -192,6 +205,8 @@ def test_patients_stay_unnamed(tmp_path: Path) -> None:
     for wrong in ("x4711", "scan_X-4711", "X_4711b"):
         with pytest.raises(MaskError, match="patient's number"):
             nc.export_nnunet(folder, [nc.TrainingCase(named, one.labels, wrong)])
+    with pytest.raises(MaskError, match="patient's number"):  # of the image, too
+        nc.export_nnunet(folder, [nc.TrainingCase(named, one.labels, "x4711", subject="other")])
     for wrong in ("a b", "", "../x", "_a", "ä"):
         with pytest.raises(MaskError, match="cannot name a case"):
             nc.export_nnunet(folder, [nc.TrainingCase(named, one.labels, wrong)])

@@ -122,7 +122,7 @@ def export_nnunet(
         for case in cases:
             case, dataset = dataset.take(case, channel_names, classes, zero)
             name = str(case.name)
-            if name in names or (name in dataset.cases and not overwrite):
+            if name in names or (not overwrite and dataset.holds(folder, name)):
                 raise WriteError(
                     f"The case {name} exists already in {folder.name}; give it another name or ask "
                     "to overwrite it."
@@ -224,7 +224,10 @@ class _Dataset:
             if not subject:
                 raise MaskError("A case has neither a name nor a subject; give one of them.")
             name = f"case_{hashed(subject, record['salt'])}"
-        check_name(name, subject if case.name is not None else None)
+        check_name(name, None)
+        if case.name is not None:
+            for known in (case.subject, *(volume.identity.subject for volume in volumes)):
+                check_name(name, known)
         for volume in volumes[1:]:
             if not volume.grid.same_as(volumes[0].grid):
                 raise MaskError(
@@ -265,6 +268,11 @@ class _Dataset:
                     f"the case {_listed(value)}; choose another folder or give the same."
                 )
         return {**self.facts, **stated, "file_ending": ENDING}
+
+    def holds(self, folder: Path, name: str) -> bool:
+        """Whether there is a case of this name; one whose labels are still to come counts too."""
+        images = (folder / _IMAGES).glob(f"{name}_[0-9][0-9][0-9][0-9]{ENDING}")
+        return name in self.cases or any(images)
 
     def with_record(self, name: str, facts: Mapping[str, Any]) -> _Dataset:
         """Return the dataset with the record of a case."""
