@@ -58,6 +58,7 @@ class Seeder:
         step.commit_wanted.connect(self.commit)
         step.changed.connect(self.follow)
         state.box_changed.connect(self.follow)
+        state.picture_changed.connect(self._on_picture)
         state.classes_changed.connect(self._on_classes)
 
     @property
@@ -169,6 +170,9 @@ class Seeder:
     def _propose(self, asked: tuple[Picture, SeedsRequest, LabelClasses]) -> Any:
         return proposed(asked[1], self._known)
 
+    def _on_picture(self) -> None:
+        self._committing = False  # what was to be committed is of another image
+
     def _show(self, asked: tuple[Picture, SeedsRequest, LabelClasses], got: Proposal) -> None:
         picture = asked[0]
         if picture.reference() is None or picture is not self._state.picture:
@@ -215,8 +219,10 @@ class Seeder:
         except NapariCamError as error:
             self._fail(str(error))
             return
-        self._committing = True
-        self._want_now()
+        asked = self._asked()
+        if asked is not None:
+            self._committing = True
+            self._follower.want(asked, now=True)
 
     def _commit(self, picture: Picture, proposal: Any, code: int | None, facts: Any) -> bool:
         """Commit a proposal; False where that failed, and has been told."""
