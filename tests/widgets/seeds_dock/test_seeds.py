@@ -19,12 +19,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_cam.widgets.readers import read_layers
+from napari_cam.widgets.seeds_dock.picture import read_mask
 from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
 from napari_cam.widgets.writers import write_labels
 from tests.widgets.seeds_dock.conftest import (
     SHAPE,
     WAIT,
     add_heatmap,
+    add_image,
     along_x,
     along_y,
     commit,
@@ -338,6 +340,51 @@ def test_several_classes_and_where_they_meet(qtbot, viewer, dock):
     commit(qtbot, dock)
     highest = np.where(lesion_there & (along_x > muscle), 2, np.where(muscle_there, 3, 0))
     np.testing.assert_array_equal(layer.data, np.where(lesion_there & ~muscle_there, 2, highest))
+
+
+def test_a_commit_that_waits_ends_with_its_image(qtbot, viewer, dock):
+    add_image(viewer, "other")
+    use_one_heatmap(dock)
+    dock.seeds_step.commit.click()
+    dock.image.setCurrentIndex(dock.image.findText("other"))
+    rest(qtbot, dock)
+    dock.image.setCurrentIndex(dock.image.findText("scan"))
+    use_one_heatmap(dock)
+    dock.seeds_step.preview.click()
+    rest(qtbot, dock)
+    assert "seeds" not in viewer.layers, "a preview is no commit"
+    assert "seeds preview" in viewer.layers
+
+
+def test_label_1_of_somebody_else_is_no_background(
+    qtbot, viewer, dock, monkeypatch, tmp_path, told
+):
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[1:3, 4:9, 5:9], drawn[1:3, 10:12, 5:9] = 1, 2
+    image = viewer.layers["scan"]
+    layer = viewer.add_labels(drawn.copy(), name="expert", scale=image.scale, units=image.units)
+    dock.seeds_step.layer.setCurrentIndex(1)
+    np.testing.assert_array_equal(read_mask(layer), drawn > 0)
+    dock.seeds_step.classes.item(0, 2).setText("lesion")
+    assert dock.state.classes.names == ("label 1", "label 2")
+    assert "kept for the background" in told[-1]
+    choose_format(dock, "nnunet")
+    step = dock.export_step
+    monkeypatch.setattr(step, "ask_path", lambda _name: (tmp_path, False))
+    step.write.click()
+    rest(qtbot, dock)
+    assert "would become the background" in told[-1]
+    assert not list(tmp_path.iterdir())
+    dock.seeds_step.classes.item(0, 2).setText("background")
+    np.testing.assert_array_equal(read_mask(layer), drawn > 1)
+    step.write.click()
+    rest(qtbot, dock)
+    assert list(tmp_path.rglob("labelsTr/*.nii.gz"))
+
+
+def choose_format(dock, kind):
+    box = dock.export_step.format
+    box.setCurrentIndex(next(n for n in range(box.count()) if box.itemData(n).kind == kind))
 
 
 def test_a_seeds_layer_that_goes_leaves_the_dock_working(qtbot, viewer, dock):

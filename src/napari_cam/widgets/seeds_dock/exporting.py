@@ -12,12 +12,12 @@ import numpy as np
 
 from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap
-from napari_cam.masks.classes import HIGHEST
+from napari_cam.masks.classes import BACKGROUND, HIGHEST
 from napari_cam.masks.dicom_form import Code, SegmentationForm, SegmentForm
 from napari_cam.masks.seeds import Seeds
 from napari_cam.widgets.layer_axes import facts_of
 from napari_cam.widgets.layer_format import recorded
-from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
+from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer, background_code
 
 if TYPE_CHECKING:
     from napari_cam.grid import Grid
@@ -101,6 +101,12 @@ def export_job(
         raise MaskError(
             "A heatmap is exported as a DICOM segmentation, or saved with File > Save; "
             "for labels commit it to seeds first."
+        )
+    unnamed = BACKGROUND in item.classes.codes and background_code(item.classes) is None
+    if unnamed and (kind == "nnunet" or form.nnunet_codes):
+        raise MaskError(
+            f"Label {BACKGROUND} would become the background of nnU-Net; call it 'background' in "
+            "the list of classes, or take the layer as the proposal of a new one."
         )
     if kind == "nnunet":
         return lambda: _nnunet(path, item, volume, form, overwrite)

@@ -22,7 +22,7 @@ from napari_cam.widgets.layer_format import (
     layer_to_heatmap,
     layer_to_volume,
 )
-from napari_cam.widgets.seeds_dock.seeds_layer import is_seeds, volume_view
+from napari_cam.widgets.seeds_dock.seeds_layer import background_in, is_seeds, volume_view
 from napari_cam.widgets.world import layer_world
 
 if TYPE_CHECKING:
@@ -178,5 +178,8 @@ def read_heatmap(layer: Image) -> Heatmap:
 def read_mask(layer: Labels) -> NDArray[np.bool_]:
     """Return (z, y, x) what a labels layer marks, a copy: of seeds the classes, else all but 0."""
     labels = volume_view(layer.data, image_axes(layer))
-    marked = labels > 1 if is_seeds(layer) else labels != 0
-    return cast("NDArray[np.bool_]", np.array(marked))
+    marked = np.asarray(labels != 0)
+    background = background_in(layer) if is_seeds(layer) else None
+    if background is not None:
+        marked &= labels != background
+    return cast("NDArray[np.bool_]", marked)

@@ -176,7 +176,8 @@ class SeedsLayer:
         Raises
         ------
         MaskError
-            Where a class goes whose label stands in the layer.
+            Where a class goes whose label stands in the layer, or the first label of somebody
+            else's, which may be a lesion, would become the background by another name.
         """
         gone = sorted({*self.classes.codes} - {*classes.codes})
         used = [code for code in gone if bool((self.labels == code).any())]
@@ -184,6 +185,13 @@ class SeedsLayer:
             raise MaskError(
                 f"Label {used[0]} is in use in '{self._alive().name}'; erase or relabel its voxels "
                 "before its class goes."
+            )
+        unnamed = BACKGROUND in self.classes.codes and background_code(self.classes) is None
+        named = next((each.name for each in classes if each.code == BACKGROUND), "")
+        if unnamed and named.casefold() != "background" and background_code(classes) == BACKGROUND:
+            raise MaskError(
+                f"Label {BACKGROUND} is kept for the background, so it cannot be '{named}'; "
+                "take these labels as the proposal of a new layer instead."
             )
         self.classes = classes
         self._paint_it()
@@ -325,6 +333,14 @@ def _review(record: Mapping[str, Any], shape: tuple[int, ...], axis: int) -> Rev
 def background_code(classes: LabelClasses) -> int | None:
     """Return the code that means background, None where no class does."""
     return next((each.code for each in classes if _is_background(each)), None)
+
+
+def background_in(layer: Labels) -> int | None:
+    """Return the label that means background in a layer of seeds, None where none does."""
+    try:
+        return background_code(LabelClasses.from_json(seeds_record(layer)["classes"]))
+    except (KeyError, MaskError):
+        return BACKGROUND
 
 
 def _is_background(each: LabelClass) -> bool:
