@@ -239,6 +239,22 @@ def test_an_ellipse_and_a_layer_without_shapes(qtbot, dock, viewer):
     assert dock.state.box.inside is None
 
 
+def test_nothing_is_committed_while_the_box_is_not_there(qtbot, dock, viewer):
+    use_one_heatmap(dock)
+    dock.box_step.draw.click()
+    rest(qtbot, dock)
+    dock.seeds_step.commit.click()
+    rest(qtbot, dock)
+    assert "enclose nothing yet" in dock.problem.text()
+    assert dock.state.seeds is None
+    viewer.layers["box"].add_polygons(np.array([(2, 1.5, 3.5), (2, 1.5, 9.5), (2, 8.5, 9.5)]))
+    dock.seeds_step.commit.click()
+    assert "worked out" in dock.problem.text()
+    rest(qtbot, dock)
+    layer = commit(qtbot, dock)
+    np.testing.assert_array_equal(layer.data, np.where(dock.state.box.inside, expected(), 0))
+
+
 # Classes
 
 

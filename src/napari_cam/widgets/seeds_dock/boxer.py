@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_cam.widgets.seeds_dock.box_step import BoxStep
     from napari_cam.widgets.seeds_dock.state import SeedsState
 
+_UNDER_WAY = "It is being worked out; try again in a moment."
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -90,6 +91,7 @@ class Boxer:
             self._follower.drop()
             self._show(request, Box())
         else:
+            self._state.no_box = _UNDER_WAY
             self._follower.want(request)
 
     def request(self, picture: Picture) -> BoxRequest:
@@ -161,11 +163,12 @@ class Boxer:
         if outside != self._state.outside or not (box.inside is self._state.box.inside is None):
             self._state.outside = outside
             self._state.set_box(box)
+        self._state.no_box = ""
 
     def _fail(self, sentence: str) -> None:
         """Say what is wrong beside the controls: a box half drawn is no error yet."""
         self._step.say("", sentence)
-        self._state.set_box(Box())
+        self._state.set_box(Box(), sentence)
 
 
 def _drawn(shapes: Shapes, picture: Picture) -> tuple[Drawn, ...]:

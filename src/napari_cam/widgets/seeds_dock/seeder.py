@@ -209,6 +209,9 @@ class Seeder:
         if picture is None or self.missing:
             return
         self.failed.emit("")
+        if self._state.no_box:  # a commit would go everywhere
+            self._fail(f"The box of step 2 is not there yet. {self._state.no_box}")
+            return
         mask = self.chosen_mask
         try:
             if mask is not None:

@@ -28,7 +28,7 @@ class SeedsState:
     picture
         The image; None where there is none, and then `no_picture` says why.
     box
-        Where proposals may lie.
+        Where proposals may lie; everywhere while `no_box` says why what was asked for is not there.
     outside
         What lies outside of the box: "unlabelled" or "background".
     seeds
@@ -46,6 +46,7 @@ class SeedsState:
         self.picture: Picture | None = None
         self.no_picture = NO_PICTURE
         self.box = Box()
+        self.no_box = ""
         self.seeds: SeedsLayer | None = None
         self.outside = "unlabelled"
         self.class_code = 2
@@ -67,9 +68,9 @@ class SeedsState:
         self.picture, self.no_picture = picture, problem
         self.picture_changed.emit()
 
-    def set_box(self, box: Box) -> None:
-        """Take another box."""
-        self.box = box
+    def set_box(self, box: Box, problem: str = "") -> None:
+        """Take another box, or the one for everywhere and why what was asked for is not there."""
+        self.box, self.no_box = box, problem
         self.box_changed.emit()
 
     def set_seeds(self, seeds: SeedsLayer | None) -> None:
