@@ -55,7 +55,3 @@ class LookupFailed(NapariCamError, KeyError):
 
 class TrainingError(NapariCamError):
     """Training data or settings cannot give a usable network."""
-
-
-class ReportError(NapariCamError):
-    """The numbers of a report do not go together, or are too few to say anything."""
