@@ -30,6 +30,10 @@ from .models.layers import candidate_layers as candidate_layers
 from .models.loaded import LoadedModel as LoadedModel
 from .models.loaded import wrap_model as wrap_model
 from .models.preparation import Preparation as Preparation
+from .reports.association import association_report as association_report
+from .reports.correlations import Measurement as Measurement
+from .reports.damage import damage_fractions as damage_fractions
+from .reports.damage import mask_fractions as mask_fractions
 from .sample import load_sample_model as load_sample_model
 from .sample import load_sample_volume as load_sample_volume
 from .volumes.dicom import SeriesInfo as SeriesInfo

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.statistics import benjamini_hochberg, holm, p_text, stars
+from napari_cam.reports.statistics import benjamini_hochberg, holm, p_short, p_text, stars
 
 # Benjamini and Hochberg 1995, section 3.2: four hypotheses are rejected at 0.05, Bonferroni's
 # method rejects three.
@@ -56,3 +56,4 @@ def test_stars_and_words():
     assert [p_text(p) for p in (0.0004, 0.0321, 1.0, np.nan)] == [
         *("p < .001", "p = .032", "p = 1.000", "p undefined"),
     ]
+    assert [p_short(p) for p in (0.0004, 0.0321, np.nan)] == ["<.001", ".032", "–"]

@@ -31,6 +31,7 @@ from napari_cam.reports.statistics.intervals import (
 from napari_cam.reports.statistics.multiplicity import (
     benjamini_hochberg,
     holm,
+    p_short,
     p_text,
     stars,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "mean_of",
     "normal_proportion",
     "of_rows",
+    "p_short",
     "p_text",
     "pearson_of",
     "ratio_of",

@@ -72,9 +72,15 @@ def stars(p: float, at_least: bool = False) -> str:
 
 
 def p_text(p: float) -> str:
-    """Return a p-value as it is printed: "p = .032", "p < .001"; "p undefined" for NaN."""
+    """Return a p-value in a sentence: "p = .032", "p < .001"; "p undefined" for NaN."""
     if np.isnan(p):
         return "p undefined"
-    if p < 0.001:
-        return "p < .001"
-    return f"p = {p:.3f}".replace("0.", ".", 1)
+    short = p_short(p)
+    return f"p < {short[1:]}" if short.startswith("<") else f"p = {short}"
+
+
+def p_short(p: float) -> str:
+    """Return a p-value in a table: ".032", "<.001"; "–" for NaN."""
+    if np.isnan(p):
+        return "–"
+    return "<.001" if p < 0.001 else f"{p:.3f}".replace("0.", ".", 1)
