@@ -34,6 +34,7 @@ from .reports.association import association_report as association_report
 from .reports.correlations import Measurement as Measurement
 from .reports.damage import damage_fractions as damage_fractions
 from .reports.damage import mask_fractions as mask_fractions
+from .reports.faithfulness.report import faithfulness_report as faithfulness_report
 from .sample import load_sample_model as load_sample_model
 from .sample import load_sample_volume as load_sample_volume
 from .volumes.dicom import SeriesInfo as SeriesInfo

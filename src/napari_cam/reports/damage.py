@@ -202,9 +202,10 @@ def _named(given: Any, subject: str) -> dict[MapName, Heatmap]:
             )
         name = map_name(key, heatmap)
         if name in named:
+            words = " / ".join(part for part in name if part)
             raise ReportError(
-                f"Subject '{subject}' has two heatmaps of {' / '.join(filter(None, name))}; give them names of "
-                "their own, such as (method, backbone, layer)."
+                f"Subject '{subject}' has two heatmaps of {words}; give them names of their own, "
+                "such as (method, backbone, layer)."
             )
         named[name] = heatmap
     return named
