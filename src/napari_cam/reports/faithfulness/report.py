@@ -265,13 +265,14 @@ def _trained(model: LoadedModel, cases: list[Case]) -> list[str]:
     found = [trained_on(model.card.training, case.subject) for case in cases]
     n = len(found)
     if None in found:
-        return [
+        text = (
             "The model's card does not name its training subjects, so it is not known whether the "
             f"network was trained on any of the {n} explained here."
-        ]
-    return [
-        f"The network was trained on {sum(map(bool, found))} of the {n} subjects explained here."
-    ]
+        )
+    else:
+        seen = sum(map(bool, found))
+        text = f"The network was trained on {seen} of the {n} subjects explained here."
+    return [text]
 
 
 def _warnings(
