@@ -18,6 +18,7 @@ from napari_cam.reports.scores import COUNTS, Scores
 from napari_cam.reports.statistics import resampled
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 _UNIT = ("iou_foreground", "dice_foreground", "precision", "recall", "specificity")
 _SUBJECT = ("iou_foreground", "dice_foreground")
@@ -51,19 +52,23 @@ class Intervals:
     seed: int = 0
 
 
-def subject_counts(scores: Scores, use: NDArray[np.bool_]) -> tuple[list[str], Counts, Floats]:
-    """Return the subjects, their counts (r, s) over the units in use, and whose group each is in.
+def subject_counts(scores: Scores, use: NDArray[np.bool_]) -> tuple[list[str], Counts, Places]:
+    """Return the subjects, their counts (r, s) over the units in use, and a case (s,) of each.
 
     Voxels of one subject in several cases (classes) count together.
     """
-    names = np.array(scores.subject)[scores.case[use]]
+    names = np.array(scores.subject, dtype=object)[scores.case[use]].astype(str)
     subjects, place = np.unique(names, return_inverse=True)
     onehot = np.zeros((len(place), len(subjects)))
     onehot[np.arange(len(place)), place] = 1
     parts = (np.asarray(getattr(scores.counts, name))[:, use] @ onehot for name in COUNTS)
     first = [int(np.flatnonzero(place == each)[0]) for each in range(len(subjects))]
     of_case = scores.case[use][first] if len(first) else np.zeros(0, np.int64)
-    return subjects.tolist(), Counts(*(part.astype(np.int64) for part in parts)), of_case
+    return (
+        [str(each) for each in subjects],
+        Counts(*(part.astype(np.int64) for part in parts)),
+        of_case,
+    )
 
 
 def aggregate(
@@ -82,13 +87,14 @@ def aggregate(
     intervals
         How often groups are drawn.
     """
-    sums, totals = _sums(scores, use, empty)
-    value = _metrics(sums.sum(axis=-1), totals)
+    sums, places = _sums(scores, use, empty)
+    total = sums.sum(axis=-1)
+    value = _metrics(total, places)
     n_groups = sums.shape[-1]
     drawn: dict[str, Floats] = {}
     if n_groups > 1 and intervals.resamples:
         weights = resampled(lambda w: w, np.arange(n_groups), intervals.resamples, intervals.seed)
-        drawn = _metrics(np.einsum("krg,bg->kbr", sums, weights), totals)
+        drawn = _metrics(np.einsum("krg,bg->kbr", sums, weights), places)
     tail = (1 - intervals.confidence) / 2
     found = {}
     for name, numbers in value.items():
@@ -96,13 +102,13 @@ def aggregate(
             low, high = _quantiles(drawn[name], tail)
         else:
             low = high = np.full_like(numbers, np.nan)
-        n, missing = _basis(name, sums.sum(axis=-1), totals)
+        n, missing = _basis(name, total, places)
         found[name] = Numbers(numbers, low, high, n, missing)
     return found
 
 
 def _quantiles(drawn: Floats, tail: float) -> tuple[Floats, Floats]:
-    """Return the bounds (r,) of resampled numbers (b, r); resamples without a number are left out."""
+    """Return the bounds (r,) of resampled numbers (b, r), those without a number left out."""
     ends = [tail, 1 - tail]
     if not np.isnan(drawn).any():
         low, high = np.quantile(drawn, ends, axis=0)
@@ -134,14 +140,14 @@ def _sums(scores: Scores, use: NDArray[np.bool_], empty: float) -> tuple[Floats,
     for name, values in scores.soft.items():
         _add(parts, f"{name}_soft", np.broadcast_to(values[use], (n_rules, len(case))), by_unit)
     _, counts, of_case = subject_counts(scores, use)
-    by_subject = _onehot(group_of_case[of_case.astype(np.int64)], len(groups))
+    by_subject = _onehot(group_of_case[of_case], len(groups))
     subjects = unit_metrics(counts, empty)
     for name in _SUBJECT:
         _add(parts, f"{name}_subject", subjects[name], by_subject)
     wrong = np.asarray(counts.fp) - np.asarray(counts.fn)
     relative = ratio(wrong, np.asarray(counts.tp) + np.asarray(counts.fn))
     _add(parts, "relative_subject", relative, by_subject)
-    _add(parts, "ml_subject", wrong * scores.voxel_ml[of_case.astype(np.int64)], by_subject)
+    _add(parts, "ml_subject", wrong * scores.voxel_ml[of_case], by_subject)
     present = np.isin(np.arange(len(scores.subject)), case)
     by_case = _onehot(group_of_case, len(groups)) * present[:, None]
     for name, values in scores.surface.items():
