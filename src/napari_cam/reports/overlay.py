@@ -67,8 +67,7 @@ def overlay_image(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     table = np.full((FN + 1, 3), 255, dtype=np.uint8)
     for each in COLOURS:
         table[each.code] = [int(each.colour[place : place + 2], 16) for place in (1, 3, 5)]
-    picture: NDArray[np.uint8] = np.take(table, labels, axis=0)
-    return picture
+    return np.take(table, labels, axis=0)
 
 
 def colour_table() -> dict[int | None, str]:

@@ -108,7 +108,7 @@ def reference_report(
     MaskError
         Where a rule is unknown or does not suit a heatmap.
     """
-    rules, first = _rules(thresholds, headline)
+    rules, first = chosen_rules(thresholds, headline)
     how = Scoring(rules, strict, (first.name,) if surfaces else (), soft)
     chosen = _Settings(empty, folds, Intervals(resamples, confidence, seed), tuple(unit_metrics))
     pictures = Pictures(first, strict)
@@ -169,7 +169,8 @@ class _Facts:
     unseen: list[int]  # voxels of the reference outside of what counts, and all of them
 
 
-def _rules(thresholds: Any, headline: Any) -> tuple[tuple[ThresholdRule, ...], ThresholdRule]:
+def chosen_rules(thresholds: Any, headline: Any) -> tuple[tuple[ThresholdRule, ...], ThresholdRule]:
+    """Return thresholds as rules, and which of them is shown first."""
     one = isinstance(thresholds, (str, ThresholdRule))
     given = [thresholds] if one else list(thresholds)
     asked = [_rule(each) for each in given]
