@@ -7,7 +7,7 @@ threshold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +30,7 @@ from napari_cam.reports.agreement_tables import (
     condition_label,
     pair_matrix,
 )
-from napari_cam.reports.cases import MapName, as_cases
+from napari_cam.reports.cases import MapName, as_cases, plainest
 from napari_cam.reports.pair_scores import PairScores, pair_scores
 from napari_cam.reports.reference import CURVE, chosen_rules
 from napari_cam.reports.report import Report
@@ -119,7 +119,8 @@ def agreement_report(
     names = tuple(dict.fromkeys(name for each in found for name in each.names))
     rule_names = tuple(rule.name for rule in rules)
     how = _Intervals(resamples, confidence, seed)
-    units = _phi_rows(found, rule_names)
+    called = plainest(names)
+    units = _phi_rows(found, rule_names, called)
     pairs = _pair_rows(found, rule_names, how)
     tests, compared = _tests(units, rule_names)
     table = tidy(
@@ -146,8 +147,8 @@ def agreement_report(
             maps=[each.label for each in names],
             subjects=len({each.subject for each in found}),
         ),
-        figures=agreement_figures(table, order, first.name, compared, arrays),
-        tables=agreement_tables(table, order, first.name, compared),
+        figures=agreement_figures(table, order, called, first.name, compared, arrays),
+        tables=agreement_tables(table, order, called, first.name, compared),
         empty=empty,
         arrays=arrays,
     )
@@ -180,21 +181,24 @@ class _Intervals:
 
 
 def _conditions(names: Sequence[MapName], phi: Phi) -> dict[Condition, list[int]]:
-    """Return which maps share the backbone (phi_m), or the method and layer (phi_c)."""
+    """Return which maps share the backbone (phi_m) or method (phi_c), and the layer if named."""
     found: dict[Condition, list[int]] = {}
     for place, name in enumerate(names):
-        key = ("", name.backbone, "") if phi == "phi_m" else (name.method, "", name.layer)
+        key = ("", name.backbone, name.layer) if phi == "phi_m" else (name.method, "", name.layer)
         found.setdefault(key, []).append(place)
     return {key: places for key, places in found.items() if len(places) > 1}
 
 
-def _phi_rows(found: Sequence[PairScores], rules: Sequence[str]) -> pd.DataFrame:
+def _phi_rows(
+    found: Sequence[PairScores], rules: Sequence[str], called: Mapping[MapName, MapName]
+) -> pd.DataFrame:
     """Return phi of every unit, with how many pairs it is the mean of."""
     blocks = []
     for each in found:
         pairs = np.array(each.pairs)
+        names = [called[name] for name in each.names]
         for phi in PHIS:
-            for (method, backbone, layer), places in _conditions(each.names, phi).items():
+            for (method, backbone, layer), places in _conditions(names, phi).items():
                 chosen = np.isin(pairs, places).all(axis=1)
                 iou = each.iou[:, chosen]
                 known = ~np.isnan(iou)

@@ -42,6 +42,7 @@ _KEYS = ["method_a", "backbone_a", "layer_a"]
 def agreement_figures(
     table: pd.DataFrame,
     order: Sequence[MapName],
+    called: Mapping[MapName, MapName],
     headline: str,
     tests: Tests,
     arrays: Mapping[str, NDArray[np.float32]],
@@ -50,7 +51,7 @@ def agreement_figures(
 
     Parameters
     ----------
-    table, order, headline, tests
+    table, order, called, headline, tests
         As in :func:`napari_cam.reports.agreement_tables.agreement_tables`.
     arrays
         Consensus and disagreement (z, y, x).
@@ -76,7 +77,7 @@ def agreement_figures(
     for metric, rule, title, limits in pairs:
         if (table["metric"] == metric).any():
             values = pair_matrix(table, order, metric, rule)
-            draw = partial(_matrix_figure, values, [name.label for name in order], limits)
+            draw = partial(_matrix_figure, values, [called[name].label for name in order], limits)
             caption = "Mean over units; maps that agree stand together (average linkage)."
             figures.append(ReportFigure(metric, title, draw, caption))
     if arrays:
@@ -94,7 +95,7 @@ def agreement_figures(
 
 
 def _boxes_figure(rows: pd.DataFrame, phi: Phi, rules: Sequence[str], tests: Tests) -> Figure:
-    """Draw a panel for each threshold, a box for each condition (figures 5, S7, S8 of the study)."""
+    """Draw a panel for each threshold, a box for each condition (figures 5, S7, S8)."""
     keys = list(dict.fromkeys(rows[_KEYS].itertuples(index=False, name=None)))
     names = [condition_label(phi, *key) for key in keys]
     columns = min(3, len(rules))

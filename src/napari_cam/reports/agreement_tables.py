@@ -25,7 +25,8 @@ TITLES: Mapping[Phi, str] = {
 
 def condition_label(phi: str, method: str, backbone: str, layer: str) -> str:
     """Return the name of what is fixed: the network for phi_m, method and layer for phi_c."""
-    return backbone or "–" if phi == "phi_m" else " / ".join(filter(None, (method, layer)))
+    parts = (backbone, layer) if phi == "phi_m" else (method, layer)
+    return " / ".join(filter(None, parts)) or "–"
 
 
 def pair_matrix(
@@ -45,7 +46,11 @@ def pair_matrix(
 
 
 def agreement_tables(
-    table: pd.DataFrame, order: Sequence[MapName], headline: str, tests: Tests
+    table: pd.DataFrame,
+    order: Sequence[MapName],
+    called: Mapping[MapName, MapName],
+    headline: str,
+    tests: Tests,
 ) -> tuple[ReportTable, ...]:
     """Return the tables of an agreement report.
 
@@ -55,6 +60,8 @@ def agreement_tables(
         Its rows.
     order
         The maps, those that agree side by side.
+    called
+        What they are shown as.
     headline
         Name of the threshold that is shown first.
     tests
@@ -64,8 +71,12 @@ def agreement_tables(
     tables += [_by_threshold(table, phi) for phi in PHIS]
     tables += [_tests(tests), _post_hoc(tests, headline)]
     tables += [
-        _matrix(table, order, "iou_pair_unit_mean", headline, f"IoU of every pair at {headline}"),
-        _matrix(table, order, "spearman_pair_unit_mean", "", "Rank correlation of every pair"),
+        _matrix(
+            table, order, called, "iou_pair_unit_mean", headline, f"IoU of every pair at {headline}"
+        ),
+        _matrix(
+            table, order, called, "spearman_pair_unit_mean", "", "Rank correlation of every pair"
+        ),
     ]
     return tuple(each for each in tables if each is not None and len(each.frame))
 
@@ -170,11 +181,16 @@ def _post_hoc(tests: Tests, headline: str) -> ReportTable | None:
 
 
 def _matrix(
-    table: pd.DataFrame, order: Sequence[MapName], metric: str, threshold: str, title: str
+    table: pd.DataFrame,
+    order: Sequence[MapName],
+    called: Mapping[MapName, MapName],
+    metric: str,
+    threshold: str,
+    title: str,
 ) -> ReportTable | None:
     if not (table["metric"] == metric).any():
         return None
-    names = [name.label for name in order]
+    names = [called[name].label for name in order]
     values = pair_matrix(table, order, metric, threshold)
     frame = pd.DataFrame(values, columns=names).assign(map=names).set_index("map")
     return ReportTable(title, frame, "Mean over units; maps that agree stand together.", digits=2)

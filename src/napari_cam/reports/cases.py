@@ -229,6 +229,17 @@ def name_of(key: Any, item: Map) -> MapName:
     return MapName(" / ".join(parts), backbone)
 
 
+def plainest(names: Iterable[MapName]) -> dict[MapName, MapName]:
+    """Return what maps are called where the layer need not be told.
+
+    Networks name their layers each in its own way: where a method was applied to one layer of each
+    network, the layer says nothing, and methods are compared across networks without it.
+    """
+    known = tuple(dict.fromkeys(names))
+    unique = len({(name.method, name.backbone) for name in known}) == len(known)
+    return {name: replace(name, layer="") if unique else name for name in known}
+
+
 def _geometry(grid: Grid) -> str:
     size = " x ".join(f"{each:.3g}" for each in grid.spacing)
     letters = f", {grid.orientation}" if grid.orientation else ""

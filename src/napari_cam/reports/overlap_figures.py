@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,12 @@ class Pictures:
     def axis(self) -> int:
         """Array axis across which the slice is cut."""
         return self._axis
+
+    def called(self, names: Mapping[MapName, MapName]) -> Pictures:
+        """Return the same pictures of maps under other names."""
+        other = copy(self)
+        other.panels = {names.get(name, name): panel for name, panel in self.panels.items()}
+        return other
 
     def take(self, case: Case, name: MapName, item: Map) -> None:
         """Keep one slice of a map, where it is of the case that is shown."""

@@ -90,6 +90,19 @@ _SPACE_CAPTION = (
 )
 
 
+def called_so(table: pd.DataFrame, called: Mapping[MapName, MapName]) -> pd.DataFrame:
+    """Return the rows with their maps under other names."""
+    columns = ["method_a", "backbone_a", "layer_a"]
+    keys = table[columns].itertuples(index=False, name=None)
+    found = [called.get(name, name) for name in (MapName(*key) for key in keys)]
+    names = {
+        "method_a": [name.method for name in found],
+        "backbone_a": [name.backbone for name in found],
+        "layer_a": [name.layer for name in found],
+    }
+    return table.assign(**names)
+
+
 def map_label(row: Mapping[str, str]) -> str:
     """Return the name of the map of a row."""
     return " / ".join(str(row[name]) for name in _NAMES if row[name])

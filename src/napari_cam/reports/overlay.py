@@ -64,10 +64,10 @@ def overlay_labels(
 
 def overlay_image(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the labels of an overlay as a picture (..., 3) of 8 bits; 0 becomes white."""
-    table = np.full((FN + 1, 3), 255, dtype=np.uint8)
+    table: NDArray[np.uint8] = np.full((FN + 1, 3), 255, dtype=np.uint8)
     for each in COLOURS:
         table[each.code] = [int(each.colour[place : place + 2], 16) for place in (1, 3, 5)]
-    return np.take(table, labels, axis=0)
+    return table[labels]
 
 
 def colour_table() -> dict[int | None, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,10 @@ from napari_cam.reports.aggregate import (
     classes_of,
     subject_counts,
 )
-from napari_cam.reports.cases import Case, MapName, as_cases
+from napari_cam.reports.cases import Case, MapName, as_cases, plainest
 from napari_cam.reports.overlap_figures import Pictures, overlap_figures
 from napari_cam.reports.overlap_metrics import DEFINITIONS, ratio, unit_metrics
-from napari_cam.reports.overlap_tables import overlap_tables
+from napari_cam.reports.overlap_tables import called_so, overlap_tables
 from napari_cam.reports.report import Report
 from napari_cam.reports.scores import Scores, Scoring, score
 from napari_cam.reports.tables import tidy
@@ -125,6 +125,10 @@ def reference_report(
             choices[each.name] = choice
         rows += _rows(more, chosen)
     table = tidy(pd.concat(rows, ignore_index=True))
+    called = plainest(each.name for each in scores)
+    shown = pictures.called(called)
+    named = [replace(each, name=called[each.name]) for each in wider]
+    plain = called_so(table, called)
     return Report(
         table=table,
         kind="overlap",
@@ -143,8 +147,8 @@ def reference_report(
             models=sorted(facts.models),
             subjects=len(facts.subjects),
         ),
-        figures=overlap_figures(table, wider, first.name, pictures, empty),
-        tables=overlap_tables(table, first.name, choices),
+        figures=overlap_figures(plain, named, first.name, shown, empty),
+        tables=overlap_tables(plain, first.name, {called[k]: v for k, v in choices.items()}),
         empty=empty,
         arrays=pictures.arrays,
     )
