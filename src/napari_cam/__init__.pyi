@@ -30,6 +30,12 @@ from .models.layers import candidate_layers as candidate_layers
 from .models.loaded import LoadedModel as LoadedModel
 from .models.loaded import wrap_model as wrap_model
 from .models.preparation import Preparation as Preparation
+from .reports.agreement import agreement_report as agreement_report
+from .reports.case_files import read_cases as read_cases
+from .reports.cases import Case as Case
+from .reports.cases import MapName as MapName
+from .reports.reference import reference_report as reference_report
+from .reports.report import Report as Report
 from .sample import load_sample_model as load_sample_model
 from .sample import load_sample_volume as load_sample_volume
 from .volumes.dicom import SeriesInfo as SeriesInfo

@@ -101,6 +101,7 @@ class Case:
             Where a map lies on another grid than the reference or the foreground.
         """
         taken: set[MapName] = set()
+        naming = getattr(self.maps, "name_of", name_of)  # files know what a table calls them
         for key in self.maps:
             item: Any = self.maps[key]
             if not isinstance(item, (Heatmap, np.ndarray)) or (
@@ -111,7 +112,7 @@ class Case:
                     f"The map '{key}' of '{self.subject}' is {kind}; give a Heatmap, or a mask of "
                     "booleans."
                 )
-            name = name_of(key, item)
+            name = naming(key, item)
             if name in taken:  # two targets, or two networks of one architecture
                 name = replace(name, method=" / ".join(parts_of(key)))
             taken.add(name)

@@ -56,7 +56,8 @@ def overlay_labels(
             + ", ".join(f"{each.dtype} {each.shape}" for each in arrays)
             + "; give masks on one grid."
         )
-    labels = np.array([TN, FN, FP, TP], dtype=np.uint8)[2 * prediction + reference.astype(np.int8)]
+    codes: NDArray[np.uint8] = np.array([TN, FN, FP, TP], dtype=np.uint8)
+    labels: NDArray[np.uint8] = codes[2 * prediction.astype(np.intp) + reference]
     if region is not None:
         labels[~region] = 0
     return labels
