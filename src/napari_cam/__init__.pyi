@@ -35,6 +35,12 @@ from .reports.correlations import Measurement as Measurement
 from .reports.damage import damage_fractions as damage_fractions
 from .reports.damage import mask_fractions as mask_fractions
 from .reports.faithfulness.report import faithfulness_report as faithfulness_report
+from .reports.agreement import agreement_report as agreement_report
+from .reports.case_files import read_cases as read_cases
+from .reports.cases import Case as Case
+from .reports.cases import MapName as MapName
+from .reports.reference import reference_report as reference_report
+from .reports.report import Report as Report
 from .sample import load_sample_model as load_sample_model
 from .sample import load_sample_volume as load_sample_volume
 from .volumes.dicom import SeriesInfo as SeriesInfo

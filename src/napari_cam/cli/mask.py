@@ -69,7 +69,7 @@ def mask(
     rules = tuple(rule_from_text(text) for text in rule or ("otsu",))
     names = ResultNames()
     cutting = _Cutting(rules, not at_least, reference, foreground, gate, overwrite, names)
-    heatmap = [each for path in heatmap for each in _matching(path)]
+    heatmap = [each for path in heatmap for each in matching(path)]
     rows: list[tuple[str, ...]] = []
     notes: list[str | None] = []
     failed = 0
@@ -91,7 +91,7 @@ def mask(
     return ExitCode.SOME_FAILED if failed else None
 
 
-def _matching(path: Path) -> list[Path]:
+def matching(path: Path) -> list[Path]:
     """Return the files that a pattern names: not every shell looks them up itself."""
     if os.path.exists(path) or not glob.has_magic(str(path)):
         return [path]

@@ -101,6 +101,7 @@ class Case:
             Where a map lies on another grid than the reference or the foreground.
         """
         taken: set[MapName] = set()
+        naming = getattr(self.maps, "name_of", name_of)  # files know what a table calls them
         for key in self.maps:
             item: Any = self.maps[key]
             if not isinstance(item, (Heatmap, np.ndarray)) or (
@@ -111,7 +112,7 @@ class Case:
                     f"The map '{key}' of '{self.subject}' is {kind}; give a Heatmap, or a mask of "
                     "booleans."
                 )
-            name = name_of(key, item)
+            name = naming(key, item)
             if name in taken:  # two targets, or two networks of one architecture
                 name = replace(name, method=" / ".join(parts_of(key)))
             taken.add(name)
@@ -227,6 +228,17 @@ def name_of(key: Any, item: Map) -> MapName:
     if isinstance(stated, str):
         return MapName(stated, backbone, str(facts.get("layer", "")))
     return MapName(" / ".join(parts), backbone)
+
+
+def plainest(names: Iterable[MapName]) -> dict[MapName, MapName]:
+    """Return what maps are called where the layer need not be told.
+
+    Networks name their layers each in its own way: where a method was applied to one layer of each
+    network, the layer says nothing, and methods are compared across networks without it.
+    """
+    known = tuple(dict.fromkeys(names))
+    unique = len({(name.method, name.backbone) for name in known}) == len(known)
+    return {name: replace(name, layer="") if unique else name for name in known}
 
 
 def _geometry(grid: Grid) -> str:

@@ -102,7 +102,7 @@ def pack(masks: Iterable[NDArray[np.bool_]], unit_axis: int | None = 0) -> Packe
     bits = np.stack(packed)
     units = 1 if unit_axis is None else shape[unit_axis]
     voxels = int(np.prod(shape)) // max(units, 1)
-    return PackedMasks(bits, _sums(bits), voxels)
+    return PackedMasks(bits, bits_set(bits), voxels)
 
 
 def _packed(mask: NDArray[np.bool_], unit_axis: int | None) -> NDArray[np.uint64]:
@@ -127,7 +127,7 @@ def pair_counts(packed: PackedMasks) -> PairCounts:
         place = 0
         for one in range(len(words) - 1):
             both = words[one + 1 :] & words[one]
-            shared[place : place + len(both), unit] = _sums(both)
+            shared[place : place + len(both), unit] = bits_set(both)
             place += len(both)
 
     _each(count, range(n_units))
@@ -164,15 +164,15 @@ def counts_with(
             raise MaskError("Masks and reference have different shapes; give both on one grid.")
     inside = None if region is None else region.bits[0]
     true = reference.bits[0] if inside is None else reference.bits[0] & inside
-    in_reference = _sums(true)
+    in_reference = bits_set(true)
     total = np.full_like(in_reference, packed.voxels) if region is None else region.areas[0]
     both = np.empty(packed.areas.shape, dtype=np.int64)
     area = packed.areas if inside is None else np.empty_like(packed.areas)
 
     def count(mask: int) -> None:
-        both[mask] = _sums(packed.bits[mask] & true)
+        both[mask] = bits_set(packed.bits[mask] & true)
         if inside is not None:
-            area[mask] = _sums(packed.bits[mask] & inside)
+            area[mask] = bits_set(packed.bits[mask] & inside)
 
     _each(count, range(len(packed)))
     either = area + in_reference - both
@@ -190,8 +190,8 @@ def _each(work: Any, items: Sequence[int]) -> None:
         list(pool.map(work, items))
 
 
-def _sums(words: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return how many bits are set along the last axis."""
+def bits_set(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return how many bits are set in words (..., w), (...)."""
     # Sums of at most 64 a word: unsigned 32 bits hold 2^26 words.
     result: NDArray[np.int64] = _popcount(words).sum(axis=-1, dtype=np.uint32).astype(np.int64)
     return result

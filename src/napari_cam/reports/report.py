@@ -97,9 +97,14 @@ class Report:
 
     @property
     def undefined(self) -> dict[str, int]:
-        """How many values of each metric are undefined, which no mean takes in."""
+        """How many values of each metric are undefined, which no mean takes in.
+
+        Of units where there are rows of units, else of all below the cohort.
+        """
         table = self.table
-        missing = table.loc[table["value"].isna() & (table["level"] != "cohort"), "metric"]
+        units = table["level"] == "unit"
+        counted = units if units.any() else table["level"] != "cohort"
+        missing = table.loc[table["value"].isna() & counted, "metric"]
         return {str(name): int(count) for name, count in missing.value_counts().items()}
 
     @property

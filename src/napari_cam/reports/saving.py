@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_cam.errors import WriteError
 from napari_cam.files import check_writable, writing
-from napari_cam.provenance import plain, to_json
+from napari_cam.provenance import plain
 from napari_cam.reports.html import page_of
 from napari_cam.reports.plotting import drawn
 from napari_cam.reports.tables import write_csv
@@ -87,6 +88,15 @@ def _bare(value: Any) -> Any:
     return None if type(value).__name__ == "NAType" else value
 
 
+def _compact(facts: dict[str, Any]) -> str:
+    """Return facts as JSON, a line for each: columns of numbers are no reading matter."""
+    lines = (
+        f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False, allow_nan=False)}"
+        for key, value in facts.items()
+    )
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def _make(folder: Path) -> list[Path]:
     """Make a folder and its parents; return those that did not exist."""
     paths = (folder / "figures", folder, *folder.parents)
@@ -130,7 +140,7 @@ def _write(report: Report, folder: Path) -> None:
             (folder / "figures" / f"{stem}.{kind}").write_bytes(content)
         pictures.append((made["svg"], made["png"]))
     write_csv(report.table, folder / "table.csv")
-    (folder / "report.json").write_text(to_json(facts_of(report)), encoding="utf-8")
+    (folder / "report.json").write_text(_compact(facts_of(report)), encoding="utf-8")
     (folder / "report.html").write_text(page_of(report, pictures), encoding="utf-8")
 
 
