@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cam.errors import MaskError, ReportError
+from napari_cam.errors import ReportError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
+from napari_cam.reports.cases import Case
 from napari_cam.reports.damage import damage_fractions, mask_fractions, subject_damage
 
 
@@ -85,9 +86,14 @@ def test_names_come_from_the_key_or_else_from_the_record():
     one = heatmap(three_slices(), **record)
     names = damage_fractions({"s": {("hirescam", "net 2"): one, "mine": one}})
     assert names[["method", "backbone", "layer"]].drop_duplicates().to_numpy().tolist() == [
-        ["hirescam", "net 2", "f.28"],
-        ["mine", "vgg16", "f.28"],
+        ["hirescam", "net 2", ""],
+        ["gradcam", "vgg16", "f.28"],
     ]
+    cases = [Case({"mine": one}, subject="s", foreground=np.ones((3, 4, 5), bool))]
+    assert (
+        damage_fractions(cases)["damage"].tolist()
+        == damage_fractions({"s": one})["damage"].tolist()
+    )
     assert damage_fractions({"s": one})["method"].unique().tolist() == ["gradcam"]
 
 
@@ -104,12 +110,10 @@ def test_what_does_not_fit_is_refused():
     one = heatmap(three_slices())
     with pytest.raises(ReportError, match="no foreground"):
         damage_fractions({"a": one}, foreground={"b": np.ones((3, 4, 5), bool)})
-    with pytest.raises(MaskError):
+    with pytest.raises(ReportError, match="resample"):
         damage_fractions({"a": one}, foreground={"a": np.ones((3, 4, 4), bool)})
-    with pytest.raises(ReportError, match="two heatmaps of gradcam"):
-        damage_fractions({"a": {("gradcam",): one, "gradcam": one}})
-    with pytest.raises(ReportError, match="list where a heatmap"):
-        damage_fractions({"a": [1]})
+    with pytest.raises(ReportError, match="a mask where a heatmap"):
+        damage_fractions({"a": np.ones((3, 4, 5), bool)})
     with pytest.raises(ReportError, match="No threshold"):
         damage_fractions({"a": one}, ())
     with pytest.raises(ReportError, match="not booleans"):

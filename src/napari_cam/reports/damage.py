@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,22 +14,15 @@ from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import binarize
 from napari_cam.masks.rules import ThresholdRule
+from napari_cam.reports.cases import Case, MapName, as_cases
 
 COLUMNS = ("subject", "unit", "method", "backbone", "layer", "threshold", "damage", "voxels")
 COMBINATION = ["method", "backbone", "layer", "threshold"]
 """What tells one way of measuring damage from another."""
 
 
-class MapName(NamedTuple):
-    """Which map: what made it, of which network, at which layer."""
-
-    method: str
-    backbone: str = ""
-    layer: str = ""
-
-
 def damage_fractions(
-    heatmaps: Mapping[Any, Any],
+    heatmaps: Mapping[Any, Any] | Iterable[Case],
     thresholds: Any = (0.5,),
     foreground: Mapping[Any, NDArray[np.bool_]] | None = None,
     *,
@@ -43,13 +37,13 @@ def damage_fractions(
     Parameters
     ----------
     heatmaps
-        Subject -> heatmap, or -> {map: heatmap}, where a map is called "method",
-        ("method", "backbone") or ("method", "backbone", "layer"). What is not said is taken from
-        the heatmap's own record.
+        Subject -> heatmap, or -> {map: heatmap} as :func:`napari_cam.explain` returns it, where a
+        map may be called ("method", "backbone", "layer"); or :class:`Case` after case.
     thresholds
         Cuts from 0 to 1, threshold rules or their texts ("otsu").
     foreground
-        Subject -> bool (z, y, x); None counts everything that the network saw.
+        Subject -> bool (z, y, x); None counts everything that the network saw. Cases have their
+        own.
     strict
         True for values above the cut, False for values equal to it as well.
 
@@ -62,26 +56,30 @@ def damage_fractions(
     Raises
     ------
     ReportError
-        Where nothing is given, two maps of a subject have one name, or a foreground is missing.
+        Where nothing is given, or a foreground is missing or does not fit.
     MaskError
-        Where a foreground or a rule does not suit its heatmap.
+        Where a rule does not suit its heatmap.
     """
     rules = _rules(thresholds)
     rows: list[dict[str, Any]] = []
-    for subject, given in heatmaps.items():
-        inside = _foreground(foreground, subject)
-        named = _named(given, str(subject))
-        for name, heatmap in named.items():
-            masks = binarize({name: heatmap}, rules, strict, inside)
-            counted = heatmap.inside if inside is None else heatmap.inside & inside
+    for case in _cases(heatmaps, foreground):
+        for name, heatmap in case.named():
+            if not isinstance(heatmap, Heatmap):
+                raise ReportError(
+                    f"Subject '{case.subject}' has a mask where a heatmap is expected; measure "
+                    "masks with mask_fractions."
+                )
+            masks = binarize({name: heatmap}, rules, strict, case.foreground)
+            counted = heatmap.inside
+            counted = counted if case.foreground is None else counted & case.foreground
             sizes = _per_unit(counted, heatmap)
             for key in masks:
                 found = _per_unit(masks[key], heatmap)
                 rows += [
                     {
-                        "subject": str(subject),
+                        "subject": case.subject,
                         "unit": unit,
-                        **name._asdict(),
+                        **asdict(name),
                         "threshold": masks.rules[key].name,
                         "damage": found[unit] / sizes[unit],
                         "voxels": sizes[unit],
@@ -136,7 +134,7 @@ def mask_fractions(
             {
                 "subject": str(subject),
                 "unit": unit,
-                **MapName(name)._asdict(),
+                **asdict(MapName(name)),
                 "threshold": "",
                 "damage": found[unit] / sizes[unit],
                 "voxels": sizes[unit],
@@ -171,44 +169,16 @@ def subject_damage(fractions: pd.DataFrame, weight: str = "units") -> pd.DataFra
     return result.reset_index()
 
 
-def map_name(key: Any, heatmap: Heatmap) -> MapName:
-    """Return what a map is called: by its key where that says it, else by the heatmap's record."""
-    record = heatmap.provenance
-    method, model = record.get("method"), record.get("model")
-    known = (
-        method.get("name") if isinstance(method, Mapping) else method,
-        model.get("architecture") if isinstance(model, Mapping) else None,
-        record.get("layer"),
+def _cases(
+    heatmaps: Mapping[Any, Any] | Iterable[Case],
+    foreground: Mapping[Any, NDArray[np.bool_]] | None,
+) -> Iterable[Case]:
+    if not isinstance(heatmaps, Mapping):
+        return as_cases(heatmaps)
+    return (
+        Case(maps, subject=str(subject), foreground=_foreground(foreground, subject))
+        for subject, maps in heatmaps.items()
     )
-    said: Sequence[Any] = (key,)
-    if isinstance(key, tuple) and not hasattr(key, "parts"):
-        said = key
-    elif hasattr(key, "parts") or key is None:
-        said = ()
-    filled = [
-        said[place] if place < len(said) and said[place] not in (None, "") else word
-        for place, word in enumerate(known)
-    ]
-    return MapName(*("" if word is None else str(word) for word in filled))
-
-
-def _named(given: Any, subject: str) -> dict[MapName, Heatmap]:
-    maps = given if isinstance(given, Mapping) else {None: given}
-    named: dict[MapName, Heatmap] = {}
-    for key, heatmap in maps.items():
-        if not isinstance(heatmap, Heatmap):
-            raise ReportError(
-                f"Subject '{subject}' has a {type(heatmap).__name__} where a heatmap is expected."
-            )
-        name = map_name(key, heatmap)
-        if name in named:
-            words = " / ".join(part for part in name if part)
-            raise ReportError(
-                f"Subject '{subject}' has two heatmaps of {words}; give them names of their own, "
-                "such as (method, backbone, layer)."
-            )
-        named[name] = heatmap
-    return named
 
 
 def _rules(thresholds: Any) -> list[ThresholdRule | str]:

@@ -17,7 +17,7 @@ from napari_cam.cams.method import CamMethod
 from napari_cam.cams.methods import METHODS
 from napari_cam.errors import NapariCamError
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.reports.damage import MapName
+from napari_cam.reports.cases import MapName
 from napari_cam.reports.faithfulness.cases import Case
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from napari_cam.cams.plan import as_volume
 from napari_cam.errors import ReportError
-from napari_cam.heatmap import Heatmap
+from napari_cam.heatmap import Heatmap, parts_of
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.prepared import PreparedVolume
-from napari_cam.reports.damage import MapName, map_name
+from napari_cam.reports.cases import MapName, name_of
 from napari_cam.volumes.volume import Volume
 
 Mask = NDArray[np.bool_]
@@ -133,10 +133,9 @@ def _maps(
                 f"The heatmap of subject '{subject}' has shape {heatmap.values.shape} but the "
                 f"volume {volume.shape}; give the volume that it explains."
             )
-        name = map_name(key, heatmap)
-        if name in maps:
-            words = " / ".join(part for part in name if part)
-            raise ReportError(f"Subject '{subject}' has two heatmaps of {words}; name them apart.")
+        name = name_of("map" if key is None else key, heatmap)
+        if name in maps:  # two targets, or two networks of one architecture
+            name = replace(name, method=" / ".join(parts_of(key)))
         maps[name], keys[name] = heatmap, key
     if not maps:
         raise ReportError(f"Subject '{subject}' has no heatmap.")

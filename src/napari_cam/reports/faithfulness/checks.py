@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import ReportError
 from napari_cam.models.card import ModelCard
-from napari_cam.reports.damage import MapName
+from napari_cam.reports.cases import MapName
 from napari_cam.reports.faithfulness.measuring import FLOOR, Measured
 from napari_cam.reports.faithfulness.verdict import (
     FEWEST_PLACES,
@@ -184,6 +184,8 @@ def _against_floors(
     hardest: tuple[Interval, str] | None = None
     for floor in _floors(measured):
         others, _ = measured.values(floor, metric)
+        if len(others) != len(own):
+            continue
         found = summarise(others - own if lower else own - others, subjects)
         if not math.isnan(found.value) and (hardest is None or found.value < hardest[0].value):
             hardest = found, floor.method.removeprefix(FLOOR)

@@ -15,7 +15,8 @@ from napari_cam.reports.faithfulness.asking import Asked
 from napari_cam.reports.faithfulness.imputation import blurred, impute
 
 Floats = NDArray[np.float64]
-Fill = Literal["mean", "zero"]
+Fill = Literal["blur", "mean", "zero"]
+FILLS: tuple[Fill, ...] = ("blur", "mean", "zero")
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,11 @@ class CurveSettings:
     steps
         In how many steps all pixels are taken away or put back.
     fill
-        What deletion leaves: each channel's mean over the unit, or zero.
+        What deletion leaves: "blur" the blurred unit that insertion starts from, "mean" each
+        channel's mean over the unit, "zero". A constant makes holes with an outline that no image
+        has, to which a network may react more than to what is gone.
     blur
-        Width of the Gaussian that insertion starts from, as a share of the shortest axis.
+        Width of that Gaussian, as a share of the shortest axis.
     removed
         Shares of pixels that ROAD removes.
     noise
@@ -39,7 +42,7 @@ class CurveSettings:
     """
 
     steps: int = 20
-    fill: Fill = "mean"
+    fill: Fill = "blur"
     blur: float = 0.05
     removed: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     noise: float = 0.01
@@ -127,16 +130,22 @@ def ranks(heat: NDArray[np.float32], seed: int = 0) -> NDArray[np.int64]:
 def deletion(asked: Asked, order: NDArray[np.int64], settings: CurveSettings) -> Floats:
     """Return the scores (steps + 1,) as pixels are taken away, the most important first."""
     spatial = tuple(range(1, asked.image.ndim))
-    filled = torch.zeros_like(asked.image)
-    if settings.fill == "mean":
+    if settings.fill == "blur":
+        filled = _canvas(asked, settings)
+    elif settings.fill == "mean":
         filled = asked.image.mean(dim=spatial, keepdim=True).expand_as(asked.image)
+    else:
+        filled = torch.zeros_like(asked.image)
     return _replaced(asked, order, asked.image, filled, settings.steps)
 
 
 def insertion(asked: Asked, order: NDArray[np.int64], settings: CurveSettings) -> Floats:
     """Return the scores (steps + 1,) as pixels return to a blurred image, best first."""
-    sigma = max(0.5, settings.blur * min(asked.image.shape[1:]))
-    return _replaced(asked, order, blurred(asked.image, sigma), asked.image, settings.steps)
+    return _replaced(asked, order, _canvas(asked, settings), asked.image, settings.steps)
+
+
+def _canvas(asked: Asked, settings: CurveSettings) -> Tensor:
+    return blurred(asked.image, max(0.5, settings.blur * min(asked.image.shape[1:])))
 
 
 def _replaced(

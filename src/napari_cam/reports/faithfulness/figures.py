@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cam.reports.damage import MapName
+from napari_cam.reports.cases import MapName
 from napari_cam.reports.faithfulness.checks import Summary
 from napari_cam.reports.faithfulness.measuring import FLOOR, Measured
 from napari_cam.reports.faithfulness.verdict import SIMILAR
@@ -35,7 +35,7 @@ def _split(measured: Measured) -> tuple[list[MapName], list[MapName]]:
 
 
 def _words(name: MapName) -> str:
-    return label(" / ".join(part for part in name if part) or "map", 36)
+    return label(name.label or "map", 36)
 
 
 def _curves(measured: Measured) -> ReportFigure:

@@ -52,10 +52,11 @@ def impute(images: Tensor, removed: Tensor, noise: Tensor | None = None) -> Tens
         if bool((energy <= enough).all()):
             break
         pushed = unknown * (degree * direction - _neighbours(direction))
-        step = _ratio(energy, _dot(direction, pushed))
+        # A system that is solved stays as it is: its numbers must not depend on its neighbours.
+        step = torch.where(energy > enough, _ratio(energy, _dot(direction, pushed)), 0)
         x = x + step * direction
         residual = residual - step * pushed
-        left = _dot(residual, residual)
+        left = torch.where(energy > enough, _dot(residual, residual), energy)
         direction = residual + _ratio(left, energy) * direction
         energy = left
     lost = known.flatten(2).sum(2, keepdim=True).reshape(*known.shape[:2], *_ones(images)) == 0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_cam.cams.region_score import RegionScore
 from napari_cam.cams.targets import ClassScore, Score, Target
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.reports.damage import MapName
+from napari_cam.reports.cases import MapName
 from napari_cam.reports.faithfulness.again import Recipe, made_again, rank_correlation
 from napari_cam.reports.faithfulness.asking import ask
 from napari_cam.reports.faithfulness.cases import Case

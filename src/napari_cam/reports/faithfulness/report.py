@@ -15,7 +15,7 @@ from napari_cam.errors import NapariCamError, ReportError
 from napari_cam.learning.subjects import trained_on
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.provenance import stamp
-from napari_cam.reports.damage import MapName
+from napari_cam.reports.cases import MapName
 from napari_cam.reports.faithfulness.again import Recipe, places_of, recipe_of
 from napari_cam.reports.faithfulness.asking import unstable
 from napari_cam.reports.faithfulness.cases import Case, cases_of
@@ -253,7 +253,7 @@ def _places(
 
 
 def _words(name: MapName) -> str:
-    return " / ".join(part for part in name if part) or "map"
+    return name.label or "map"
 
 
 def _maps(measured: Measured) -> list[str]:
@@ -332,7 +332,7 @@ def _table(measured: Measured, summarise: Summary, names: tuple[str, ...]) -> pd
 
 
 def _columns(name: MapName) -> dict[str, str]:
-    return dict(zip(("method_a", "backbone_a", "layer_a"), name, strict=True))
+    return {"method_a": name.method, "backbone_a": name.backbone, "layer_a": name.layer}
 
 
 def _summaries(measured: Measured, summarise: Summary) -> list[tuple[MapName, str, Interval]]:
