@@ -244,4 +244,5 @@ def plainest(names: Iterable[MapName]) -> dict[MapName, MapName]:
 def _geometry(grid: Grid) -> str:
     size = " x ".join(f"{each:.3g}" for each in grid.spacing)
     letters = f", {grid.orientation}" if grid.orientation else ""
-    return f"a grid of {grid.shape} voxels of {size} {grid.units}{letters}"
+    corner = ", ".join(f"{each:.4g}" for each in grid.affine[:3, 3])
+    return f"a grid of {grid.shape} voxels of {size} {grid.units}{letters} from ({corner})"
