@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from napari_cam.cli import demo, explain, mask, report, show
+from napari_cam.cli import (
+    demo,
+    explain,
+    mask,
+    report,
+    report_association,
+    report_faithfulness,
+    show,
+)
 from napari_cam.cli.failures import DEBUG, ExitCode
 
 app = typer.Typer(
@@ -47,6 +55,8 @@ def _global(
 app.command()(demo.demo)
 app.command()(explain.explain)
 app.command()(mask.mask)
+report.app.command()(report_association.association)
+report.app.command()(report_faithfulness.faithfulness)
 app.add_typer(report.app, name="report")
 app.command()(show.info)
 app.command()(show.layers)

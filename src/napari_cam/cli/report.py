@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Judge maps: by a reference, by each other.",
+    help="Judge maps: by a reference, by each other, by a measurement, by the network itself.",
 )
 
 Heatmaps = Annotated[
@@ -105,7 +105,7 @@ def overlap(
     from napari_cam.reports.reference import THRESHOLDS, reference_report
 
     _check(out, overwrite)
-    asked = _Cases(heatmap, cohort, reference, foreground, needs_reference=True)
+    asked = NamedCases(heatmap, cohort, reference, foreground, needs_reference=True)
     with progress(asked.count(), "maps") as bar:
         found = reference_report(
             asked.cases(),
@@ -152,7 +152,7 @@ def agreement(
     from napari_cam.reports.reference import CURVE
 
     _check(out, overwrite)
-    asked = _Cases(heatmap, cohort, None, foreground, needs_reference=False)
+    asked = NamedCases(heatmap, cohort, None, foreground, needs_reference=False)
     with progress(asked.count(), "maps") as bar:
         found = agreement_report(
             asked.cases(),
@@ -170,7 +170,7 @@ def agreement(
     _end(found, out, overwrite)
 
 
-class _Cases:
+class NamedCases:
     """What the command line names, as cases that are read one at a time."""
 
     def __init__(

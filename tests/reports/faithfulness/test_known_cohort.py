@@ -109,6 +109,7 @@ def test_a_volume_is_judged_as_a_whole():
     weights = np.zeros((8, 10, 12))
     weights[2:5, 3:7, 4:8] = 0.1
     image[weights > 0] += 1  # brighter than around it: blurring it takes something away
+    image[6:, 7:, :3] += 3  # brighter still, and of no weight
     model = model_of(Weighted(weights), 3)
     report = nc.faithfulness_report(
         model,
