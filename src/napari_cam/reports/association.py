@@ -326,4 +326,7 @@ def _row(found: Found, p: float) -> dict[str, Any]:
 def _bracketed(interval: Interval) -> str:
     if math.isnan(interval.value):
         return "–"
-    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    known = not math.isnan(interval.low)
+    return f"{interval.value:.2f}" + (
+        f" [{interval.low:.2f}, {interval.high:.2f}]" if known else ""
+    )

@@ -107,9 +107,9 @@ def test_a_volume_is_judged_as_a_whole():
     rng = np.random.default_rng(0)
     image = rng.random((8, 10, 12)).astype(np.float32)
     weights = np.zeros((8, 10, 12))
-    weights[2:5, 3:7, 4:8] = 0.1
-    image[weights > 0] += 1  # brighter than around it: blurring it takes something away
-    image[6:, 7:, :3] += 3  # brighter still, and of no weight
+    weights[:3, :4, :4] = 0.1
+    image[weights > 0] += 1  # what it sums up is large
+    image[4:, 5:, 4:] += 3  # brighter still, and of no weight
     model = model_of(Weighted(weights), 3)
     report = nc.faithfulness_report(
         model,
@@ -118,7 +118,7 @@ def test_a_volume_is_judged_as_a_whole():
         reference=weights > 0,
         accuracy=(9, 10),
         score="logit",
-        **QUICK,
+        **QUICK | {"curves": CurveSettings(steps=10, removed=(0.1, 0.3), fill="zero")},
     )
     found = outcomes(report)
     assert found["deletion beats floors"] is True

@@ -372,11 +372,7 @@ def _summary_table(measured: Measured, summarise: Summary, confidence: float) ->
         row: dict[str, Any] = {"map": _words(name)}
         for metric in _METRICS:
             found = summarise(*measured.values(name, metric))
-            row[metric] = (
-                "–"
-                if math.isnan(found.value)
-                else f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
-            )
+            row[metric] = _bracketed(found)
         rows.append(row)
     caption = (
         f"Means over units with {100 * confidence:g} % intervals. Low is good: deletion, "
@@ -384,3 +380,10 @@ def _summary_table(measured: Measured, summarise: Summary, confidence: float) ->
         "sensitivity_n. Floors know nothing of the network."
     )
     return ReportTable("Maps and floors", pd.DataFrame(rows), caption)
+
+
+def _bracketed(found: Interval) -> str:
+    if math.isnan(found.value):
+        return "–"
+    known = not math.isnan(found.low)
+    return f"{found.value:.2f}" + (f" [{found.low:.2f}, {found.high:.2f}]" if known else "")
