@@ -142,7 +142,7 @@ def reference_report(
             empty="undefined" if np.isnan(empty) else empty,
             folds=folds,
             bootstrap={**asdict(chosen.intervals), "unit": "group"},
-            chosen={name.label: asdict(choice) for name, choice in choices.items()},
+            chosen={name.label: choice.facts() for name, choice in choices.items()},
             definitions=dict(DEFINITIONS),
             models=sorted(facts.models),
             subjects=len(facts.subjects),
