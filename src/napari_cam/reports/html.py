@@ -125,13 +125,7 @@ def _figures(
     """Return the figures as long as the page stays small enough to be sent by mail."""
     shown, size, left = [], 0, 0
     for place, each in enumerate(figures):
-        if pictures is None:
-            figure = each.draw()
-            vector, points = drawn(figure, "svg"), drawn(figure, "png")
-        else:
-            vector, points = pictures[place]
-        use_vector = not each.picture and len(vector) <= _LARGEST_VECTOR
-        kind, content = ("svg+xml", vector) if use_vector else ("png", points)
+        kind, content = _picture(each, None if pictures is None else pictures[place])
         if size + len(content) > _LARGEST_PICTURES:
             left += 1
             continue
@@ -145,6 +139,18 @@ def _figures(
     if left:
         shown.append(f"<p>{left} more figures stand in the folder figures.</p>")
     return shown
+
+
+def _picture(shown: ReportFigure, drawn_already: tuple[bytes, bytes] | None) -> tuple[str, bytes]:
+    """Return a figure as SVG where that is small, else as PNG."""
+    if drawn_already is not None:
+        vector, points = drawn_already
+        small = not shown.picture and len(vector) <= _LARGEST_VECTOR
+        return ("svg+xml", vector) if small else ("png", points)
+    figure = shown.draw()
+    vector = b"" if shown.picture else drawn(figure, "svg")
+    small = 0 < len(vector) <= _LARGEST_VECTOR
+    return ("svg+xml", vector) if small else ("png", drawn(figure, "png"))
 
 
 def _record(report: Report) -> str:

@@ -142,7 +142,7 @@ def reference_report(
             empty="undefined" if np.isnan(empty) else empty,
             folds=folds,
             bootstrap={**asdict(chosen.intervals), "unit": "group"},
-            chosen={name.label: asdict(choice) for name, choice in choices.items()},
+            chosen={name.label: choice.facts() for name, choice in choices.items()},
             definitions=dict(DEFINITIONS),
             models=sorted(facts.models),
             subjects=len(facts.subjects),
@@ -390,24 +390,34 @@ def _subject_rows(scores: Scores, use: NDArray[np.bool_], settings: _Settings) -
 def _total_rows(
     scores: Scores, found: Mapping[str, Numbers], words: Mapping[str, str], scored: str
 ) -> pd.DataFrame:
-    blocks = []
-    for name, numbers in found.items():
-        rules: Sequence[str] = scores.thresholds
-        part = slice(None)
-        if name in WITHOUT_THRESHOLD:
-            rules, part = [""], slice(0, 1)
-        blocks.append(
-            pd.DataFrame(
-                {
-                    "threshold_a": list(rules),
-                    "metric": name,
-                    "value": numbers.value[part],
-                    "n": numbers.n[part],
-                    "undefined": numbers.undefined[part],
-                    "ci_low": numbers.low[part],
-                    "ci_high": numbers.high[part],
-                }
+    # One table at once: making thousands of small ones would take longer than all the counting.
+    parts = [
+        (name, numbers, 1 if name in WITHOUT_THRESHOLD else len(scores.thresholds))
+        for name, numbers in found.items()
+    ]
+    rules = [
+        each
+        for name, _, length in parts
+        for each in ([""] if name in WITHOUT_THRESHOLD else scores.thresholds[:length])
+    ]
+    columns = {
+        "threshold_a": rules,
+        "metric": [name for name, _, length in parts for _ in range(length)],
+        **{
+            column: np.concatenate(
+                [getattr(numbers, field)[:length] for _, numbers, length in parts]
             )
-        )
-    table = pd.concat(blocks, ignore_index=True)
+            for column, field in _COLUMNS.items()
+        },
+    }
+    table = pd.DataFrame(columns)
     return table.assign(scored=scored, **words, **_map_columns(scores.name))
+
+
+_COLUMNS = {
+    "value": "value",
+    "n": "n",
+    "undefined": "undefined",
+    "ci_low": "low",
+    "ci_high": "high",
+}

@@ -34,6 +34,11 @@ class Choice:
     oracle: str
     groups: tuple[tuple[str, ...], ...]
 
+    def facts(self) -> dict[str, object]:
+        """Return the choice as plain JSON; groups are counted, not named: they may be patients."""
+        sizes = [len(fold) for fold in self.groups]
+        return {"by_fold": list(self.by_fold), "oracle": self.oracle, "groups_by_fold": sizes}
+
 
 def folds_of(groups: tuple[str, ...], folds: int, seed: int) -> tuple[tuple[str, ...], ...]:
     """Deal groups into folds of nearly one size; as many folds as groups where there are fewer.
