@@ -38,6 +38,7 @@ from .reports.cases import MapName as MapName
 from .reports.correlations import Measurement as Measurement
 from .reports.damage import damage_fractions as damage_fractions
 from .reports.damage import mask_fractions as mask_fractions
+from .reports.faithfulness.curves import CurveSettings as CurveSettings
 from .reports.faithfulness.report import faithfulness_report as faithfulness_report
 from .reports.reference import reference_report as reference_report
 from .reports.report import Report as Report

@@ -171,7 +171,7 @@ def test_overlaps_of_a_report_weigh_protocols_the_same():
     overlap = pd.DataFrame(
         [
             {"level": "subject", "subject": name, "method_a": "gradcam", "backbone_a": "vgg16"}
-            | {"metric": "iou_foreground_unit_mean", "value": value[PROTOCOL[name]]}
+            | {"metric": "iou_foreground", "value": value[PROTOCOL[name]]}
             for name in FILLETS
         ]
     )
@@ -179,6 +179,14 @@ def test_overlaps_of_a_report_weigh_protocols_the_same():
     figure = next(each for each in report.figures if each.name == "overlap-and-correlation")
     points = figure.draw().axes[0].collections[0].get_offsets()
     assert points.tolist() == [[pytest.approx(0.4), pytest.approx(1.0)]]
+    # Of other thresholds and other rows of the table nothing is taken.
+    more = overlap.assign(threshold_a="fixed(0.3)", value=5.0)
+    both = pd.concat([overlap.assign(threshold_a="fixed(0.5)", scored="all"), more])
+    again = association_report(fractions(shares), loss, within=PROTOCOL, overlap=both)
+    figure = next(each for each in again.figures if each.name == "overlap-and-correlation")
+    assert figure.draw().axes[0].collections[0].get_offsets()[0, 0] == pytest.approx(0.4)
+    with pytest.raises(ReportError, match="at the threshold"):
+        association_report(fractions(shares), loss, overlap=more)
     with pytest.raises(ReportError, match="hold no 'dice'"):
         association_report(fractions(shares), loss, overlap=overlap, overlap_metric="dice")
 

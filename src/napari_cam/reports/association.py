@@ -51,7 +51,7 @@ def association_report(
     weight: str = "units",
     measurement: Measurement | str = "measurement",
     overlap: Report | pd.DataFrame | Mapping[Any, float] | None = None,
-    overlap_metric: str = "iou_foreground_unit_mean",
+    overlap_metric: str = "iou_foreground",
     at: str | None = None,
     correction: Correction = "holm",
     resamples: int = 2000,
@@ -83,10 +83,11 @@ def association_report(
     measurement
         Its name, or :class:`Measurement` with unit and the names of groups.
     overlap
-        Agreement with a reference to draw rho against: a report of overlaps with rows per subject,
-        its table, or (method, backbone) -> number.
+        Agreement with a reference to draw rho against: a report of overlaps, its table, or
+        (method, backbone) -> number.
     overlap_metric
-        Which metric of that report; averaged over subjects, then over conditions, as published.
+        Which metric of that report, at the threshold `at`; averaged over units (over subjects where
+        there are none), then over conditions, as published.
     at
         Name of the threshold that figures of one threshold show; None for the first.
     correction
@@ -124,8 +125,8 @@ def association_report(
     table = association_rows(found, measured, by_condition, settings)
     p = corrected_p(found, by_group is not None, correction)
     best = strongest(found)
-    agreement = _overlaps(overlap, overlap_metric, by_condition)
     shown = at if at is not None else found[0].combination[3]
+    agreement = _overlaps(overlap, overlap_metric, by_condition, shown)
     figures = association_figures(
         found, p, correction, best, measured, by_condition, fractions, agreement, named, shown
     )
@@ -178,6 +179,7 @@ def _overlaps(
     overlap: Report | pd.DataFrame | Mapping[Any, float] | None,
     metric: str,
     conditions: Mapping[str, str] | None,
+    at: str,
 ) -> dict[tuple[str, str], float] | None:
     """Return (method, backbone) -> overlap with the reference, conditions weighing the same."""
     if overlap is None:
@@ -185,11 +187,20 @@ def _overlaps(
     if not isinstance(overlap, (Report, pd.DataFrame)):
         return {(str(method), str(backbone)): float(v) for (method, backbone), v in overlap.items()}
     table = overlap.table if isinstance(overlap, Report) else overlap
-    rows = table[(table["metric"] == metric) & (table["level"] == "subject")]
+    rows = table[table["metric"] == metric]
     if rows.empty:
         raise ReportError(
-            f"The overlaps hold no '{metric}' of any subject; name one of "
-            f"{', '.join(sorted(set(table['metric'])))}."
+            f"The overlaps hold no '{metric}'; name one of {', '.join(sorted(set(table['metric'])))}."
+        )
+    for column, wanted in (("threshold_a", at), ("scored", "all")):
+        if column in rows and rows[column].astype(bool).any():
+            rows = rows[rows[column] == wanted]
+    level = "unit" if (rows["level"] == "unit").any() else "subject"
+    rows = rows[rows["level"] == level]
+    if rows.empty:
+        raise ReportError(
+            f"The overlaps hold no '{metric}' of any unit or subject at the threshold '{at}'; make "
+            "both reports with the same thresholds."
         )
     condition = [(conditions or {}).get(str(subject), "") for subject in rows["subject"]]
     keys = ["method_a", "backbone_a"]
