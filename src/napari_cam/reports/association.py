@@ -189,9 +189,8 @@ def _overlaps(
     table = overlap.table if isinstance(overlap, Report) else overlap
     rows = table[table["metric"] == metric]
     if rows.empty:
-        raise ReportError(
-            f"The overlaps hold no '{metric}'; name one of {', '.join(sorted(set(table['metric'])))}."
-        )
+        known = ", ".join(sorted(set(table["metric"])))
+        raise ReportError(f"The overlaps hold no '{metric}'; name one of {known}.")
     for column, wanted in (("threshold_a", at), ("scored", "all")):
         if column in rows and rows[column].astype(bool).any():
             rows = rows[rows[column] == wanted]
