@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from napari_cam.cli import demo, explain, mask, report, show
+from napari_cam.cli import calibrate, demo, ensemble, explain, export, mask, report, seeds, show
 from napari_cam.cli.failures import DEBUG, ExitCode
 
 app = typer.Typer(
@@ -47,6 +47,10 @@ def _global(
 app.command()(demo.demo)
 app.command()(explain.explain)
 app.command()(mask.mask)
+app.command()(ensemble.ensemble)
+app.command()(calibrate.calibrate)
+app.command()(seeds.seeds)
+app.command()(export.export)
 app.add_typer(report.app, name="report")
 app.command()(show.info)
 app.command()(show.layers)
