@@ -50,7 +50,8 @@ class Window:
         from napari_cam.widgets.layer_format import volume_to_layer
 
         self.viewer = napari.Viewer(show=True)
-        volume = phantom(7, shape=SHAPE, spacing=SPACING).volume
+        made = phantom(7, shape=SHAPE, spacing=SPACING)
+        volume, self.truth = made.volume, made.damage > 0.5
         self.viewer.add_layer(Layer.create(*volume_to_layer(volume, "fillet")))
         self.application: Any = QApplication.instance()
         self.volume = volume
@@ -142,6 +143,66 @@ class Window:
             self.dock.mask_step.cut.setValue(0.33)
             self.until(lambda: self.dock.state.masks[0].due is None)
 
+    def slider_beside_a_reference(self) -> None:
+        """Note what the slider takes with a reference, clean-up and other rules."""
+        step, layer = self.dock.mask_step, self.viewer.layers["fillet"]
+        truth = self.truth.astype("uint8")
+        place = {name: getattr(layer, name) for name in ("scale", "translate", "units")}
+        self.viewer.add_labels(truth, name="truth", **place)
+        step.reference.list.box.setCurrentIndex(1)
+        self.until(lambda: "n/a" not in step.figures.shown("whole")[3:] and self.measured())
+        steps: tuple[tuple[str, Callable[[], None]], ...] = (
+            ("fixed", lambda: None),
+            ("fixed, cleaned slice by slice", self.clean),
+            ("quantile of each slice, cleaned", lambda: self.rule("quantile")),
+            ("local Otsu, cleaned", lambda: self.rule("local-otsu")),
+        )
+        for name, prepare in steps:
+            prepare()
+            self.until(self.measured)
+            self.moves(name)
+
+    def measured(self) -> bool:
+        """Whether the figures of the whole volume stand there."""
+        return "…" not in self.dock.mask_step.figures.shown("whole")
+
+    def rule(self, word: str) -> None:
+        """Choose a rule."""
+        self.dock.mask_step.rule.setCurrentIndex(self.dock.mask_step.rule.findData(word))
+
+    def clean(self) -> None:
+        """Open by 1 mm, fill holes and drop pieces below 10 mm2, slice by slice."""
+        box = self.dock.mask_step.cleanup
+        box.per.setCurrentIndex(1)
+        box.opening.setValue(1.0)
+        box.holes.setChecked(True)
+        box.smallest.setValue(10.0)
+
+    def moves(self, name: str) -> None:
+        """Note what the slice takes at once, and the whole volume after the last move."""
+        step = self.dock.mask_step
+        low, high = step.cut.minimum(), step.cut.maximum()
+        times = []
+        for move in range(20):
+            start = time.perf_counter()
+            step.cut.setValue(low + (high - low) * (0.2 + move / 40))
+            times.append(time.perf_counter() - start)
+            assert "…" not in step.figures.shown("slice")
+            self.application.processEvents()
+        self.seconds[f"slider beside a reference: slice and its overlap, {name}"] = (
+            statistics.median(times)
+        )
+        rests = []
+        for move in range(5):
+            step.cut.setValue(low + (high - low) * (0.3 + move / 40))
+            start = time.perf_counter()
+            assert not self.measured()
+            self.until(self.measured)
+            rests.append(time.perf_counter() - start)
+        self.seconds[f"whole volume: figures after the last move, {name}"] = statistics.median(
+            rests
+        )
+
 
 def measure_window() -> None:
     """Print the seconds of one process as JSON."""
@@ -155,6 +216,7 @@ def measure_window() -> None:
     window.first_slice()
     window.forward()
     window.slider()
+    window.slider_beside_a_reference()
     print(json.dumps(window.seconds), flush=True)
     os._exit(0)  # Qt need not be taken down in order
 

@@ -62,7 +62,7 @@ WITH_EXAMPLES = [
 def reader(tmp_path, monkeypatch):
     """A folder with what the examples read: a scan, a DICOM folder, the weights of a network."""
     volume = nc.load_sample_volume()
-    write_stack(tmp_path / "scans")
+    write_stack(tmp_path / "scans", FrameOfReferenceUID="1.2.3.4")
     nc.write_volume(tmp_path / "scan.nii.gz", np.asarray(volume.values), like=volume)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -166,7 +166,11 @@ def test_every_public_name_has_an_example():
     assert not [name for name in names if f"`nc.{name}`" not in headings]
     code = "\n".join(block.code for block in blocks_of("docs/python.md"))
     values = {
+        "Calibration",
+        "Consensus",
+        "Ensemble",
         "Heatmap",
+        "LabelImage",
         "LoadedModel",
         "MapKey",
         "MaskSet",

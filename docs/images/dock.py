@@ -1,4 +1,4 @@
-"""Take the pictures of docs/dock.md that show a segmentation network.
+"""Take the pictures of docs/dock.md that show a mask, and a segmentation network.
 
 Run it under a display: ``xvfb-run -a -s "-screen 0 1600x1000x24" python docs/images/dock.py``.
 """
@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
@@ -17,6 +18,8 @@ import napari  # noqa: E402
 from PIL import Image  # noqa: E402
 from qtpy.QtCore import Qt  # noqa: E402
 from qtpy.QtTest import QTest  # noqa: E402
+
+from napari_cam.sample import load_sample_phantom  # noqa: E402
 
 
 def wait(until: Callable[[], object], seconds: float = 60.0) -> None:
@@ -29,8 +32,30 @@ def wait(until: Callable[[], object], seconds: float = 60.0) -> None:
     raise SystemExit("A step took too long.")
 
 
+def cut_a_mask(viewer: napari.Viewer, dock: Any) -> None:
+    """Cut a mask of the class "damaged", clean it up and compare it with the truth."""
+    image = viewer.layers[0]
+    dock.network_step.class_id.setCurrentText("damaged")
+    viewer.dims.set_current_step(0, 12)
+    viewer.reset_view()
+    dock.heatmap_step.run.click()
+    wait(lambda: not dock.explainer.running)
+    truth = (load_sample_phantom().damage > 0.5).astype("uint8")
+    place = {name: getattr(image, name) for name in ("scale", "translate", "units")}
+    outline = viewer.add_labels(truth, name="truth", opacity=0.9, **place)
+    outline.contour = 1
+    step = dock.mask_step
+    step.make.click()
+    wait(lambda: dock.state.masks)
+    step.cleanup.expand(animate=False)
+    step.cleanup.opening.setValue(1.0)
+    step.cleanup.holes.setChecked(True)
+    step.reference.list.box.setCurrentIndex(1)
+    wait(lambda: "…" not in step.figures.shown("whole"))
+
+
 def main() -> None:
-    """Explore a pixel set of the sample U-Net, then show its levels side by side."""
+    """Cut a mask; explore a pixel set of the sample U-Net; show its levels side by side."""
     viewer = napari.Viewer()
     viewer.window.resize(1400, 900)
 
@@ -45,6 +70,10 @@ def main() -> None:
     viewer.open_sample("napari-cam", "volume")
     _, dock = viewer.window.add_plugin_dock_widget("napari-cam", "CAM")
     wait(lambda: dock.state.network is not None)
+    cut_a_mask(viewer, dock)
+    take("mask", dock.mask_step)
+    for layer in list(viewer.layers)[1:]:
+        viewer.layers.remove(layer)
     dock.network_step.network.setCurrentIndex(1)
     wait(lambda: dock.state.network is not None and dock.state.network.source != "sample")
     viewer.dims.set_current_step(0, 12)

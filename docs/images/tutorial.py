@@ -78,9 +78,10 @@ def main() -> None:
     dock.mask_step.gate.setChecked(True)
     dock.mask_step.make.click()
     wait(lambda: dock.state.masks)
-    before = dock.mask_step.covers.text()
+    figures = dock.mask_step.figures
+    before = figures.shown("whole")
     dock.mask_step.cut.setValue(0.35)
-    wait(lambda: dock.mask_step.covers.text() != before)
+    wait(lambda: figures.shown("whole") != before and "…" not in figures.shown("whole"))
     dock.mask_step.keep.click()
     mask = dock.state.masks[-1].layer()
     viewer.layers.selection.active = mask

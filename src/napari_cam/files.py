@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from napari_cam.provenance import to_json
 
 
 def suffixes(path: Path) -> str:
-    """Return the extension in lower case, ``.nii.gz`` and ``.ome.tif`` counted as one."""
+    """Return the extension in lower case; ``.nii.gz``, ``.ome.tif``, ``.seg.nrrd`` count as one."""
     name = path.name.lower()
-    for double in (".nii.gz", ".ome.tiff", ".ome.tif"):
+    for double in (".nii.gz", ".ome.tiff", ".ome.tif", ".seg.nrrd"):
         if name.endswith(double):
             return double
     return path.suffix.lower()
@@ -60,7 +60,44 @@ def writing(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
         Where `path` exists (and `overwrite` is False) or its folder cannot be written.
     """
     path = Path(path)
-    check_writable(path, overwrite)
+    with writing_all([path], overwrite) as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def writing_all(paths: Sequence[Path], overwrite: bool = False) -> Iterator[list[Path]]:
+    """Yield temporary paths, which become `paths` together when the block ends well.
+
+    On any error all temporary files are removed and what stood at `paths` stays as it was.
+
+    Raises
+    ------
+    WriteError
+        Where one exists (and `overwrite` is False) or a folder cannot be written.
+    """
+    for path in paths:
+        check_writable(path, overwrite)
+    temporaries: list[Path] = []
+    try:
+        temporaries.extend(map(_temporary, paths))
+        yield temporaries
+        # mkstemp makes files private; a result is as readable as any other new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        for temporary in temporaries:
+            temporary.chmod(0o666 & ~umask)
+        put_in_place(list(zip(temporaries, paths, strict=True)))
+    except OSError as error:
+        raise WriteError(
+            f"{paths[0]} could not be written ({error.strerror or error}); "
+            "free some space or choose another folder."
+        ) from error
+    finally:
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=suffixes(path))
         os.close(handle)
@@ -68,21 +105,42 @@ def writing(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
         raise WriteError(
             f"Nothing can be written in {path.parent} ({error.strerror}); choose another folder."
         ) from error
-    temporary = Path(name)
+    return Path(name)
+
+
+def put_in_place(moves: Sequence[tuple[Path, Path]]) -> None:
+    """Rename files, all or none: where one fails, those before it are put back.
+
+    Parameters
+    ----------
+    moves
+        (from, to) on one file system; what stands at "to" is replaced.
+
+    Raises
+    ------
+    OSError
+        What the first failure raised.
+    """
+    done: list[tuple[Path, Path | None]] = []
     try:
-        yield temporary
-        # mkstemp makes files private; a result is as readable as any other new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise WriteError(
-            f"{path} could not be written ({error.strerror or error}); "
-            "free some space or choose another folder."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        for number, (temporary, path) in enumerate(moves):
+            kept = None
+            if len(moves) > 1 and path.exists():
+                kept = temporary.with_name(f".replaced-{number}-{temporary.name.lstrip('.')}")
+                os.replace(path, kept)
+            done.append((path, kept))
+            os.replace(temporary, path)
+    except BaseException:
+        for path, kept in reversed(done):
+            if kept is not None:
+                os.replace(kept, path)
+            elif len(moves) > 1:
+                path.unlink(missing_ok=True)
+        raise
+    for _, kept in done:
+        if kept is not None:
+            with suppress(OSError):
+                kept.unlink()
 
 
 def write_sidecar(path: str | Path, provenance: Mapping[str, Any], overwrite: bool = False) -> Path:

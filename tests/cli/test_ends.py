@@ -46,7 +46,10 @@ def test_version(call: Call) -> None:
 def test_help_names_every_command(call: Call, flag: str) -> None:
     ended = call(flag)
     assert ended.code == 0
-    for name in ("demo", "explain", "mask", "info", "layers", "methods", "architectures"):
+    for name in (
+        *("demo", "explain", "mask", "ensemble", "calibrate", "seeds", "export"),
+        *("info", "layers", "methods", "architectures"),
+    ):
         assert f"\n  {name} " in ended.out
     assert "..." not in ended.out.partition("Commands:")[2]
 

@@ -212,3 +212,271 @@ def test_the_gate_empties_slices_predicted_otherwise(
         record = json.loads((out / file.name.replace(".nii.gz", ".json")).read_text())
         assert record["gate"] is bool(options)
     assert counts == {(): [2, 2], ("--gate",): [2, 0]}
+
+
+# --- rules, scopes, clean-up, foregrounds
+
+
+def stored(path: Path) -> np.ndarray:
+    return np.asarray(nib.load(path).dataobj).T
+
+
+def wide(tmp_path: Path, name: str, values: np.ndarray, spacing: tuple[float, ...]) -> nc.Volume:
+    """An image of its own grid, values (z, y, x)."""
+    affine = np.diag([spacing[2], spacing[1], spacing[0], 1])
+    nib.save(nib.Nifti1Image(values.T.astype(np.float32), affine), tmp_path / f"{name}.nii")
+    return nc.read_volume(tmp_path / f"{name}.nii")
+
+
+def write_wide(path: Path, source: nc.Volume, values: np.ndarray) -> Path:
+    n = values.shape[0]
+    heatmap = Heatmap(
+        values=values.astype(np.float32),
+        kind="unit",
+        raw_min=np.zeros(n, np.float32),
+        raw_max=np.ones(n, np.float32),
+        valid=np.ones(n, bool),
+        class_index=np.ones(n, np.int64),
+        predicted_index=np.ones(n, np.int64),
+        score=np.ones(n, np.float32),
+        inside=np.ones(values.shape, bool),
+        unit_axis=0,
+        grid=source.grid,
+        provenance={
+            "kind": "heatmap",
+            "method": {"name": "gradcam"},
+            "image": {"sha256": source.sha256()},
+        },
+    )
+    return nc.write_volume(path, heatmap, like=source)
+
+
+@pytest.mark.parametrize(
+    ("rule", "file"),
+    [
+        ("area:0.5", "mask_area-0.5_gradcam.nii.gz"),
+        ("li", "mask_li_gradcam.nii.gz"),
+        ("triangle:volume", "mask_triangle-volume_gradcam.nii.gz"),
+        ("yen:cohort", "mask_yen-cohort_gradcam.nii.gz"),
+        ("local-otsu:40", "mask_local-otsu-40_gradcam.nii.gz"),
+    ],
+)
+def test_every_rule_gives_what_binarize_gives(
+    call: Call, tmp_path: Path, source: nc.Volume, out: Path, rule: str, file: str
+) -> None:
+    path = write(tmp_path / "map.nii.gz", source)
+    ended = call("mask", path, "-o", out, "--rule", rule)
+    assert ended.code == 0, ended.err
+    heatmap, _ = nc.read_heatmap(path)
+    expected = nc.binarize(heatmap, rule)["mask"]
+    assert 0 < expected.sum() < 6
+    np.testing.assert_array_equal(stored(out / file), expected)
+    facts = json.loads((out / file.replace(".nii.gz", ".json")).read_text())
+    assert facts["cleanup"] is None
+    assert facts["foreground"] is False
+
+
+def test_a_cohort_is_cut_at_one_value(call: Call, tmp_path: Path, out: Path) -> None:
+    steps = np.arange(12).reshape(1, 3, 4) / 11
+    low = wide(tmp_path, "low", steps, (1, 1, 1))
+    high = wide(tmp_path, "high", np.zeros((2, 2, 3)), (2, 1, 1))
+    paths = [
+        write_wide(tmp_path / "map_low.nii", low, steps / 4),
+        write_wide(
+            tmp_path / "map_high.nii", high, 0.3 + 0.7 * np.arange(12).reshape(2, 2, 3) / 11
+        ),
+    ]
+    ended = call("mask", *paths, "-o", out, "--rule", "area:0.5:cohort", "--rule", "area:0.5")
+    assert ended.code == 0, ended.err
+    # All twelve of the second are above all twelve of the first.
+    assert [row[2] for row in rows(ended.out)] == ["0.0%", "50.0%", "100.0%", "50.0%"]
+    facts = json.loads((out / "mask_area-0.5-cohort_gradcam.json").read_text())
+    assert facts["cohort"] == 2
+    assert facts["cuts"] == [pytest.approx(0.275)]
+
+
+def test_a_cohort_is_cut_whole_or_not_at_all(
+    call: Call, tmp_path: Path, source: nc.Volume, out: Path
+) -> None:
+    good = write(tmp_path / "map.nii.gz", source)
+    (tmp_path / "bad.nii.gz").write_bytes(b"no image")
+    ended = call("mask", good, tmp_path / "bad.nii.gz", "-o", out, "--rule", "otsu:cohort")
+    assert ended.code == 1
+    assert not out.exists()
+
+
+def test_masks_are_cleaned_as_in_python(call: Call, tmp_path: Path, out: Path) -> None:
+    values = np.zeros((2, 9, 11))
+    values[:, 1:6, 1:6] = 1
+    values[:, 3, 3] = 0
+    values[0, 7, 9] = values[1, 1, 9] = 1
+    image = wide(tmp_path, "image", values, (4, 1, 0.5))
+    path = write_wide(tmp_path / "map.nii.gz", image, values)
+    options = ("--rule", "fixed:0.5", "--fill-holes", "--smallest", "2", "--per", "unit")
+    ended = call("mask", path, "-o", out, *options)
+    assert ended.code == 0, ended.err
+    expected = np.zeros((2, 9, 11))
+    expected[:, 1:6, 1:6] = 1
+    np.testing.assert_array_equal(stored(out / "mask_fixed-0.5_gradcam.nii.gz"), expected)
+    facts = json.loads((out / "mask_fixed-0.5_gradcam.json").read_text())
+    assert facts["cleanup"] == nc.Cleanup(fill_holes=True, smallest=2, per="unit").to_json()
+    heatmap, _ = nc.read_heatmap(path)
+    for number, (words, cleanup) in enumerate(
+        [
+            (("--opening-mm", "0.6"), nc.Cleanup(opening_mm=0.6)),
+            (("--closing-mm", "1.1"), nc.Cleanup(closing_mm=1.1)),
+            (("--largest-only",), nc.Cleanup(largest_only=True)),
+            (
+                ("--smallest", "2.5", "--connectivity", "corners"),
+                nc.Cleanup(smallest=2.5, connectivity="corners"),
+            ),
+        ]
+    ):
+        folder = tmp_path / f"masks{number}"
+        ended = call("mask", path, "-o", folder, "--rule", "fixed:0.5", *words)
+        assert ended.code == 0, ended.err
+        made = nc.binarize(heatmap, "fixed:0.5", cleanup=cleanup)["mask"]
+        assert made.sum() not in (0, (values > 0.5).sum())
+        np.testing.assert_array_equal(stored(folder / "mask_fixed-0.5_gradcam.nii.gz"), made)
+
+
+def test_pieces_that_touch_a_mask_stay(call: Call, tmp_path: Path, out: Path) -> None:
+    values = np.zeros((1, 5, 9))
+    values[0, 1:3, 1:3] = values[0, 3, 7] = 1
+    image = wide(tmp_path, "image", values, (1, 1, 1))
+    nc.write_volume(tmp_path / "other.nii", (values > 0) & (np.arange(9) > 5), like=image)
+    path = write_wide(tmp_path / "map.nii.gz", image, values)
+    ended = call(
+        *("mask", path, "-o", out, "--rule", "fixed:0.5", "--touching", tmp_path / "other.nii")
+    )
+    assert ended.code == 0, ended.err
+    found = stored(out / "mask_fixed-0.5_gradcam.nii.gz")
+    assert np.argwhere(found).tolist() == [[0, 3, 7]]
+
+
+def test_the_tissue_of_the_image_is_a_foreground(call: Call, tmp_path: Path, out: Path) -> None:
+    random = np.random.default_rng(1)
+    anatomy = np.abs(random.normal(0, 4, (3, 30, 34)))
+    anatomy[:, 8:22, 9:25] += 900
+    image = wide(tmp_path, "image", anatomy, (9, 1, 1))
+    path = write_wide(tmp_path / "map.nii.gz", image, np.full((3, 30, 34), 0.7))
+    for number, (text, arguments) in enumerate(
+        [
+            ("kmeans", ("kmeans",)),
+            ("otsu", ("otsu",)),
+            ("nonzero", ("nonzero",)),
+            ("kmeans:slice", ("kmeans", "slice")),
+            ("otsu:slice", ("otsu", "slice", 0)),
+        ]
+    ):
+        folder = tmp_path / f"masks{number}"
+        ended = call(
+            *("mask", path, "-o", folder, "--rule", "fixed:0.5", "--foreground", text),
+            *("--image", tmp_path / "image.nii"),
+        )
+        assert (ended.code, ended.err) == (0, "")
+        expected = nc.foreground(image, *arguments)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(stored(folder / "mask_fixed-0.5_gradcam.nii.gz"), expected)
+        facts = json.loads((folder / "mask_fixed-0.5_gradcam.json").read_text())
+        assert facts["foreground"] == text
+    assert expected[1, 15, 15]
+    assert not expected[1, 2, 2]
+
+
+def test_another_image_is_noted(call: Call, tmp_path: Path, out: Path) -> None:
+    image = wide(tmp_path, "image", np.ones((3, 5, 6)), (9, 1, 1))
+    wide(tmp_path, "other", np.arange(90).reshape(3, 5, 6), (9, 1, 1))
+    path = write_wide(tmp_path / "map.nii.gz", image, np.full((3, 5, 6), 0.7))
+    ended = call(
+        *("mask", path, "-o", out, "--foreground", "nonzero", "--image", tmp_path / "other.nii")
+    )
+    assert ended.code == 0
+    assert "other.nii are not those that the heatmap explains." in ended.err
+
+
+def test_each_heatmap_may_have_its_own_foreground_and_reference(
+    call: Call, tmp_path: Path, out: Path
+) -> None:
+    paths, masks = [], []
+    for number, width in enumerate((4, 7)):
+        values = np.full((1, 3, width), 0.8)
+        image = wide(tmp_path, f"image{number}", values, (1, 1, 1))
+        part = np.zeros(values.shape, bool)
+        part[:, number:, :3] = True
+        nc.write_volume(tmp_path / f"part{number}.nii", part, like=image)
+        masks.append(tmp_path / f"part{number}.nii")
+        paths.append(write_wide(tmp_path / f"map{number}.nii.gz", image, values))
+    both = [word for path in masks for word in ("--foreground", path, "--reference", path)]
+    for rule in ("fixed:0.5", "fixed:0.6"):
+        ended = call("mask", *paths, "-o", out, "--rule", rule, *both)
+        assert ended.code == 0, ended.err
+        assert [row[3:] for row in rows(ended.out)] == [
+            ["0.009 mL", "1.000", "1.000"],
+            ["0.006 mL", "1.000", "1.000"],
+        ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--rule", "lee"), "'lee' is no threshold rule; write fixed:0.5"),
+        (("--rule", "area:2"), "AreaFraction takes a number from 0 to 1, not 2.0"),
+        (("--rule", "otsu:all"), "'unit', 'volume' or 'cohort', not 'all'"),
+        (("--rule", "local-otsu:0"), "LocalOtsu takes a radius above 0, not 0.0"),
+        (("--rule", "local-otsu:1"), "Within 1 mm of a pixel lies no other one"),
+        (("--opening-mm", "-1"), "opening_mm of a clean-up is a number from 0 on, not -1.0"),
+        (("--per", "slice"), "per of a clean-up is 'volume' or 'unit', not 'slice'"),
+        (("--connectivity", "8"), "'faces' or 'corners', not '8'"),
+        (("--touching", "nowhere.nii"), "nowhere.nii does not exist"),
+        (("--foreground", "kmeans"), "say in which with --image, or give a mask file"),
+        (("--image", "scan.nii"), "--image is where --foreground looks; say which"),
+        (("--foreground", "brain"), "no foreground 'brain'; give a mask file, or one of kmeans, "),
+        (("--foreground", "a", "--foreground", "b", "--foreground", "c"), "given 3 times for 1"),
+        (("--foreground", "otsu", "--image", "nowhere.nii"), "nowhere.nii does not exist"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(
+    call: Call, tmp_path: Path, source: nc.Volume, out: Path, words: tuple[str, ...], said: str
+) -> None:
+    ended = call("mask", write(tmp_path / "map.nii.gz", source), "-o", out, *words)
+    assert ended.code == 1
+    assert said in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert not out.exists()
+
+
+def test_an_image_on_another_grid_is_refused(
+    call: Call, tmp_path: Path, source: nc.Volume, out: Path
+) -> None:
+    wide(tmp_path, "image", np.ones((3, 5, 6)), (9, 1, 1))
+    path = write(tmp_path / "map.nii.gz", source)
+    words = ("--foreground", "otsu", "--image", tmp_path / "image.nii")
+    ended = call("mask", path, "-o", out, *words)
+    assert (ended.code, "but the heatmap (2, 2, 3)" in ended.err) == (1, True)
+
+
+def test_a_raw_heatmap_is_named_by_its_file(
+    call: Call, tmp_path: Path, source: nc.Volume, out: Path
+) -> None:
+    path = write(tmp_path / "map.nii.gz", source)
+    facts = json.loads((tmp_path / "map.json").read_text())
+    facts["map"]["kind"] = "raw"
+    (tmp_path / "map.json").write_text(json.dumps(facts))
+    ended = call("mask", path, "-o", out, "--rule", "fixed:0.5")
+    assert ended.code == 1
+    assert "map.nii.gz' is raw" in ended.err
+
+
+def test_heatmaps_on_two_scales_are_named_by_their_paths(
+    call: Call, tmp_path: Path, source: nc.Volume, out: Path
+) -> None:
+    paths = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        paths.append(write(tmp_path / name / "map.nii.gz", source))
+    facts = json.loads((tmp_path / "two" / "map.json").read_text())
+    facts["map"]["kind"] = "raw"
+    (tmp_path / "two" / "map.json").write_text(json.dumps(facts))
+    ended = call("mask", *paths, "-o", out, "--rule", "otsu:cohort")
+    assert ended.code == 1
+    assert re.search(r"one.map\.nii\.gz' is unit and '.*two.map\.nii\.gz' is raw", ended.err)

@@ -182,6 +182,14 @@ def test_whom_the_network_was_trained_on(study: Path, tmp_path: Path, call: Call
     assert "trained on 1 of the 3 subjects" in ended.out
 
 
+def test_how_the_networks_classified(study: Path, tmp_path: Path, call: Call) -> None:
+    (tmp_path / "p.csv").write_text("true, predicted,fold\na,a,1\na,b,1\nb,b,1\nb,b,2\na,a,2\n")
+    given = ("--predictions", tmp_path / "p.csv", *FAST)
+    ended = call("report", "overlap", study / "fillet 0", "-o", tmp_path / "out", *given)
+    assert ended.code == 0, ended.err
+    assert cohort_value(tmp_path / "out", "accuracy_fold_mean", method_a="") == pytest.approx(5 / 6)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

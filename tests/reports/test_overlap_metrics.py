@@ -231,6 +231,24 @@ def test_surface_distances_by_hand():
     assert np.isnan(surface_distances(a, np.zeros_like(a), grid)["hd95"])
 
 
+@pytest.mark.parametrize("dense", [0, 10, 10**9])
+def test_both_ways_to_find_the_nearest_agree(dense, monkeypatch):
+    a, b = blob(8), blob(9, cut=0.2)
+    grid = Grid.plain(a.shape, SPACING, "mm")
+    expected = surface_distances(a, b, grid)
+    monkeypatch.setattr("napari_cam.reports.overlap_metrics._DENSE", dense)
+    assert surface_distances(a, b, grid) == pytest.approx(expected, rel=1e-9)
+
+
+def test_distances_respect_a_sheared_grid():
+    a, b = np.zeros((2, 5, 9, 11), bool)
+    a[2, 3, 2] = b[2, 5, 2] = True
+    affine = Grid.plain(a.shape, SPACING, "mm").affine.copy()
+    affine[0, 1] = 2.0  # each step along y goes 2 mm along x too
+    found = surface_distances(a, b, Grid(a.shape, affine))
+    assert found["hd95"] == pytest.approx(2 * np.hypot(0.7, 2.0))
+
+
 def test_distances_respect_an_oblique_grid():
     a, b = blob(5), blob(6)
     turn = np.deg2rad(33)

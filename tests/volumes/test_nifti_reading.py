@@ -381,7 +381,7 @@ def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "slice.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 500)
     (tmp_path / "nothing").mkdir()
     for name, what in [
-        ("slice.dcm", "no DICOM object"),
+        ("slice.dcm", "no DICOM image"),
         ("empty.nii.gz", "0 bytes"),
         ("text.nii.gz", "content is none"),
         ("notes.docx", r"NIfTI \(.nii"),

@@ -10,12 +10,16 @@ from typing import Annotated
 import typer
 
 from napari_cam.cli import (
+    calibrate,
     demo,
+    ensemble,
     explain,
+    export,
     mask,
     report,
     report_association,
     report_faithfulness,
+    seeds,
     show,
 )
 from napari_cam.cli.failures import DEBUG, ExitCode
@@ -55,6 +59,10 @@ def _global(
 app.command()(demo.demo)
 app.command()(explain.explain)
 app.command()(mask.mask)
+app.command()(ensemble.ensemble)
+app.command()(calibrate.calibrate)
+app.command()(seeds.seeds)
+app.command()(export.export)
 report.app.command()(report_association.association)
 report.app.command()(report_faithfulness.faithfulness)
 app.add_typer(report.app, name="report")

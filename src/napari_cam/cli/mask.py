@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from napari_cam.cli.failures import ExitCode, complain, guarded, sentence
-from napari_cam.cli.folders import check_results, output_folder
-from napari_cam.cli.names import ResultNames
-from napari_cam.cli.opening import open_mask
-from napari_cam.cli.options import ForegroundPath, OutFolder, Overwrite
+from napari_cam.cli.cutting import CleanupAsked, Cutting
+from napari_cam.cli.failures import ExitCode, guarded
+from napari_cam.cli.folders import output_folder
+from napari_cam.cli.options import (
+    ClosingLength,
+    ConnectivityText,
+    FillHoles,
+    LargestOnly,
+    OpeningLength,
+    OutFolder,
+    Overwrite,
+    PerText,
+    SmallestPiece,
+    TouchingPath,
+)
 from napari_cam.cli.terminal import show_notes, table
 from napari_cam.errors import MaskError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from napari_cam.heatmap import Heatmap
-    from napari_cam.masks.rules import ThresholdRule
-    from napari_cam.volumes.volume import Volume
 
 
 @guarded
@@ -39,24 +38,51 @@ def mask(
         list[str] | None,
         typer.Option(
             metavar="RULE",
-            help="otsu, fixed:0.5, quantile:0.9, 255:200, otsu:volume; several times. "
-            "otsu if none is named.",
+            help="fixed:0.5, 255:200, quantile:0.9, area:0.1, otsu, li, triangle, yen or "
+            "local-otsu:15 (mm); with :volume or :cohort one cut for all slices or for all "
+            "heatmaps; several times. otsu if none is named.",
         ),
     ] = None,
     at_least: Annotated[
         bool, typer.Option("--at-least", help="Keep values equal to the cut: >= in place of >.")
     ] = False,
     reference: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Mask file to compare with; what is not 0 counts."),
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Mask file to compare with; what is not 0 counts. Once, or for each heatmap.",
+        ),
     ] = None,
-    foreground: ForegroundPath = None,
+    foreground: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="Where masks may lie: a mask file, or kmeans, otsu or nonzero, the tissue of "
+            "--image (kmeans:slice: of each slice). Once, or for each heatmap.",
+        ),
+    ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="The explained image, where --foreground looks for its tissue. Once, or for "
+            "each heatmap.",
+        ),
+    ] = None,
     gate: Annotated[
         bool,
         typer.Option(
             "--gate", help="Leave slices empty for which the network predicts another class."
         ),
     ] = False,
+    opening_mm: OpeningLength = 0.0,
+    closing_mm: ClosingLength = 0.0,
+    fill_holes: FillHoles = False,
+    touching: TouchingPath = None,
+    smallest: SmallestPiece = 0.0,
+    largest_only: LargestOnly = False,
+    per: PerText = "volume",
+    connectivity: ConnectivityText = "faces",
     overwrite: Overwrite = False,
 ) -> ExitCode | None:
     """Cut heatmaps into masks and measure them.
@@ -66,29 +92,49 @@ def mask(
     """
     from napari_cam.masks.rules import rule_from_text
 
-    rules = tuple(rule_from_text(text) for text in rule or ("otsu",))
-    names = ResultNames()
-    cutting = _Cutting(rules, not at_least, reference, foreground, gate, overwrite, names)
-    heatmap = [each for path in heatmap for each in matching(path)]
-    rows: list[tuple[str, ...]] = []
-    notes: list[str | None] = []
-    failed = 0
+    steps = CleanupAsked(
+        touching,
+        {
+            "opening_mm": opening_mm,
+            "closing_mm": closing_mm,
+            "fill_holes": fill_holes,
+            "smallest": smallest,
+            "largest_only": largest_only,
+            "per": per,
+            "connectivity": connectivity,
+        },
+    )
+    cutting = Cutting(
+        rules=tuple(rule_from_text(text) for text in rule or ("otsu",)),
+        strict=not at_least,
+        cleanup=steps,
+        gate=gate,
+        overwrite=overwrite,
+    )
+    paths = [each for path in heatmap for each in matching(path)]
+    for name, given in (
+        ("reference", reference),
+        ("foreground", foreground),
+        ("image", image),
+    ):
+        _check_number(name, len(given or ()), len(paths))
+    if image and not foreground:
+        raise MaskError("--image is where --foreground looks; say which, as --foreground kmeans.")
+    asked = cutting.asked(paths, reference or (), foreground or (), image or ())
     with output_folder(out) as folder:
-        for path in heatmap:
-            try:
-                rows += cutting.cut(path, folder, notes)
-            except Exception as error:
-                said = sentence(error)
-                if said is None or len(heatmap) == 1:
-                    raise
-                complain(said)
-                failed += 1
-        if not rows:
-            raise MaskError(f"None of the {failed} heatmaps could be cut.")
-    show_notes(notes)
+        rows = cutting.cut(asked, folder)
+    show_notes(cutting.notes)
     header = ("mask", "rule", "coverage", "volume", *(("IoU", "Dice") if reference else ()))
     typer.echo(table(header, rows, right=range(2, len(header))))
-    return ExitCode.SOME_FAILED if failed else None
+    return ExitCode.SOME_FAILED if cutting.failed else None
+
+
+def _check_number(option: str, given: int, heatmaps: int) -> None:
+    if given not in (0, 1, heatmaps):
+        raise MaskError(
+            f"--{option} is given {given} times for {heatmaps} heatmaps; give it once, or once for "
+            "each in their order."
+        )
 
 
 def matching(path: Path) -> list[Path]:
@@ -96,89 +142,3 @@ def matching(path: Path) -> list[Path]:
     if os.path.exists(path) or not glob.has_magic(str(path)):
         return [path]
     return [Path(name) for name in sorted(glob.glob(str(path)))] or [path]
-
-
-@dataclass(frozen=True)
-class _Cutting:
-    """What is done with every heatmap."""
-
-    rules: tuple[ThresholdRule, ...]
-    strict: bool
-    reference: Path | None
-    foreground: Path | None
-    gate: bool
-    overwrite: bool
-    names: ResultNames
-
-    def cut(self, path: Path, folder: Path, notes: list[str | None]) -> list[tuple[str, ...]]:
-        """Write the masks of one heatmap, add what is to be noted, return the rows of the table."""
-        from napari_cam.masks.binarize import binarize
-        from napari_cam.masks.gate import where_predicted
-        from napari_cam.volumes.heatmap_files import read_heatmap
-        from napari_cam.volumes.writing import write_volume
-
-        heatmap, volume = read_heatmap(path)
-        foreground = self._mask(self.foreground, volume, "foreground")
-        if self.gate:
-            predicted = where_predicted(heatmap)
-            foreground = predicted if foreground is None else foreground & predicted
-        reference = self._mask(self.reference, volume, "reference")
-        masks = binarize({path.name: heatmap}, self.rules, self.strict, foreground)
-        extension = ".tif" if volume.source.format == "tiff" else ".nii.gz"
-        words = _words(heatmap)
-        files = {
-            key: folder / self.names.take(("mask", masks.rules[key].name, *words), extension)
-            for key in masks
-        }
-        check_results(files.values(), self.overwrite)
-        seen = heatmap.inside
-        rows = []
-        for key, file in files.items():
-            found = masks[key]
-            facts = {**masks.provenance_of(key), "gate": self.gate}
-            write_volume(file, found, like=volume, provenance=facts, overwrite=self.overwrite)
-            compared = () if reference is None else overlap(found[seen], reference[seen])
-            rows.append((file.name, masks.rules[key].name, *_size(found, heatmap), *compared))
-        notes += [*volume.notes, heatmap.note]
-        if reference is not None and (unseen := int((reference & ~seen).sum())):
-            notes.append(
-                f"{unseen} of {int(reference.sum())} voxels of the reference lie where the network "
-                "did not look, and are left out of IoU and Dice."
-            )
-        return rows
-
-    def _mask(self, path: Path | None, volume: Volume, what: str) -> NDArray[np.bool_] | None:
-        return None if path is None else open_mask(path, volume.grid, what)
-
-
-def overlap(found: NDArray[np.bool_], reference: NDArray[np.bool_]) -> tuple[str, str]:
-    """Return IoU and Dice of two masks as text, "-" where both are empty."""
-    from napari_cam.masks.counts import counts
-
-    counted = counts(found, reference)
-    return _number(counted.iou()), _number(counted.dice())
-
-
-def _number(value: NDArray[np.float64]) -> str:
-    return "-" if isnan(value) else f"{float(value):.3f}"
-
-
-def _words(heatmap: Heatmap) -> tuple[str, ...]:
-    """Return what the heatmap is of, for the mask's name: method, layer, class."""
-    facts = heatmap.provenance
-    method = facts.get("method")
-    named = (
-        method.get("name") if isinstance(method, Mapping) else method,
-        facts.get("layer"),
-        facts.get("target"),
-    )
-    return tuple(word for word in named if isinstance(word, str))
-
-
-def _size(found: NDArray[np.bool_], heatmap: Heatmap) -> tuple[str, str]:
-    """Return which share of what the network saw a mask covers, and its size in the patient."""
-    from napari_cam.masks.size import mask_size
-
-    size = mask_size(found, heatmap)
-    ml = size.millilitres
-    return f"{size.share:.1%}", f"{size.voxels} px" if ml is None else f"{ml:.3g} mL"

@@ -142,7 +142,7 @@ def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
     Parameters
     ----------
     path
-        An image file without channels.
+        An image file without channels, a segmentation of Slicer or of DICOM.
     grid
         Where it must lie.
     what
@@ -155,6 +155,12 @@ def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
     MaskError
         Where it lies elsewhere.
     """
+    from napari_cam.masks.reading import is_dicom_seg
+
+    if path.is_file() and is_dicom_seg(path):
+        from napari_cam.masks.dicom_seg_reading import read_dicom_seg
+
+        return read_dicom_seg(path, grid).mask()  # its segments may overlap, or hold fractions
     mask: NDArray[np.bool_] = open_labels(path, grid, what) != 0
     return mask
 
@@ -163,23 +169,49 @@ def open_labels(path: Path, grid: Grid, what: str) -> NDArray[Any]:
     """Read labels that lie on `grid`; see :func:`open_mask`."""
     import numpy as np
 
+    from napari_cam.masks.reading import is_segmentation_file, read_labels
+
+    if path.is_file() and is_segmentation_file(path):
+        return read_labels(path, grid).labels
     volume = open_volume(path)
     if volume.values.ndim != 3:
         raise VolumeError(
             f"The {what} {path} holds {volume.n_channels} channels, but a mask has one; "
             "save the one that is meant."
         )
+    check_place(volume, grid, f"The {what} {path}")
+    labels: NDArray[Any] = np.asarray(volume.values)
+    return labels
+
+
+def check_place(volume: Volume, grid: Grid, what: str, of: str = "image") -> None:
+    """Raise where a volume lies elsewhere than `grid`.
+
+    Parameters
+    ----------
+    volume
+        What was read.
+    grid
+        Where it must lie.
+    what
+        What it is to the user, for messages: "The reference outline.nii.gz".
+    of
+        Whose grid it is.
+
+    Raises
+    ------
+    MaskError
+        Where shapes or places differ.
+    """
     if volume.shape != grid.shape:
         raise MaskError(
-            f"The {what} {path} has shape {volume.shape} (z, y, x) but the image {grid.shape}; "
-            "give one on the image's own grid."
+            f"{what} has shape {volume.shape} (z, y, x) but the {of} {grid.shape}; "
+            f"give one on the {of}'s own grid."
         )
     # A TIFF or a picture does not say where the patient lies, so there is nothing to compare.
     placed = volume.grid.orientation is not None and grid.orientation is not None
     if placed and not volume.grid.same_as(grid, tolerance=1e-2):
         raise MaskError(
-            f"The {what} {path} lies at another place or in another orientation than the image; "
-            "resample it to the image's grid first."
+            f"{what} lies at another place or in another orientation than the {of}; "
+            f"resample it to the {of}'s grid first."
         )
-    labels: NDArray[Any] = np.asarray(volume.values)
-    return labels

@@ -64,6 +64,50 @@ ForegroundPath = Annotated[
         metavar="FILE", help="Mask file on the image's grid; what is not 0 is foreground."
     ),
 ]
+OpeningLength = Annotated[
+    float,
+    typer.Option(
+        "--opening-mm",
+        metavar="MM",
+        help="Clean-up: take away what a ball of this radius does not fit into.",
+    ),
+]
+ClosingLength = Annotated[
+    float,
+    typer.Option(
+        "--closing-mm",
+        metavar="MM",
+        help="Clean-up: fill gaps that a ball of this radius does not fit into.",
+    ),
+]
+FillHoles = Annotated[
+    bool, typer.Option("--fill-holes", help="Clean-up: fill what the mask encloses.")
+]
+TouchingPath = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Clean-up: keep pieces that overlap this mask or lie against it.",
+    ),
+]
+SmallestPiece = Annotated[
+    float,
+    typer.Option(
+        metavar="SIZE",
+        help="Clean-up: keep pieces of at least so many mm3 (mm2 with --per unit).",
+    ),
+]
+LargestOnly = Annotated[
+    bool, typer.Option("--largest-only", help="Clean-up: keep the largest piece alone.")
+]
+PerText = Annotated[
+    str,
+    typer.Option(metavar="WHAT", help="Clean up the volume in 3D, or each unit (slice) by itself."),
+]
+ConnectivityText = Annotated[
+    str,
+    typer.Option(metavar="HOW", help="What makes one piece: faces, or also corners."),
+]
 OutFolder = Annotated[
     Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write to.")
 ]

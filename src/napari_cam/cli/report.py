@@ -91,6 +91,13 @@ def overlap(
         bool, typer.Option(help="Peak and energy inside, average precision, soft overlap.")
     ] = True,
     surfaces: Annotated[bool, typer.Option(help="HD95 and ASSD at the headline threshold.")] = True,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="How the networks classified: columns true, predicted, and backbone and fold.",
+        ),
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(metavar="MODEL", help="Says which subjects the network was trained on."),
@@ -102,6 +109,7 @@ def overlap(
 
     Writes report.html, table.csv, report.json and a folder of figures, and prints the summary.
     """
+    from napari_cam.reports.case_files import read_table
     from napari_cam.reports.reference import THRESHOLDS, reference_report
 
     _check(out, overwrite)
@@ -119,6 +127,7 @@ def overlap(
             seed=seed,
             soft=soft,
             surfaces=surfaces,
+            predictions=None if predictions is None else read_table(predictions),
             trained_on=None if model is None else _trained_on(model),
             title=title,
             tick=lambda: _count(bar),

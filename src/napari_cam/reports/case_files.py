@@ -94,11 +94,7 @@ def read_cases(table: str | os.PathLike[str]) -> Iterator[Case]:
         Where an image cannot be read.
     """
     path = Path(table)
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{path} cannot be read as a table ({error}).") from error
-    frame = frame.rename(columns=lambda name: str(name).strip())
+    frame = read_table(path)
     missing = [name for name in COLUMNS if name not in frame]
     if missing:
         raise ReportError(
@@ -113,6 +109,21 @@ def read_cases(table: str | os.PathLike[str]) -> Iterator[Case]:
     frame = frame.map(str.strip)
     for (subject, kind), rows in frame.groupby(["subject", "class"], sort=False):
         yield _case_of_rows(path.parent, str(subject), str(kind), rows)
+
+
+def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a CSV file as text, its columns' names without spaces around them.
+
+    Raises
+    ------
+    ReportError
+        Where it is no such file.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path} cannot be read as a table ({error}).") from error
+    return frame.rename(columns=lambda name: str(name).strip())
 
 
 def _case_of_rows(folder: Path, subject: str, kind: str, rows: pd.DataFrame) -> Case:

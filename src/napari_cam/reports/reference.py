@@ -23,6 +23,7 @@ from napari_cam.reports.aggregate import (
     subject_counts,
 )
 from napari_cam.reports.cases import Case, MapName, as_cases, plainest
+from napari_cam.reports.classification import classification_rows, classification_table
 from napari_cam.reports.overlap_figures import Pictures, overlap_figures
 from napari_cam.reports.overlap_metrics import DEFINITIONS, ratio, unit_metrics
 from napari_cam.reports.overlap_tables import called_so, overlap_tables
@@ -54,6 +55,7 @@ def reference_report(
     soft: bool = True,
     surfaces: bool = True,
     unit_metrics: Sequence[str] = UNIT_METRICS,
+    predictions: pd.DataFrame | None = None,
     trained_on: Callable[[str], bool | None] | None = None,
     title: str = "Overlap with the reference",
     tick: Callable[[], None] | None = None,
@@ -87,6 +89,9 @@ def reference_report(
         Whether HD95 and ASSD are measured at `headline`, in whole volumes.
     unit_metrics
         Which metrics get a row for every unit; () leaves those rows out.
+    predictions
+        How the networks classified: a row for each image with the columns `true`, `predicted`, and
+        `backbone` and `fold` where there are several; adds accuracy, precision, recall and F1.
     trained_on
         Tells whether the network was trained on a subject (None: unknown), for the first note.
     title
@@ -119,12 +124,13 @@ def reference_report(
     choices: dict[MapName, Choice] = {}
     wider: list[Scores] = []
     for each in scores:
-        more, choice = with_choices(each, folds, seed, empty)
-        wider.append(more)
+        judged, choice = with_choices(each, folds, seed, empty)
+        wider.append(judged)
         if choice is not None:
             choices[each.name] = choice
-        rows += _rows(more, chosen)
-    table = tidy(pd.concat(rows, ignore_index=True))
+        rows += _rows(judged, chosen)
+    more = [] if predictions is None else [classification_rows(predictions)]
+    table = tidy(pd.concat([*rows, *more], ignore_index=True))
     called = plainest(each.name for each in scores)
     shown = pictures.called(called)
     named = [replace(each, name=called[each.name]) for each in wider]
@@ -148,7 +154,10 @@ def reference_report(
             subjects=len(facts.subjects),
         ),
         figures=overlap_figures(plain, named, first.name, shown, empty),
-        tables=overlap_tables(plain, first.name, {called[k]: v for k, v in choices.items()}),
+        tables=(
+            *overlap_tables(plain, first.name, {called[k]: v for k, v in choices.items()}),
+            *(classification_table(each) for each in more),
+        ),
         empty=empty,
         arrays=pictures.arrays,
     )

@@ -117,7 +117,7 @@ def dicom_series(
     """
     root, files = root_of(path)
     with decoding(root, "DICOM"), quiet():
-        stacks, _ = _stacks(root, files)
+        stacks, _ = stacks_in(root, files)
         return [_info(number, stack) for number, stack in enumerate(stacks)]
 
 
@@ -158,8 +158,8 @@ def read_dicom(
         Where there is no such series, a choice is needed, or the images form no volume.
     """
     with decoding(path, "DICOM"), quiet():
-        stacks, notes = _stacks(path, files)
-        stack = _chosen(path, stacks, series)
+        stacks, notes = stacks_in(path, files)
+        stack = choose_stack(path, stacks, series)
         check_promises(stack)
         arrangement = arrange(stack)
         planes, labels = _choose_axis4(path, arrangement, axis4, time)
@@ -170,7 +170,7 @@ def read_dicom(
             notes.append("One file was opened; open its folder for all slices of the series.")
         n_slices = len(arrangement.volumes[0])
         values = values.reshape(-1, n_slices, *values.shape[1:])
-        grid, order = _grid(arrangement, values.shape[1:4], spacing, notes)
+        grid, order = grid_of(arrangement, values.shape[1:4], spacing, notes)
         if values.ndim == 5:
             channels, labels = np.moveaxis(values[0], -1, 0), _COLOURS
         else:
@@ -182,14 +182,19 @@ def read_dicom(
             stack_axis=order.index(0),
             channel_names=labels if len(voxels) > 1 else (),
             # No one path leads back to some files of a folder.
-            source=Source("dicom", str(path) if files is None else None, order),
+            source=Source(
+                "dicom",
+                str(path) if files is None else None,
+                order,
+                files=tuple(map(str, files or ())),
+            ),
             identity=Identity(first.file.series[0] or None, first.file.series[2] or None),
             notes=tuple(notes),
             windows=windows_of(first),
         )
 
 
-def _stacks(path: Path, files: Sequence[Path] | None) -> tuple[list[list[Plane]], list[str]]:
+def stacks_in(path: Path, files: Sequence[Path] | None) -> tuple[list[list[Plane]], list[str]]:
     """Return the stacks in a folder or file, and notes on what was left out."""
     found = find_images(path, files)
     planes: list[Plane] = []
@@ -265,7 +270,14 @@ def _info(number: int, stack: list[Plane]) -> SeriesInfo:
     )
 
 
-def _chosen(path: Path, stacks: list[list[Plane]], series: str | int | None) -> list[Plane]:
+def choose_stack(path: Path, stacks: list[list[Plane]], series: str | int | None) -> list[Plane]:
+    """Return the stack that is meant.
+
+    Raises
+    ------
+    VolumeError
+        Where there is none, or several to choose from.
+    """
     infos = [_info(number, stack) for number, stack in enumerate(stacks)]
     if isinstance(series, int):
         infos = [info for info in infos if info.number == series]
@@ -309,7 +321,7 @@ def _choose_axis4(
     return list(volumes[time]), ()
 
 
-def _grid(
+def grid_of(
     arrangement: Arrangement,
     shape: tuple[int, ...],
     spacing: Sequence[float] | None,

@@ -26,7 +26,7 @@ from napari_cam.errors import VolumeError
 from napari_cam.volumes.decoding import decoding
 from napari_cam.volumes.dicom_signature import HEAD_BYTES, is_dicom, may_be_dicom
 
-_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _DIRECTORY = "1.2.840.10008.1.3.10"
 # A deflated header that unfolds into more is taken for an attack or damage.
 _MOST_INFLATED = 1 << 30
@@ -181,10 +181,18 @@ def read_header(path: Path) -> Any:
         dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
         if "SOPClassUID" not in dataset and "Rows" not in dataset:
             raise VolumeError(
-                f"{path} is no DICOM object that this version knows; export it again."
+                f"{path} is no DICOM image; give a file or folder of the scanner's series."
             )
         state_encoding(dataset)
         return dataset
+
+
+def is_segmentation(path: Path) -> bool:
+    """Whether a DICOM file is a segmentation (SEG)."""
+    with decoding(path, "DICOM"), quiet():
+        check_inflated(path)
+        dataset = pydicom.dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
+        return str(dataset.get("SOPClassUID", "")) in SEGMENTATIONS
 
 
 def check_inflated(path: Path) -> None:
@@ -218,7 +226,7 @@ def state_encoding(dataset: Any) -> None:
 def _no_image(dataset: Any) -> str | None:
     """Return what an object is that holds no image; None for images."""
     kind = str(dataset.get("SOPClassUID", ""))
-    if kind in _SEGMENTATIONS:
+    if kind in SEGMENTATIONS:
         return "segmentations"
     if kind == _DIRECTORY or "DirectoryRecordSequence" in dataset:
         return "tables of contents (DICOMDIR)"

@@ -92,12 +92,21 @@ def place(slices: Sequence[Plane]) -> Placement:
         step = (positions[-1] - positions[0]) / (len(slices) - 1)
         _check_even(slices, positions, notes)
         _check_straight(slices, positions, step)
-    return Placement(_affine(first, positions[0], step), tuple(notes))
+    return Placement(affine_of(first, positions[0], step), tuple(notes))
 
 
-def _affine(
+def affine_of(
     plane: Plane, origin: NDArray[np.float64], step: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    """Return (4, 4) index (slice, row, column, 1) -> RAS mm of slices like `plane`.
+
+    Parameters
+    ----------
+    plane
+        One of them, placed and with the size of its pixels.
+    origin, step
+        (3,) the place of the first one and the way to the next, towards left, posterior, superior.
+    """
     assert plane.orientation is not None and plane.pixel_spacing is not None  # noqa: S101, PT018
     along_row, down_column = plane.orientation
     between_rows, between_columns = plane.pixel_spacing

@@ -57,7 +57,7 @@ def read_pixels(planes: Sequence[Plane]) -> NDArray[Any]:
     out: NDArray[Any] | None = None
     for file, indices in wanted.items():
         with decoding(file.path, "DICOM"), quiet(), np.errstate(over="raise"):
-            frames = _frames(file, [planes[index].frame for index in indices])
+            frames = stored_frames(file, [planes[index].frame for index in indices])
             for index, (stored, dataset) in zip(indices, frames, strict=True):
                 values = _values(planes[index], stored, dataset)
                 if out is None:
@@ -124,8 +124,14 @@ def _check_promise(file: DicomFile) -> None:
         )
 
 
-def _frames(file: DicomFile, frames: Sequence[int]) -> Iterator[tuple[NDArray[Any], Any]]:
-    """Yield the stored pixels of frames, and the dataset."""
+def stored_frames(file: DicomFile, frames: Sequence[int]) -> Iterator[tuple[NDArray[Any], Any]]:
+    """Yield the stored pixels of frames, and the dataset.
+
+    Raises
+    ------
+    VolumeError
+        Where the file is cut short or damaged.
+    """
     check_inflated(file.path)
     dataset = pydicom.dcmread(file.path, force=True)
     if not any(name in dataset for name in _PIXELS):
@@ -146,6 +152,9 @@ def _frames(file: DicomFile, frames: Sequence[int]) -> Iterator[tuple[NDArray[An
 
 
 def _stored(dataset: Any, file: DicomFile, frames: Sequence[int]) -> Iterator[NDArray[Any]]:
+    if file.bits_allocated == 1 and not UID(file.transfer_syntax).is_encapsulated:
+        yield from _bits(dataset, file, frames)
+        return
     if not is_compressed_here(file):
         decoder = get_decoder(file.transfer_syntax)
         for pixels, _ in decoder.iter_array(dataset, indices=frames, allow_excess_frames=False):
@@ -161,6 +170,19 @@ def _stored(dataset: Any, file: DicomFile, frames: Sequence[int]) -> Iterator[ND
             ),
             file,
         )
+
+
+def _bits(dataset: Any, file: DicomFile, frames: Sequence[int]) -> Iterator[NDArray[Any]]:
+    """Yield frames of single bits, which need not begin with a byte: pydicom takes all or none."""
+    size = file.rows * file.columns
+    packed = np.frombuffer(dataset.PixelData, np.uint8)
+    for frame in frames:
+        first = frame * size
+        bits = np.unpackbits(packed[first // 8 : (first + size + 7) // 8], bitorder="little")
+        pixels = bits[first % 8 : first % 8 + size]
+        if pixels.size < size:
+            raise VolumeError(f"{file.path} is cut short; copy or export it again.")
+        yield pixels.reshape(file.rows, file.columns)
 
 
 def _values(plane: Plane, stored: NDArray[Any], dataset: Any) -> NDArray[Any]:

@@ -44,9 +44,10 @@ def kmeans(values: NDArray[Any], spacing: Sequence[float] | None = None) -> Mask
     """Return the tissue after Syed et al. 2023: two clusters of the compressed, closed image.
 
     Square root, scaled to the range of 8 bits; maximum over 7 pixels; minimum over 9 (their four
-    erosions by 3); Gaussian with sigma 2; two means. Three things differ from their code: nothing
+    erosions by 3); Gaussian with sigma 2; two means. Four things differ from their code: nothing
     wraps around at 8 bits, the background is the cluster that most of the border (not one corner)
-    belongs to, and the two means are the exact optimum rather than a random start's.
+    belongs to, the two means are the exact optimum rather than a random start's, and of the tissue
+    the largest piece is kept, with its holes filled.
 
     Parameters
     ----------

@@ -103,6 +103,15 @@ def read_heatmap(path: str | os.PathLike[str]) -> tuple[Heatmap, Volume]:
         ) from error
 
 
+def is_heatmap(path: str | os.PathLike[str]) -> bool:
+    """Whether the record beside a file says that it is a heatmap."""
+    sidecar = sidecar_path(Path(path))
+    try:
+        return sidecar.is_file() and isinstance(_read_sidecar(sidecar).get("map"), Mapping)
+    except VolumeError:
+        return False
+
+
 def _read_sidecar(path: Path) -> Mapping[str, Any]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))

@@ -108,13 +108,13 @@ def _root(paths: Sequence[str | os.PathLike[str]]) -> tuple[Path, list[Path] | N
     from napari_cam.volumes.dicom_files import root_of
 
     for each in paths:
-        _check_path(Path(each))
+        check_path(Path(each))
     return root_of(paths)
 
 
 def _family(path: Path) -> tuple[Path, str]:
     """Return the file to open and which reader takes it, judged by content."""
-    _check_path(path)
+    check_path(path)
     if path.is_dir():
         return path, "DICOM"
     extension = _extension(path)
@@ -144,7 +144,8 @@ def _family(path: Path) -> tuple[Path, str]:
     )
 
 
-def _check_path(path: Path) -> None:
+def check_path(path: Path) -> None:
+    """Raise a :class:`VolumeError` where there is no file or folder, or an empty file."""
     try:
         size = path.stat().st_size
         folder = path.is_dir()

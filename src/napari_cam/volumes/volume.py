@@ -29,12 +29,15 @@ class Source:
         For each array axis (z, y, x) the axis of the stored file it came from.
     header
         The stored header without free text that could identify a patient; None where none exists.
+    files
+        The files, where several were given and no one path leads back to them.
     """
 
     format: Literal["nifti", "dicom", "tiff", "raster", "array"]
     path: str | None = field(default=None, repr=False)
     stored_axes: tuple[int, int, int] = (0, 1, 2)
     header: bytes | None = field(default=None, repr=False)
+    files: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

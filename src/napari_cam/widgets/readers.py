@@ -25,7 +25,7 @@ NO_LAYERS: list[Any] = [(None,)]
 
 _EXTENSIONS = (
     ".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz", ".dcm", ".dicom", ".ima",
-    ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy",
+    ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".seg.nrrd",
 )  # fmt: skip
 _DICOM = (".dcm", ".dicom", ".ima")
 _LABEL_KINDS = ("labels", "mask", "seeds", "truth")
@@ -100,10 +100,13 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 
 
 def _read(path: Path) -> list[LayerData]:
+    from napari_cam.masks.reading import is_segmentation_file
     from napari_cam.volumes.reading import read_volume
     from napari_cam.volumes.times import count_times
     from napari_cam.widgets.layer_format import time_series_to_layer, volume_to_layers
 
+    if path.is_file() and is_segmentation_file(path):
+        return _segmentation(path)
     if path.is_dir() or _is_dicom(path):
         return _dicom(path)
     name = layer_name(path)
@@ -154,6 +157,37 @@ def _dicom(path: Path | Sequence[str]) -> list[LayerData]:
                 attributes["metadata"][FACTS]["series"] = number  # its place in the folder
         layers += read
     return layers
+
+
+def _segmentation(path: Path) -> list[LayerData]:
+    """Return the segments of Slicer or of a DICOM segmentation as labels; fractions as an image."""
+    from napari.utils import DirectLabelColormap
+
+    from napari_cam.masks.dicom_seg_reading import read_dicom_seg
+    from napari_cam.masks.reading import is_dicom_seg, read_labels
+    from napari_cam.volumes.volume import Volume
+    from napari_cam.widgets.layer_format import volume_to_layers
+
+    if is_dicom_seg(path):
+        name = "SEG"  # such files are often named after the patient
+        read = read_dicom_seg(path)
+        if read.kind == "fractional":
+            volumes = [Volume(read.fractions(each.number), read.grid) for each in read.segments]
+            named = zip(volumes, read.segments, strict=True)
+            return [
+                layer for volume, each in named for layer in volume_to_layers(volume, each.label)
+            ]
+        image = read.labels()
+    else:
+        name, image = layer_name(path), read_labels(path)
+    facts = {"kind": image.kind, "classes": image.classes.to_json()}
+    volume = Volume(image.labels, image.grid)
+    _tell(volume, name)
+    data, attributes, kind = _labels(volume, name, facts)
+    shades: dict[int | None, str] = {each.code: each.colour for each in image.classes}
+    shades |= {0: "transparent", None: "#7cfc00"}
+    attributes["colormap"] = DirectLabelColormap(color_dict=shades)
+    return [(data, attributes, kind)]
 
 
 def series_name(info: SeriesInfo) -> str:

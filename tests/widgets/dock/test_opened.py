@@ -47,7 +47,7 @@ def test_it_is_cut_like_a_fresh_one(qtbot, viewer, dock, saved, tmp_path, monkey
     click(qtbot, dock.save_step.python)
     names: dict[str, object] = {}
     exec(QApplication.clipboard().text(), names)  # noqa: S102
-    np.testing.assert_array_equal(names["masks"]["mask"], expected)
+    np.testing.assert_array_equal(names["masks"]["opened"], expected)
     target = tmp_path / "mask.nii.gz"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(target), ""))
     click(qtbot, dock.save_step.save)
@@ -90,11 +90,15 @@ def test_coverage_follows_the_brush(qtbot, viewer, dock):
     mask.data_setitem(where, 1)
 
     def said(count):
-        return f"Covers {count / inside:.1%}, {count * 3 * 0.5 * 0.75 / 1000:.3g} mL"
+        return (f"{count / inside:.1%}", f"{count * 3 * 0.5 * 0.75 / 1000:.3g}")
 
-    qtbot.waitUntil(lambda: said(before + 500) in dock.mask_step.covers.text(), timeout=5_000)
+    def whole():
+        share, _, volume = dock.mask_step.figures.shown("whole")
+        return share, volume
+
+    qtbot.waitUntil(lambda: whole() == said(before + 500), timeout=30_000)
     mask.undo()
-    qtbot.waitUntil(lambda: said(before) in dock.mask_step.covers.text(), timeout=5_000)
+    qtbot.waitUntil(lambda: whole() == said(before), timeout=30_000)
 
 
 def test_a_plain_image_of_that_kind_is_left_alone(qtbot, viewer, dock):

@@ -105,7 +105,7 @@ def test_a_run_does_not_write_over_a_stroke_under_way(qtbot, dock, mask, empty, 
     assert not dock.state.masks[0].live, "the first dab ends it, not the end of the stroke"
     # While the mouse is down the slider moves and a run brings news.
     dock.mask_step.cut.setValue(0.1)
-    dock.masker.follow(dock.state.made[0], dock.mask_step.request)
+    dock.masker.follow(dock.state.made[0], dock.masks.request(dock.state.made[0]))
     qtbot.wait(300)
     stroke.move(empty[1])
     stroke.release(empty[1])
@@ -125,6 +125,7 @@ def test_a_stroke_while_the_volume_is_being_cut(qtbot, viewer, dock, mask, empty
     expected[empty[0]] = True
     np.testing.assert_array_equal(mask.data == 1, expected)
     assert mask.metadata["napari_cam"]["threshold"]["rule"] == "fixed(0.9)"
+    assert "it is kept" in dock.mask_step.said.text()
     qtbot.wait(300)
     np.testing.assert_array_equal(mask.data == 1, expected)
     assert len(dock.state.masks) == 1

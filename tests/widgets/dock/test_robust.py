@@ -249,7 +249,7 @@ def test_weights_without_a_card_ask_for_their_architecture(qtbot, dock, tmp_path
 
     torch.save({"strange": torch.zeros(3)}, tmp_path / "bare.pt")
     dock.network_step.open_file(str(tmp_path / "bare.pt"))
-    qtbot.waitUntil(lambda: bool(dock.network_step.hint.text()), timeout=20_000)
+    qtbot.waitUntil(lambda: bool(dock.network_step.hint.text()), timeout=90_000)
     assert dock.network_step.architecture.isVisibleTo(dock)
     assert not dock.heatmap_step.run.isEnabled()
 

@@ -56,7 +56,8 @@ def test_the_walk_gives_what_the_library_gives(qtbot, viewer, dock, tmp_path, mo
     assert layer.data.dtype == np.uint8
     np.testing.assert_array_equal(layer.data == 1, expected.values > np.float32(0.5))
     ml = np.count_nonzero(expected.values > 0.5) * 3.0 * 0.5 * 0.75 / 1000
-    assert f"{ml:.3g} mL" in dock.mask_step.covers.text()
+    whole = dock.mask_step.figures
+    qtbot.waitUntil(lambda: whole.shown("whole")[2] == f"{ml:.3g}", timeout=30_000)
 
     target = tmp_path / "mask.nii.gz"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(target), ""))
@@ -163,7 +164,7 @@ def test_other_rules_cut_as_the_library_does(qtbot, dock, rule):
     layer = make_mask(qtbot, dock)
     heatmap = dock.state.made[0].result.heatmap
     text = "otsu:volume" if rule == "otsu" else "quantile:0.9:volume"
-    assert dock.mask_step.request.rule == text
+    assert dock.mask_step.rules.text == text
     expected = nc.binarize(heatmap, text, strict=False)["mask"]
     np.testing.assert_array_equal(layer.data == 1, expected)
 
@@ -199,7 +200,7 @@ def test_painting_keeps_a_mask_and_the_slider_begins_another(qtbot, viewer, dock
     first.data_setitem((np.array([2]), np.array([3]), np.array([5])), 1)
     painted = first.data.copy()
     assert painted[2, 3, 5] == 1
-    assert "it is kept" in dock.mask_step.covers.text()
+    assert "it is kept" in dock.mask_step.said.text()
     dock.mask_step.cut.setValue(0.8)
     qtbot.wait(300)
     np.testing.assert_array_equal(first.data, painted)

@@ -6,26 +6,29 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QWidget
 
 from napari_cam.errors import NapariCamError
+from napari_cam.widgets.dock.asking import Asking
 from napari_cam.widgets.dock.comparing import Comparer, one_per_level
 from napari_cam.widgets.dock.device_line import DeviceLine
 from napari_cam.widgets.dock.explaining import Explainer, picked_volume
 from napari_cam.widgets.dock.exploring import Explorer
+from napari_cam.widgets.dock.frame import lay_out
 from napari_cam.widgets.dock.heatmap_layers import HeatmapLayers
 from napari_cam.widgets.dock.heatmap_step import HeatmapStep
 from napari_cam.widgets.dock.image_step import ImageStep
 from napari_cam.widgets.dock.loading import NetworkLoader
+from napari_cam.widgets.dock.mask_control import NO_HEATMAP, MaskControl
 from napari_cam.widgets.dock.mask_step import MaskStep
 from napari_cam.widgets.dock.masking import Masker
 from napari_cam.widgets.dock.network_step import NetworkStep
 from napari_cam.widgets.dock.opened import take_opened
-from napari_cam.widgets.dock.parts import Hint, Step, allow, quiet
+from napari_cam.widgets.dock.parts import Hint, allow, quiet
 from napari_cam.widgets.dock.pixel_sets import PixelSets
-from napari_cam.widgets.dock.position import bare, shown_index
-from napari_cam.widgets.dock.request import SAMPLE, Request
+from napari_cam.widgets.dock.position import bare
+from napari_cam.widgets.dock.request import SAMPLE
 from napari_cam.widgets.dock.running import Network, Progress
 from napari_cam.widgets.dock.save_step import SaveStep
 from napari_cam.widgets.dock.saver import Saver
@@ -34,7 +37,6 @@ from napari_cam.widgets.dock.shortcuts import Shortcuts
 from napari_cam.widgets.dock.side_by_side import SideBySide
 from napari_cam.widgets.dock.slice_view import SliceView
 from napari_cam.widgets.dock.state import DockState, Made
-from napari_cam.widgets.layer_format import FACTS
 
 if TYPE_CHECKING:
     import napari
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
     from napari_cam.volumes.volume import Volume
 
-_NO_HEATMAP = "Make a heatmap first, in step 3."
 _NO_LEVELS = "Only networks of task segmentation have levels."
 
 
@@ -60,9 +61,9 @@ class CamDock(QWidget):
         self._viewer = napari_viewer
         self._closed = False
         self.state = DockState()
-        self.settings = read_settings()
+        settings = read_settings()
         self.image_step = ImageStep(napari_viewer)
-        self.network_step = NetworkStep(self.settings.method, self.settings.model_folder)
+        self.network_step = NetworkStep(settings.method, settings.model_folder)
         self.heatmap_step = HeatmapStep()
         self.mask_step = MaskStep()
         self.save_step = SaveStep()
@@ -71,15 +72,16 @@ class CamDock(QWidget):
         layers = HeatmapLayers(napari_viewer, self.state)
         self.loader = NetworkLoader(self.state, self.network_step)
         self.pixel_sets = PixelSets(napari_viewer, self.state, self.network_step.region, self)
+        steps = (self.image_step, self.network_step, self.heatmap_step)
+        self.asking = Asking(napari_viewer, self.state, steps, self.pixel_sets, settings)
         self.explainer = Explainer(napari_viewer, self.state, layers)
-        self.explorer = Explorer(napari_viewer, self.state, layers, self.request, self)
+        self.explorer = Explorer(napari_viewer, self.state, layers, self.asking.request, self)
         self.grid = SideBySide(napari_viewer)
         self.comparer = Comparer(self.explainer, self.grid)
         self.slice_view = SliceView(napari_viewer, self.heatmap_step)
         self.masker = Masker(napari_viewer, self.state, self)
+        self.masks = MaskControl(napari_viewer, self.state, self.mask_step, self.masker, self)
         self.saver = Saver(self.state, self.masker, self.save_step)
-        self._known: list[Made] = []
-        self._chosen: Made | None = None
         self._lay_out()
         self._wire_steps()
         self._wire_viewer()
@@ -91,35 +93,14 @@ class CamDock(QWidget):
         self._load(SAMPLE, None)
 
     def _lay_out(self) -> None:
-        steps = QWidget()
-        inner = QVBoxLayout(steps)
-        inner.setContentsMargins(2, 2, 2, 2)
-        contents: tuple[QWidget, ...] = (
-            self.image_step,
-            self.network_step,
-            self.heatmap_step,
-            self.mask_step,
-            self.save_step,
-        )
-        titles = ("Image", "Network and method", "Heatmap", "Mask", "Save")
-        self.steps = [
-            Step(number, title, content)
-            for number, (title, content) in enumerate(zip(titles, contents, strict=True), 1)
-        ]
-        for step in self.steps:
-            inner.addWidget(step)
-        inner.addStretch(1)
-        self.scroll_area = QScrollArea()
-        self.scroll_area.setWidgetResizable(True)
-        self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll_area.setWidget(steps)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self.scroll_area, 1)
-        outer.addWidget(self.problem)
-        outer.addWidget(self.device_line)
-        self.setMinimumWidth(330)
+        contents: dict[str, QWidget] = {
+            "Image": self.image_step,
+            "Network and method": self.network_step,
+            "Heatmap": self.heatmap_step,
+            "Mask": self.mask_step,
+            "Save": self.save_step,
+        }
+        self.steps, self.scroll_area = lay_out(self, contents, (self.problem, self.device_line))
         buttons = {
             "preview": self.heatmap_step.preview,
             "run": self.heatmap_step.run,
@@ -145,9 +126,7 @@ class CamDock(QWidget):
         compare.levels_wanted.connect(self.compare_levels)
         compare.leave_wanted.connect(self.grid.leave)
         self.grid.changed.connect(compare.show_grid)
-        self.mask_step.changed.connect(self._on_mask_changed)
-        self.mask_step.make_wanted.connect(self.make_mask)
-        self.mask_step.keep_wanted.connect(self.keep_mask)
+        self.masks.chosen_changed.connect(self._show_slice)
         self.state.network_changed.connect(self._on_network)
         self.state.busy_changed.connect(self._allow)
         self.state.made_changed.connect(self._on_made)
@@ -157,13 +136,12 @@ class CamDock(QWidget):
         self.explainer.ended.connect(self._on_ended)
         self.explainer.stretched.connect(self._on_stretched)
         self.explorer.explored.connect(self._on_explored)
-        self.masker.sized.connect(self.mask_step.show_covers)
         for part in (
             self.explainer,
             self.explorer,
             self.pixel_sets,
             self.comparer,
-            self.masker,
+            self.masks,
             self.saver,
         ):
             part.failed.connect(self._fail)
@@ -174,13 +152,20 @@ class CamDock(QWidget):
         layers.events.removed.connect(self.follow_layers)
         layers.events.reordered.connect(self.follow_layers)
         layers.events.renamed.connect(self.follow_layers)
+        layers.selection.events.active.connect(self._on_active)
         dims.events.point.connect(self._on_slice)
+        dims.events.order.connect(self._on_view)
+        dims.events.ndisplay.connect(self._on_view)
 
     def _unwire_viewer(self) -> None:
-        events = self._viewer.layers.events
+        layers, dims = self._viewer.layers, self._viewer.dims
+        events = layers.events
         for event in (events.inserted, events.removed, events.reordered, events.renamed):
             event.disconnect(self.follow_layers)
-        self._viewer.dims.events.point.disconnect(self._on_slice)
+        layers.selection.events.active.disconnect(self._on_active)
+        dims.events.point.disconnect(self._on_slice)
+        dims.events.order.disconnect(self._on_view)
+        dims.events.ndisplay.disconnect(self._on_view)
 
     # The dock's own life.
 
@@ -207,6 +192,7 @@ class CamDock(QWidget):
         self.explorer.drop()
         self.pixel_sets.drop()
         self.masker.drop()
+        self.masks.drop()
         self.loader.drop()
         self.saver.drop()
         self.state.claim(False)
@@ -218,6 +204,7 @@ class CamDock(QWidget):
         self._closed = False
         self._wire_viewer()
         self.state.claim(True)
+        self.masks.reopen()
         self.state.set_busy("")
         self.heatmap_step.show_idle("")
         self.follow_layers()
@@ -254,7 +241,7 @@ class CamDock(QWidget):
     def _load(self, source: str, architecture: str | None) -> None:
         self.explorer.drop()  # what another network says is stale
         self.heatmap_step.show_explored("")
-        self.loader.load(source, architecture, self.settings)
+        self.loader.load(source, architecture, self.asking.settings)
 
     def _on_network(self) -> None:
         network: Network | None = self.state.network
@@ -291,39 +278,6 @@ class CamDock(QWidget):
         if self.heatmap_step.follow.isChecked() and not self.missing:
             self.explorer.want()
 
-    def request(self, volume: Volume) -> Request:
-        """Return what is asked for, as the controls stand.
-
-        Raises
-        ------
-        NapariCamError
-            Where the pixel set does not lie on the image.
-        """
-        network, picked = self.state.network, self.state.picked
-        time = series = None
-        if picked is not None:
-            facts = picked.first.metadata.get(FACTS, {})
-            series = facts.get("series") if volume.source.format == "dicom" else None
-        if picked is not None and picked.axes.time is not None:
-            layer = picked.first
-            length = layer.data.shape[picked.axes.time]
-            time = shown_index(self._viewer, layer, picked.axes.time, length)
-        return Request(
-            model=network.source if network is not None else SAMPLE,
-            architecture=network.architecture if network is not None else None,
-            methods=self.network_step.chosen_methods,
-            class_id=self.network_step.chosen_class,
-            region=None if self.network_step.region.isHidden() else self.pixel_sets.region(volume),
-            layers=self.network_step.chosen_layers,
-            axis=self.image_step.axis,
-            normalize=str(self.heatmap_step.normalize.currentData()),
-            device=self.settings.device,
-            precision=self.settings.precision,
-            image=volume.source.path,
-            time=time,
-            series=series,
-        )
-
     def run(self) -> None:
         """Explain all slices."""
         self._start(whole=True)
@@ -335,21 +289,21 @@ class CamDock(QWidget):
     def _start(self, whole: bool) -> None:
         if self.missing:
             return
-        self.settings = read_settings()
-        self.explainer.start(self.request, whole)
+        self.asking.read_settings()
+        self.explainer.start(self.asking.request, whole)
 
     def compare_methods(self) -> None:
         """Show the ticked methods side by side."""
         if not self.missing:
-            self.settings = read_settings()
-            self.comparer.methods(self.request, self.heatmap_step.compare.whole)
+            self.asking.read_settings()
+            self.comparer.methods(self.asking.request, self.heatmap_step.compare.whole)
 
     def compare_levels(self) -> None:
         """Show the levels of the network side by side."""
         if not self.missing:
-            self.settings = read_settings()
+            self.asking.read_settings()
             self.comparer.levels(
-                self.request,
+                self.asking.request,
                 self.heatmap_step.compare.whole,
                 self.network_step.listed_layers,
                 self.network_step.chosen_help,
@@ -397,12 +351,19 @@ class CamDock(QWidget):
     @property
     def chosen(self) -> Made | None:
         """The heatmap chosen in step 4."""
-        return self._chosen
+        return self.masks.chosen
 
     def _on_slice(self, _event: Any = None) -> None:
         self._show_slice()
+        self.masks.show_slice()
         if self.heatmap_step.follow.isChecked() and not self.missing:
             self.explorer.follow_slice()
+
+    def _on_view(self, _event: Any = None) -> None:
+        self.masks.show_slice()
+
+    def _on_active(self, event: Any) -> None:
+        self.masks.choose_mask(event.value)
 
     def _show_slice(self) -> None:
         self.slice_view.show(None if self._closed else self.chosen)
@@ -411,55 +372,14 @@ class CamDock(QWidget):
         """Go to the next slice with evidence, or back to the previous one."""
         self.slice_view.go_to_evidence(self.chosen, step)
 
-    # Step 4.
+    # Steps 4 and 5.
 
     def _on_made(self) -> None:
-        made, chosen = self.state.made, self._chosen
-        new = [each for each in made if not any(each is old for old in self._known)]
-        if new:
-            chosen = new[0]
-        elif not any(each is chosen for each in made):
-            chosen = made[-1] if made else None
-        self._known, self._chosen = list(made), chosen
-        place = next((n for n, each in enumerate(made) if each is chosen), -1)
-        self.mask_step.show_heatmaps([each.title for each in made], place)
-        missing = "" if made else _NO_HEATMAP
+        missing = "" if self.state.made else NO_HEATMAP
         for button in (self.heatmap_step.previous, self.heatmap_step.next):
             allow(button, missing)
         self.saver.show(missing)
-        self._allow_mask()
-        self._show_slice()
-
-    def _allow_mask(self) -> None:
-        made = self.chosen
-        live = made is not None and self.state.live_mask(made) is not None
-        self.mask_step.show_state("" if made is not None else _NO_HEATMAP, live)
-        if not live and not self.state.masks:
-            self.mask_step.show_covers("")
-
-    def _on_mask_changed(self) -> None:
-        index = self.mask_step.heatmap.currentIndex()
-        if 0 <= index < len(self.state.made):
-            self._chosen = self.state.made[index]
-        self._allow_mask()
-        self._show_slice()
-        made = self.chosen
-        if made is not None:
-            self._fail("")
-            self.masker.follow(made, self.mask_step.request)
-
-    def make_mask(self) -> None:
-        """Add a mask of the chosen heatmap."""
-        made = self.chosen
-        if made is not None:
-            self._fail("")
-            self.masker.make(made, self.mask_step.request)
-
-    def keep_mask(self) -> None:
-        """Leave the mask as it is, for editing."""
-        made = self.chosen
-        if made is not None:
-            self.masker.keep(made)
+        self.masks.list_made()
 
 
 def _shut(dock: CamDock | None) -> None:

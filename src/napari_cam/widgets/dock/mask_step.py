@@ -3,96 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QWidget
-from superqt import QLabeledDoubleSlider
 
-from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form, quiet, refill
-from napari_cam.widgets.dock.request import MaskRequest
+from napari_cam.widgets.dock.cleanup_box import CleanupBox
+from napari_cam.widgets.dock.figures_box import FiguresBox
+from napari_cam.widgets.dock.labels_combo import LabelsCombo
+from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form, refill
+from napari_cam.widgets.dock.reference_box import ReferenceBox
+from napari_cam.widgets.dock.rule_box import RuleBox
 from napari_cam.widgets.dock.tooltips import describe
 
-_RULES = [("fixed", "fixed"), ("quantile", "quantile"), ("Otsu", "otsu")]
-_SCOPES = [("each slice", "unit"), ("the whole volume", "volume")]
-_STRICT = [("value > cut", True), ("value ≥ cut", False)]
-_FIRST_CUT = {"fixed": 0.5, "quantile": 0.9}
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+_WITHIN = [("everywhere", ""), ("tissue (k-means)", "kmeans"), ("tissue (Otsu)", "otsu")]
 
 
 class MaskStep(QWidget):
-    """How the heatmap is cut."""
+    """How the heatmap is cut, what becomes of the mask, and what is said of it."""
 
     changed = Signal()
+    reference_changed = Signal()
     make_wanted = Signal()
     keep_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self._cuts = dict(_FIRST_CUT)
         self.heatmap = combo("heatmap")
-        self.rule = combo("rule", _RULES)
-        self.scope = combo("scope", _SCOPES)
-        self.cut = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        describe(self.cut, "cut")
-        self.cut.setRange(0.0, 1.0)
-        self.cut.setDecimals(3)
-        self.cut.setValue(self._cuts["fixed"])
-        self.inequality = combo("inequality", _STRICT)
+        self.rows = form()
+        self.rows.addRow("Heatmap", self.heatmap)
+        self.rules = RuleBox(self.rows)
+        self.rule, self.scope = self.rules.rule, self.rules.scope
+        self.cut, self.inequality = self.rules.cut, self.rules.inequality
+        self.within = LabelsCombo("foreground", _WITHIN)
+        self.rows.addRow("Within", self.within.box)
         self.gate = QCheckBox("only where the class is predicted")
         describe(self.gate, "gate")
+        self.cleanup = CleanupBox()
         self.make = button("make_mask", "Make a mask", self.make_wanted.emit)
         self.keep = button("keep_mask", "Keep it and edit", self.keep_wanted.emit)
-        self.covers = QLabel()
-        describe(self.covers, "size")
-        self.covers.setWordWrap(True)
         self.hint = Hint()
+        self.comparison = form()
+        self.reference = ReferenceBox(self.comparison)
+        self.whose = QLabel()
+        self.whose.setWordWrap(True)
+        self.figures = FiguresBox()
+        self.compared = Hint()
+        self.said = Hint("#9aa3af")
         self._lay_out()
-        self._on_rule()
-        self.rule.currentIndexChanged.connect(lambda _index: self._on_rule())
-        self.cut.valueChanged.connect(lambda _value: self.changed.emit())
+        self.show_mask("")
+        self.rules.changed.connect(self.changed.emit)
+        self.cleanup.changed.connect(self.changed.emit)
+        self.reference.changed.connect(self.reference_changed.emit)
         self.gate.toggled.connect(lambda _on: self.changed.emit())
-        for box in (self.heatmap, self.scope, self.inequality):
+        for box in (self.heatmap, self.within.box):
             box.currentIndexChanged.connect(lambda _index: self.changed.emit())
 
     def _lay_out(self) -> None:
         layout = column(self)
-        self.rows = form()
-        self.rows.addRow("Heatmap", self.heatmap)
-        self.rows.addRow("Rule", self.rule)
-        self.rows.addRow("Taken over", self.scope)
-        self.rows.addRow("Cut", self.cut)
-        self.rows.addRow("In the mask", self.inequality)
         layout.addLayout(self.rows)
         layout.addWidget(self.gate)
+        layout.addWidget(self.cleanup)
         layout.addWidget(self.hint)
         buttons = QHBoxLayout()
         buttons.addWidget(self.make)
         buttons.addWidget(self.keep)
         layout.addLayout(buttons)
-        layout.addWidget(self.covers)
-
-    @property
-    def request(self) -> MaskRequest:
-        """How to cut, as the controls stand."""
-        rule = self.rule.currentData()
-        if rule != "otsu":
-            rule += f":{self.cut.value():.3g}"
-        if self.rule.currentData() != "fixed" and self.scope.currentData() == "volume":
-            rule += ":volume"
-        return MaskRequest(rule, bool(self.inequality.currentData()), self.gate.isChecked())
-
-    def _on_rule(self) -> None:
-        rule = self.rule.currentData()
-        self.rows.setRowVisible(self.scope, rule != "fixed")
-        self.rows.setRowVisible(self.cut, rule != "otsu")
-        if rule in self._cuts:
-            with quiet(self.cut):
-                self.cut.setValue(self._cuts[rule])
-        self.changed.emit()
+        layout.addLayout(self.comparison)
+        for widget in (self.whose, self.figures, self.compared, self.said):
+            layout.addWidget(widget)
 
     def show_heatmaps(self, titles: Sequence[str], chosen: int) -> None:
         """List the heatmaps there are."""
         refill(self.heatmap, [(title, None) for title in titles], chosen)
+
+    def show_labels(self, layers: Sequence[Labels]) -> None:
+        """List the labels layers within which masks may lie, and with which they are compared."""
+        if self.within.follow(layers):
+            self.changed.emit()
+        self.reference.follow(layers)
+
+    def show_image(self, units: str, sliced: bool) -> None:
+        """Say in which units the image states lengths, and whether the heatmap has slices."""
+        self.rules.show_units("mm" if units == "mm" else "px")
+        self.cleanup.show_image(units, sliced)
 
     def show_state(self, missing: str, live: bool) -> None:
         """Enable the controls, or say what is missing; `live` where a mask follows the slider."""
@@ -104,12 +101,20 @@ class MaskStep(QWidget):
             self.scope,
             self.cut,
             self.inequality,
+            self.within.box,
             self.gate,
+            *self.cleanup.controls,
+            self.reference.list.box,
+            self.reference.numbers,
         ):
             allow(control, missing)
         self.hint.say(missing)
 
-    def show_covers(self, text: str) -> None:
-        """Say how much the mask covers, or what happened to it."""
-        self.covers.setText(text)
-        self.covers.setVisible(bool(text))
+    def show_mask(self, name: str) -> None:
+        """Show the figures of the mask of that name; "" for none, and no figures."""
+        self.whose.setText(name)
+        self.whose.setVisible(bool(name))
+        self.figures.setVisible(bool(name))
+        if not name:
+            self.said.say("")
+            self.compared.say("")

@@ -7,31 +7,37 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels, Layer
+from napari.layers import Layer
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
-from napari_cam.masks.size import mask_size
 from napari_cam.widgets.colormaps import mask_colormap
 from napari_cam.widgets.dock.cutting import Cut, cut_heatmap, cut_slice
-from napari_cam.widgets.dock.position import layer_axis, shown_index
+from napari_cam.widgets.dock.position import slice_on_screen
 from napari_cam.widgets.dock.request import MaskRequest
 from napari_cam.widgets.dock.state import DockState, Made, MadeMask
+from napari_cam.widgets.dock.watching import Watch
 from napari_cam.widgets.dock.worker import Failure, Job
-from napari_cam.widgets.layer_format import layer_provenance, layer_to_volume, mask_to_layer
+from napari_cam.widgets.layer_format import (
+    image_axes,
+    layer_provenance,
+    layer_to_volume,
+    mask_to_layer,
+)
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
-_KEPT = "You painted into the mask, so it is kept; the slider makes a new one."
-_PAUSE_MS = 120  # the slider rests for so long before the whole volume is cut
+_PAUSE_MS = 80  # the slider rests for so long before the whole volume is cut
 
 
 class Masker:
     """Cuts the chosen heatmap: the slice on screen at once, the volume when the slider rests."""
 
-    sized = Signal(str)
+    cut = Signal(object)  # a mask of which the whole, or the slice on screen, is as asked for
+    kept = Signal(object)  # a mask that somebody paints into, from now on
+    painted = Signal(object)  # a mask that is no longer live, whose voxels have changed
     failed = Signal(str)
 
     def __init__(self, viewer: Any, state: DockState, parent: QObject) -> None:
@@ -43,12 +49,6 @@ class Masker:
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PAUSE_MS)
         self._timer.timeout.connect(self._cut_volume)
-        self._touched: MadeMask | None = None  # its size is due
-        self._measuring: Job | None = None
-        self._sizing = QTimer(parent)
-        self._sizing.setSingleShot(True)
-        self._sizing.setInterval(_PAUSE_MS)
-        self._sizing.timeout.connect(self._measure)
 
     def make(self, made: Made, request: MaskRequest) -> None:
         """Add a labels layer with the mask of a heatmap; from then on it follows the slider."""
@@ -59,15 +59,15 @@ class Masker:
     def follow(self, made: Made, request: MaskRequest) -> None:
         """Bring a heatmap's live mask up to date; nothing happens where it has none."""
         mask = self._state.live_mask(made)
-        layer = None if mask is None else mask.layer()
-        if mask is None or layer is None:
+        if mask is None:
             return
+        before, mask.due, mask.cut_at = mask.due, request, None
         try:
-            self._cut_shown(made, request, layer)
+            self.cut_shown(mask)
         except NapariCamError as error:
+            mask.due = before  # the mask stays as it is
             self.failed.emit(str(error))
             return
-        mask.due = request
         self._want(_Wish(made, request, mask))
         self._timer.start()
 
@@ -102,29 +102,38 @@ class Masker:
     def drop(self) -> None:
         """Let nothing arrive any more: the dock is closing."""
         self._timer.stop()
-        self._sizing.stop()
         self._wanted.clear()
-        for job in (self._job, self._measuring):
-            if job is not None:
-                job.drop()
-        self._job = self._measuring = None
+        if self._job is not None:
+            self._job.drop()
+        self._job = None
 
     def _want(self, wish: _Wish) -> None:
         self._wanted = [other for other in self._wanted if other.made is not wish.made]
         self._wanted.append(wish)
 
-    def _cut_shown(self, made: Made, request: MaskRequest, layer: Labels) -> None:
-        heatmap = made.result.heatmap
-        if layer.data.shape != heatmap.values.shape:
-            return  # an axis of channels lies in between; the whole volume follows soon
-        axis = heatmap.unit_axis
-        shown = layer_axis(made.picked.axes, axis)
-        index = shown_index(self._viewer, layer, shown, made.n_units)
-        mask = cut_slice(heatmap, index, request)
-        if mask is None or axis is None:
+    def cut_shown(self, mask: MadeMask) -> None:
+        """Cut the slice on screen of a mask that is due, where it can be cut by itself.
+
+        Raises
+        ------
+        NapariCamError
+            Where the rule does not suit the heatmap.
+        """
+        layer, heatmap = mask.layer(), mask.made.result.heatmap
+        if mask.due is None or layer is None or not mask.live:
             return
-        np.moveaxis(layer.data, axis, 0)[index] = mask
-        layer.refresh()
+        values = layer_to_volume(layer).values  # a view of the layer's own
+        place = slice_on_screen(self._viewer, layer, image_axes(layer))
+        plain = isinstance(values, np.ndarray) and layer.data.shape == heatmap.values.shape
+        if place is not None and plain:
+            axis, index = place
+            cut = cut_slice(heatmap, index, mask.due, axis)
+            if cut is not None:
+                np.moveaxis(values, axis, 0)[index] = cut
+                mask.cut_at = place
+                layer.refresh()
+        # else the whole volume follows soon, and the slice with it
+        self.cut.emit(mask)
 
     def _cut_volume(self) -> None:
         if self._job is not None or not self._wanted:
@@ -162,10 +171,10 @@ class Masker:
             return
         data, attributes, _ = self._layer_data(mask.made, cut)
         layer.data[...] = data  # no undo step: a live preview is no edit
-        layer.refresh()
         layer.metadata = attributes["metadata"]
         mask.request, mask.due = request, None
-        self.sized.emit(f"Covers {cut.size}")
+        self.cut.emit(mask)  # it is measured while it is drawn
+        layer.refresh()
 
     def _add(self, made: Made, request: MaskRequest, cut: Cut) -> None:
         data, attributes, kind = self._layer_data(made, cut)
@@ -176,11 +185,11 @@ class Masker:
         mask = MadeMask(made, request, weakref.ref(layer))
         layer.events.labels_update.connect(lambda _event=None: self._on_touched(mask))
         layer.events.paint.connect(lambda _event=None: self._on_painted(mask))
-        layer.events.set_data.connect(lambda _event=None: self._on_drawn(mask))
         self._viewer.add_layer(layer)
         self._state.masks.append(mask)
+        mask.watch = Watch(self._viewer, layer, lambda: self._on_drawn(mask))
         self._state.made_changed.emit()
-        self.sized.emit(f"Covers {cut.size}")
+        self.cut.emit(mask)
 
     def _layer_data(self, made: Made, cut: Cut) -> tuple[Any, dict[str, Any], str]:
         source, axes = made.beside
@@ -194,29 +203,12 @@ class Masker:
         if mask.live:
             mask.live = False
             self._state.made_changed.emit()
-            self.sized.emit(_KEPT)
-        self._on_drawn(mask)
+            self.kept.emit(mask)
 
     def _on_drawn(self, mask: MadeMask) -> None:
-        """Measure a mask anew that somebody paints into; undoing a stroke only draws it anew."""
-        if mask.edited:
-            self._touched = mask
-            self._sizing.start()
-
-    def _measure(self) -> None:
-        """Say how much the mask covers that was painted into."""
-        mask, self._touched = self._touched, None
-        layer = None if mask is None else mask.layer()
-        if mask is None or layer is None:
-            return
-        if self._measuring is not None:
-            self._measuring.drop()
-        labels, heatmap = layer_to_volume(layer), mask.made.result.heatmap
-        self._measuring = Job(
-            lambda: iter([mask_size(np.asarray(labels.values) != 0, heatmap)]),
-            lambda size: self.sized.emit(f"Covers {size}. {_KEPT}"),
-            lambda _failure: None,  # it no longer fits its heatmap
-        ).start()
+        """Tell of strokes, undone ones and other programs' edits; not of the slider's."""
+        if not mask.live:
+            self.painted.emit(mask)
 
     def _on_painted(self, mask: MadeMask) -> None:
         """Bring the rest of the mask up to date, under the stroke that has just ended."""

@@ -15,20 +15,16 @@ from napari_cam.widgets.dock.tooltips import describe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_FLAT = "text-align: left; border: none; outline: none; background: transparent;"
 _UNLIMITED = 16777215  # Qt's own largest height
 
 
-class Step(QCollapsible):
-    """A numbered step that opens and closes, and grows with what is in it."""
+class Fold(QCollapsible):
+    """A part that opens and closes, and grows with what is in it."""
 
-    def __init__(self, number: int, title: str, content: QWidget, opened: bool = True) -> None:
-        super().__init__(f"{number}   {title}")
-        self.toggleButton().setStyleSheet(
-            "QPushButton { text-align: left; border: none; outline: none; font-weight: bold;"
-            " background: transparent; border-top: 1px solid #6a7380; padding-top: 5px; }"
-        )
-        self.toggleButton().setToolTip("Open or close this step.")
-        self.toggleButton().setObjectName(f"step_{number}")
+    def __init__(self, title: str, content: QWidget, opened: bool) -> None:
+        super().__init__(title)
+        self.toggleButton().setStyleSheet(f"QPushButton {{ {_FLAT} }}")
         self.setDuration(0)
         self.setContent(content)
         layout = self.layout()
@@ -44,6 +40,19 @@ class Step(QCollapsible):
     def _free(self, opened: bool) -> None:
         # Its own height is fixed when it opens; rows that appear later would be cut off.
         self.content().setMaximumHeight(_UNLIMITED if opened else 0)
+
+
+class Step(Fold):
+    """A numbered step."""
+
+    def __init__(self, number: int, title: str, content: QWidget, opened: bool = True) -> None:
+        super().__init__(f"{number}   {title}", content, opened)
+        self.toggleButton().setStyleSheet(
+            f"QPushButton {{ {_FLAT} font-weight: bold;"
+            " border-top: 1px solid #6a7380; padding-top: 5px; }"
+        )
+        self.toggleButton().setToolTip("Open or close this step.")
+        self.toggleButton().setObjectName(f"step_{number}")
 
 
 class Hint(QLabel):

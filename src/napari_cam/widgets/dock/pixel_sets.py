@@ -11,8 +11,8 @@ from psygnal import Signal
 
 from napari_cam.errors import NapariCamError, TargetError
 from napari_cam.widgets.dock.explaining import picked_volume
+from napari_cam.widgets.dock.on_grid import lies_on
 from napari_cam.widgets.dock.picking import Picker, voxel_at
-from napari_cam.widgets.dock.position import bare
 from napari_cam.widgets.dock.request import PixelSet
 from napari_cam.widgets.layer_format import layer_provenance, layer_to_volume, mask_to_layer
 
@@ -134,8 +134,8 @@ class PixelSets:
         if layer is None:
             raise TargetError(self._box.missing)
         labels = layer_to_volume(layer)
-        near = labels.shape == volume.shape and labels.grid.same_as(volume.grid, tolerance=1e-2)
-        if not near and not self._made_for(layer, labels, volume):
+        picked = self._state.picked
+        if picked is None or not lies_on(layer, labels, volume.grid, picked.first):
             raise TargetError(
                 f"The labels layer '{layer.name}' does not lie on the image's own grid; choose "
                 "another, or paint the pixels."
@@ -143,20 +143,6 @@ class PixelSets:
         path = layer.source.path
         values = np.array(labels.values)  # painting may go on
         return PixelSet(values, self._box.number.value(), str(path) if path else None)
-
-    def _made_for(self, layer: Labels, labels: Volume, volume: Volume) -> bool:
-        """Whether a layer shows as many voxels at the very place of the image's layer."""
-        picked = self._state.picked
-        if picked is None or labels.shape != volume.shape:
-            return False
-        source = bare(picked.first)
-        corners = (np.zeros(layer.ndim), np.array(layer.data.shape) - 1)
-        if source.ndim != layer.ndim:
-            return False
-        return all(
-            np.allclose(layer.data_to_world(each), source.data_to_world(each), atol=1e-3)
-            for each in corners
-        )
 
     def drop(self) -> None:
         """Wait for nothing any more: the dock is closing."""

@@ -37,6 +37,21 @@ def shown_index(viewer: Any, layer: Layer, axis: int | None, length: int) -> int
     return int(np.clip(np.rint((coordinates[axis] + 0.5) * share - 0.5), 0, length - 1))
 
 
+def slice_on_screen(viewer: Any, layer: Layer, axes: ImageAxes) -> tuple[int, int] | None:
+    """Return which slice of a layer the 2D view shows: the volume's axis across it, and its place.
+
+    None where there is no one slice: in 3D, and of a picture.
+    """
+    if viewer.dims.ndisplay != 2 or len(axes.spatial) < 3:
+        return None
+    first = viewer.dims.ndim - layer.ndim
+    hidden = [axis for axis in axes.spatial if axis + first in viewer.dims.not_displayed]
+    if len(hidden) != 1:
+        return None
+    index = shown_index(viewer, layer, hidden[0], _length(layer, hidden[0]))
+    return axes.spatial.index(hidden[0]), index
+
+
 def show_index(viewer: Any, layer: Layer, axis: int | None, index: int, length: int) -> None:
     """Move the viewer's sliders so that place `index` of `length` along a layer's axis is shown."""
     if axis is None:

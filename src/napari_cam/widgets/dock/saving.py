@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_cam.errors import VolumeError
 from napari_cam.volumes.writing import write_volume
-from napari_cam.widgets.dock.request import as_command, as_python
+from napari_cam.widgets.dock.as_text import as_command, as_python
 from napari_cam.widgets.dock.state import DockState, Made, MadeMask
 from napari_cam.widgets.layer_format import FACTS, layer_to_volume, recorded
 

@@ -24,19 +24,36 @@ _LIVING: WeakSet[Shortcuts] = WeakSet()
 class Shortcuts:
     """The keys of one dock, each of which clicks its button.
 
-    With two docks in one window every key would be ambiguous, so that the one used last has them.
+    With two docks of a kind in one window every key would be ambiguous, so that the one used last
+    has them.
+
+    Parameters
+    ----------
+    dock
+        Whose window hears the keys.
+    buttons
+        Action -> what its key clicks.
+    keys
+        Action -> key.
     """
 
-    def __init__(self, dock: QWidget, buttons: Mapping[str, QAbstractButton]) -> None:
+    def __init__(
+        self,
+        dock: QWidget,
+        buttons: Mapping[str, QAbstractButton],
+        keys: Mapping[str, str] = KEYS,
+    ) -> None:
         self._dock = dock
-        self._shortcuts = [_shortcut(dock, KEYS[name], buttons[name]) for name in KEYS]
+        self._keys = keys
+        self._shortcuts = [_shortcut(dock, key, buttons[name]) for name, key in keys.items()]
         _LIVING.add(self)
 
     def take(self) -> None:
-        """Take the keys from the other docks of this window."""
+        """Take the keys from the other docks of this kind in this window."""
         window = self._dock.window()
         for other in list(_LIVING):
-            if other is self or other._dock.window() is window:  # noqa: SLF001
+            alike = other._keys is self._keys  # noqa: SLF001
+            if other is self or (alike and other._dock.window() is window):  # noqa: SLF001
                 other._enable(other is self)  # noqa: SLF001
 
     def end(self) -> None:

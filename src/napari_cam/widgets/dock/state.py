@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
     from napari_cam.widgets.dock.request import MaskRequest, Request
     from napari_cam.widgets.dock.running import Network, Result
+    from napari_cam.widgets.dock.watching import Watch
     from napari_cam.widgets.layer_format import ImageAxes
 
 
@@ -138,6 +139,10 @@ class MadeMask:
         Whether someone painted into it.
     due
         How the whole volume is still to be cut, while only the slice on screen is; else None.
+    cut_at
+        While the rest is due: the slice (axis, index) that was cut already; None for none.
+    watch
+        Tells of what others draw into the layer.
     """
 
     made: Made
@@ -146,6 +151,12 @@ class MadeMask:
     live: bool = True
     edited: bool = False
     due: MaskRequest | None = None
+    cut_at: tuple[int, int] | None = None
+    watch: Watch | None = None
+
+    def shows(self, place: tuple[int, int] | None) -> bool:
+        """Whether a slice (axis, index) of the layer is as it was asked for; None for all."""
+        return self.due is None or (place is not None and place == self.cut_at)
 
 
 class DockState:

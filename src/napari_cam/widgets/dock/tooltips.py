@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qtpy.QtWidgets import QWidget
@@ -129,19 +130,21 @@ TOOLTIPS: dict[str, Tip] = {
     ),
     "heatmap": Tip("The heatmap to cut: made here, or opened from a file.", default="the latest"),
     "rule": Tip(
-        "How the cut is chosen: a fixed value, a share of the pixels (quantile), or Otsu's best "
-        "separation of each slice.",
-        default="fixed",
+        "How the cut is chosen: stated (a fixed value, n / 255), so that a share of the pixels "
+        "lies above (quantile, share), between two heaps of values (Otsu, Li, triangle, Yen), or "
+        "for each pixel from those around it.",
+        default="fixed value",
     ),
     "scope": Tip(
-        "Whose values quantile and Otsu are taken from: each slice's own, or the whole volume's.",
+        "Whose values the cut is taken from: each slice's own, or the whole volume's.",
         default="each slice",
     ),
     "cut": Tip(
-        "Fixed: the heatmap value above which a pixel belongs to the mask. Quantile: the share of "
-        "pixels that stay below the cut.",
-        unit="0 to 1",
-        default="0.5 (quantile 0.9)",
+        "Fixed and n / 255: the heatmap value above which a pixel belongs to the mask. Quantile: "
+        "the share of pixels that stay below the cut. Share: the part that stays above. Radius: "
+        "how far around each pixel Otsu's cut is taken from.",
+        unit="0 to 1; 0 to 255; of a radius mm (pixels without voxel size)",
+        default="0.5 (n / 255: 200, quantile: 0.9, share: 0.1, radius: 15)",
     ),
     "inequality": Tip("Whether a pixel must exceed the cut or may equal it.", default=">"),
     "gate": Tip(
@@ -154,9 +157,49 @@ TOOLTIPS: dict[str, Tip] = {
         "Keep the mask as it is, to edit by hand; the slider then begins a new one. Painting "
         "into the mask keeps it, too."
     ),
+    "foreground": Tip(
+        "Where the mask may lie, and whose values the rule looks at: everywhere, in the tissue "
+        "that the image shows, or in what is not 0 in a labels layer on the image's own grid.",
+        default="everywhere",
+    ),
+    "clean_up": Tip("What is done to the mask after the cut, in the order in which it stands."),
+    "clean_per": Tip(
+        "Whether openings, closings, holes and pieces are those of the whole volume in 3D, or of "
+        "each slice by itself. With the whole volume the slice on screen waits for it.",
+        default="the whole volume",
+    ),
+    "opening": Tip(
+        "Takes away what a ball of this radius does not fit into: specks, thin bridges.",
+        unit="mm (pixels without voxel size)",
+        default="none",
+    ),
+    "closing": Tip(
+        "Fills gaps that a ball of this radius does not fit into.",
+        unit="mm (pixels without voxel size)",
+        default="none",
+    ),
+    "fill_holes": Tip("Fill what the mask encloses on all sides.", default="off"),
+    "smallest": Tip(
+        "The smallest connected piece that stays.",
+        unit="mm³, of slices mm² (pixels without voxel size)",
+        default="none",
+    ),
+    "largest_only": Tip(
+        "Keep the largest connected piece alone, of equals the first.", default="off"
+    ),
+    "reference": Tip(
+        "Labels to compare the mask with, such as somebody's outline: a labels layer on the "
+        "image's own grid.",
+        default="none",
+    ),
+    "reference_labels": Tip(
+        "Which labels of the reference count, with commas between them; empty for all but 0."
+    ),
     "size": Tip(
-        "How much the mask covers: share of what the network saw, and volume. Follows the brush.",
-        unit="% and mL (pixels without voxel size)",
+        "What the mask covers: its share of what the network saw, its connected pieces (over "
+        "faces), its volume, and its overlap with the reference where the network looked. The "
+        "slice on screen at once, the whole as soon as slider or brush rest; n/a is undefined.",
+        unit="% and mL (pixels without voxel size); IoU and Dice from 0 to 1",
     ),
     "result": Tip("The heatmap or mask to save or to copy.", default="the latest"),
     "save": Tip(
@@ -173,8 +216,17 @@ TOOLTIPS: dict[str, Tip] = {
 }
 """By the control's object name."""
 
+_TABLES: list[Mapping[str, Tip]] = [TOOLTIPS]
+
+
+def take_table(tips: Mapping[str, Tip]) -> None:
+    """Let `describe` know the controls of another dock, whose names are all different."""
+    if not any(tips is known for known in _TABLES):
+        _TABLES.append(tips)
+
 
 def describe(widget: QWidget, name: str, more: str = "") -> None:
-    """Give `widget` its name and its tooltip of the table, with `more` in front of it."""
+    """Give `widget` its name and its tooltip of a table, with `more` in front of it."""
+    tip = next(table[name] for table in _TABLES if name in table)
     widget.setObjectName(name)
-    widget.setToolTip(f"{more} {TOOLTIPS[name]}".strip())
+    widget.setToolTip(f"{more} {tip}".strip())

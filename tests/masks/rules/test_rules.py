@@ -10,11 +10,18 @@ from skimage.filters import threshold_otsu
 
 from napari_cam.errors import MaskError
 from napari_cam.masks.rules import (
+    FORMS,
+    RULES,
+    AreaFraction,
     Fixed,
+    Li,
+    LocalOtsu,
     Otsu,
     OutOf255,
     Quantile,
     ThresholdRule,
+    Triangle,
+    Yen,
     rule_from_text,
 )
 
@@ -63,13 +70,16 @@ def test_otsu_finds_room_for_its_bins_in_the_smallest_ranges() -> None:
     assert low <= Otsu().cut(np.array([low, high, low], dtype=np.float32)) <= high
 
 
-@pytest.mark.parametrize("rule", [Quantile(0.9), Otsu()])
+STATISTICS = [Quantile(0.9), Quantile(0.0), AreaFraction(0.2), Otsu(), Li(), Triangle(), Yen()]
+
+
+@pytest.mark.parametrize("rule", STATISTICS)
 def test_values_that_are_not_numbers_do_not_count(rule: ThresholdRule) -> None:
     spoiled = np.concatenate([TEN.ravel(), [np.nan, np.inf, -np.inf, np.nan]])
     assert rule.cut(spoiled) == rule.cut(TEN)
 
 
-@pytest.mark.parametrize("rule", [Quantile(0.9), Quantile(0.0), Otsu()])
+@pytest.mark.parametrize("rule", STATISTICS)
 @pytest.mark.parametrize(
     "values", [np.full((3, 4), 0.7), np.zeros(5), np.full(6, np.nan), np.empty(0), np.array([0.3])]
 )
@@ -88,8 +98,16 @@ def test_values_that_cannot_be_told_apart_give_no_cut(
         (lambda: Fixed("0.5"), "not '0.5'"),  # type: ignore[arg-type]
         (lambda: OutOf255(256), "from 0 to 255, not 256"),
         (lambda: Quantile(90), "from 0 to 1, not 90"),
-        (lambda: Quantile(0.9, "slice"), "'unit' or 'volume', not 'slice'"),  # type: ignore[arg-type]
-        (lambda: Otsu("local"), "'unit' or 'volume', not 'local'"),  # type: ignore[arg-type]
+        (lambda: Quantile(0.9, "slice"), "'unit', 'volume' or 'cohort', not 'slice'"),  # type: ignore[arg-type]
+        (lambda: Otsu("local"), "'unit', 'volume' or 'cohort', not 'local'"),  # type: ignore[arg-type]
+        (lambda: Fixed(True), "from 0 to 1, not True"),
+        (lambda: AreaFraction(1.5), "AreaFraction takes a number from 0 to 1, not 1.5"),
+        (lambda: AreaFraction(0.1, "all"), "not 'all'"),  # type: ignore[arg-type]
+        (lambda: Li("local"), "not 'local'"),  # type: ignore[arg-type]
+        (lambda: LocalOtsu(0), "a radius above 0, not 0"),
+        (lambda: LocalOtsu(np.inf), "a radius above 0, not inf"),
+        (lambda: LocalOtsu("3"), "a radius above 0, not '3'"),  # type: ignore[arg-type]
+        (lambda: LocalOtsu(3, "cm"), "in 'mm' or 'px', not 'cm'"),  # type: ignore[arg-type]
     ],
 )
 def test_a_rule_out_of_range_is_refused(make: Any, said: str) -> None:
@@ -106,6 +124,15 @@ def test_a_rule_out_of_range_is_refused(make: Any, said: str) -> None:
         (" Quantile : 0.95 : volume ", Quantile(0.95, "volume"), "quantile(0.95, volume)"),
         ("otsu", Otsu(), "otsu"),
         ("OTSU:volume", Otsu("volume"), "otsu(volume)"),
+        ("otsu:cohort", Otsu("cohort"), "otsu(cohort)"),
+        ("area:0.1", AreaFraction(0.1), "area(0.1)"),
+        ("area:0.1:volume", AreaFraction(0.1, "volume"), "area(0.1, volume)"),
+        ("li", Li(), "li"),
+        ("triangle:cohort", Triangle("cohort"), "triangle(cohort)"),
+        ("yen:volume", Yen("volume"), "yen(volume)"),
+        ("local-otsu:15", LocalOtsu(15), "local-otsu(15)"),
+        ("local-otsu:2.5:px", LocalOtsu(2.5, "px"), "local-otsu(2.5, px)"),
+        ("fixed:0.30000000000000004", Fixed(0.1 + 0.2), "fixed(0.3)"),
     ],
 )
 def test_rules_are_spelled_on_the_command_line(text: str, rule: ThresholdRule, name: str) -> None:
@@ -113,20 +140,35 @@ def test_rules_are_spelled_on_the_command_line(text: str, rule: ThresholdRule, n
     assert read == rule
     assert hash(read) == hash(rule)
     assert str(read) == read.name == name
+    assert read.text == text.lower().replace(" ", "")
+    assert rule_from_text(read.text) == rule
+
+
+def test_every_rule_has_a_word_of_its_own() -> None:
+    assert list(RULES) == [
+        *("fixed", "255", "quantile", "area", "otsu", "local-otsu", "li", "triangle", "yen")
+    ]
+    for word in RULES:
+        assert word in FORMS
+
+
+def test_whose_values_are_looked_at() -> None:
+    assert [rule.scope for rule in (Fixed(0.1), OutOf255(3), LocalOtsu(2))] == ["unit"] * 3
+    assert [Yen().scope, Yen("volume").scope, Yen("cohort").scope] == ["unit", "volume", "cohort"]
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0.5", "li", "fixed", "fixed:0.5:volume", "quantile::", "a:b"]
+    "text", ["", "0.5", "lee", "fixed", "fixed:0.5:volume", "quantile::", "a:b"]
 )
 def test_an_unknown_spelling_lists_the_forms(text: str) -> None:
     with pytest.raises(MaskError) as caught:
         rule_from_text(text)
     if text != "quantile::":
-        assert "otsu, fixed:0.5, quantile:0.9, 255:200" in str(caught.value)
+        assert "fixed:0.5, 255:200, quantile:0.9, area:0.1" in str(caught.value)
 
 
 def test_a_number_out_of_range_in_a_text_is_named() -> None:
     with pytest.raises(MaskError, match="OutOf255 takes a number from 0 to 255, not 300"):
         rule_from_text("255:300")
-    with pytest.raises(MaskError, match=r"'unit' or 'volume', not 0\.5"):
+    with pytest.raises(MaskError, match=r"'unit', 'volume' or 'cohort', not 0\.5"):
         rule_from_text("otsu:0.5")

@@ -1,0 +1,254 @@
+"""Masks made tidy: openings and closings in millimetres, holes, and which pieces stay."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from numbers import Real
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cam.errors import MaskError
+from napari_cam.grid import Grid
+from napari_cam.masks.morphology import closed, opened
+from napari_cam.masks.pieces import (
+    Connectivity,
+    first_largest,
+    pieces_by_size,
+    pieces_touching,
+)
+from napari_cam.volumes.foreground import fill_holes
+
+Mask = NDArray[np.bool_]
+Per = Literal["volume", "unit"]
+
+_LENGTHS = ("opening_mm", "closing_mm", "smallest")
+
+
+@dataclass(frozen=True, eq=False)
+class Cleanup:
+    """What is done to a mask after the cut, each step only where it is asked for.
+
+    The order is: opening, closing, holes; then of the pieces those that touch something, those
+    that are large enough, and the largest of these. No step adds voxels where a mask may not lie.
+
+    Attributes
+    ----------
+    opening_mm
+        Radius of a ball: what it does not fit into goes, such as specks and thin bridges. 0 for
+        none.
+    closing_mm
+        Radius of a ball: gaps that it does not fit into are filled.
+    fill_holes
+        Whether what the mask encloses on all sides joins it.
+    touching
+        Bool (z, y, x), another mask: pieces stay that overlap it or lie against it; None for all.
+    smallest
+        Smallest piece that stays: cubic millimetres of a volume, square millimetres of a slice.
+    largest_only
+        Whether only the largest piece stays, of equals the first.
+    per
+        "volume" for everything in three dimensions, "unit" for each slice of a 2D network by
+        itself, in its plane.
+    connectivity
+        What is one piece: pixels that share faces, or also those that share corners.
+
+    Raises
+    ------
+    MaskError
+        Where a length is no number from 0 on, `touching` no boolean array (z, y, x), or a word
+        unknown.
+
+    Notes
+    -----
+    Where an image states no voxel size, lengths are in pixels, areas and volumes in numbers of
+    pixels. A ball holds the voxels whose centres lie within its radius, whatever their shape; the
+    distances take the axes to be at right angles. Beyond the image's edge nothing is known, so
+    that an opening takes nothing away from there and a closing adds nothing.
+    """
+
+    opening_mm: float = 0.0
+    closing_mm: float = 0.0
+    fill_holes: bool = False
+    smallest: float = 0.0
+    largest_only: bool = False
+    per: Per = "volume"
+    touching: Mask | None = field(default=None, repr=False)
+    connectivity: Connectivity = "faces"
+    _digest: str = field(default="", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in _LENGTHS:
+            object.__setattr__(self, name, _length(getattr(self, name), name))
+        for name, words in (("per", get_args(Per)), ("connectivity", get_args(Connectivity))):
+            word = getattr(self, name)
+            if word not in words:
+                raise MaskError(
+                    f"{name} of a clean-up is '{words[0]}' or '{words[1]}', not {word!r}."
+                )
+        if self.touching is not None:
+            copy = _boolean(self.touching).copy()
+            copy.setflags(write=False)
+            object.__setattr__(self, "touching", copy)
+            digest = hashlib.sha256(f"{copy.shape}".encode() + np.packbits(copy).tobytes())
+            object.__setattr__(self, "_digest", digest.hexdigest())
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        lengths = any(getattr(self, name) for name in _LENGTHS)
+        return lengths or self.fill_holes or self.largest_only or self.touching is not None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cleanup) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, each.name) for each in fields(self) if each.name != "touching")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its parameters as plain JSON; of `touching` the digest and size."""
+        facts = {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.name not in ("touching", "_digest")
+        }
+        if self.touching is None:
+            return {**facts, "touching": None}
+        voxels = int(np.count_nonzero(self.touching))
+        return {**facts, "touching": {"sha256": self._digest, "voxels": voxels}}
+
+
+def clean(
+    mask: Mask,
+    grid: Grid,
+    cleanup: Cleanup,
+    unit_axis: int | None,
+    allowed: Mask | None = None,
+) -> Mask:
+    """Return a mask after a clean-up.
+
+    Parameters
+    ----------
+    mask
+        Bool (z, y, x).
+    grid
+        Where its voxels lie.
+    cleanup
+        What to do.
+    unit_axis
+        Array axis across which slices lie, None for the units of a 3D network (``per="unit"`` is
+        the whole volume then).
+    allowed
+        Bool (z, y, x), where the mask may lie; None for everywhere.
+
+    Returns
+    -------
+    Mask
+        A new array, also where there was nothing to do.
+
+    Raises
+    ------
+    MaskError
+        Where shapes differ.
+    """
+    _check_shape(mask, grid, "mask")
+    check_touching(cleanup, grid)
+    if allowed is not None:
+        _check_shape(allowed, grid, "area where masks may lie")
+    axis = unit_axis if cleanup.per == "unit" else None
+    result = mask.copy()
+    for place, spacing, size in _parts(grid, axis):
+        part = result[place]
+        if part.any():
+            within = None if allowed is None else allowed[place]
+            near = None if cleanup.touching is None else cleanup.touching[place]
+            result[place] = _cleaned(part, cleanup, spacing, size, within, near)
+    return result
+
+
+def check_touching(cleanup: Cleanup, grid: Grid) -> None:
+    """Raise where a clean-up does not suit masks on `grid`.
+
+    Raises
+    ------
+    MaskError
+        Where the mask to be touched has another shape.
+    """
+    if cleanup.touching is not None:
+        _check_shape(cleanup.touching, grid, "mask to be touched")
+
+
+def _parts(
+    grid: Grid, axis: int | None
+) -> Iterator[tuple[tuple[slice | int, ...], tuple[float, ...], float]]:
+    """Yield what is cleaned by itself: its place, voxel size, and the area or volume of a voxel."""
+    columns = grid.affine[:3, :3]
+    if axis is None:
+        yield (slice(None),) * 3, grid.spacing, abs(float(np.linalg.det(columns)))
+        return
+    plane = [other for other in range(3) if other != axis]
+    area = float(np.linalg.norm(np.cross(columns[:, plane[0]], columns[:, plane[1]])))
+    spacing = tuple(grid.spacing[other] for other in plane)
+    for index in range(grid.shape[axis]):
+        place: list[slice | int] = [slice(None)] * 3
+        place[axis] = index
+        yield tuple(place), spacing, area
+
+
+def _cleaned(
+    mask: Mask,
+    cleanup: Cleanup,
+    spacing: tuple[float, ...],
+    size: float,
+    allowed: Mask | None,
+    touching: Mask | None,
+) -> Mask:
+    """Return one volume or slice (*s) after the steps, in their order."""
+    if cleanup.opening_mm:
+        mask = opened(mask, cleanup.opening_mm, spacing)
+    if cleanup.closing_mm:
+        mask = closed(mask, cleanup.closing_mm, spacing)
+    if cleanup.fill_holes:
+        mask = fill_holes(mask)
+    if allowed is not None:
+        mask = mask & allowed
+    if touching is not None:
+        mask = pieces_touching(mask, touching, cleanup.connectivity)
+    if cleanup.smallest:
+        # Sizes are sums of rounded voxel sizes.
+        voxels = cleanup.smallest / size * (1 - 1e-6)
+        mask = pieces_by_size(mask, cleanup.connectivity, lambda counts: counts >= voxels)
+    if cleanup.largest_only:
+        mask = pieces_by_size(mask, cleanup.connectivity, first_largest)
+    return mask
+
+
+def _length(value: Any, name: str) -> float:
+    real = not isinstance(value, bool) and isinstance(value, Real)
+    if real and isfinite(value) and value >= 0:
+        return float(value)
+    raise MaskError(f"{name} of a clean-up is a number from 0 on, not {value!r}.")
+
+
+def _boolean(touching: Any) -> Mask:
+    if isinstance(touching, np.ndarray) and touching.dtype == np.bool_ and touching.ndim == 3:
+        return touching
+    kind = getattr(touching, "dtype", type(touching).__name__)
+    raise MaskError(
+        f"What a mask is to touch is a boolean array (z, y, x), not {kind}; "
+        "say what of it counts, as in labels > 0."
+    )
+
+
+def _check_shape(mask: Mask, grid: Grid, what: str) -> None:
+    if mask.shape != grid.shape:
+        raise MaskError(
+            f"The {what} has shape {mask.shape} but the grid {grid.shape}; give both on one grid."
+        )

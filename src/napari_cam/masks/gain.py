@@ -1,0 +1,256 @@
+"""Does a refinement bring masks nearer to references? Asked of cases that chose nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cam.errors import MaskError
+from napari_cam.masks.counts import Counts, counts
+from napari_cam.provenance import plain, stamp
+
+Metric = Literal["dice", "iou"]
+Masks = Iterable[NDArray[np.bool_]]
+
+_RESAMPLES = 2000
+_ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One round of choosing: what the other groups chose for these.
+
+    Attributes
+    ----------
+    groups
+        The groups that were left out of the choice, and judged by it.
+    before, after
+        The settings that were best on all others.
+    """
+
+    groups: tuple[Hashable, ...]
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class RefinementGain:
+    """By how much a refinement raises the overlap with references.
+
+    Attributes
+    ----------
+    metric
+        "dice" or "iou", over the voxels of all cases together.
+    before, after, gain
+        Out of fold: without the refinement, with it, and their difference.
+    interval
+        95 % interval of the gain, whole groups drawn anew. The choices are not made anew in each
+        draw, so that it holds for the settings that were chosen.
+    accepted
+        Whether the whole interval lies above zero.
+    folds
+        What was chosen for whom.
+    oracle
+        The same three numbers with the settings that are best on the very cases they are judged
+        by: what could be reached at most, and no evidence.
+    n_cases, n_groups
+        How many cases and groups were compared.
+    provenance
+        What was compared, as plain JSON.
+    """
+
+    metric: Metric
+    before: float
+    after: float
+    gain: float
+    interval: tuple[float, float]
+    accepted: bool
+    folds: tuple[Fold, ...]
+    oracle: Mapping[str, Any]
+    n_cases: int
+    n_groups: int
+    provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        verdict = "an improvement" if self.accepted else "not shown to be an improvement"
+        return (
+            f"{self.metric} {self.before:.3f} -> {self.after:.3f}, {self.gain:+.3f} "
+            f"({low:+.3f} to {high:+.3f}) out of fold: {verdict}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+        facts: dict[str, Any] = plain(asdict(self))
+        return facts
+
+
+def refinement_gain(
+    before: Masks | Mapping[Any, Masks],
+    after: Masks | Mapping[Any, Masks],
+    references: Sequence[NDArray[np.bool_]],
+    groups: Sequence[Hashable],
+    *,
+    metric: Metric = "dice",
+    folds: int = 5,
+    seed: int = 0,
+) -> RefinementGain:
+    """Return by how much refined masks overlap better with references than unrefined ones.
+
+    Both sides may come in several settings (cuts, parameters of the refinement). For each fold of
+    groups the settings are those with the highest overlap on all other groups, separately for
+    either side, so that a refinement does not win merely by moving the cut; equals go to the first.
+
+    Parameters
+    ----------
+    before, after
+        One mask (z, y, x) bool per case, in the order of the references; or by setting. Each
+        iterable is read once, so that generators need hold one mask at a time.
+    references
+        The true masks (z, y, x) bool.
+    groups
+        Whose each case is (subject, fillet): those of one group are in one fold and are drawn
+        together.
+    metric
+        "dice" or "iou".
+    folds
+        How many; as many as groups leaves one group out at a time.
+    seed
+        Of the folds and of the draws.
+
+    Raises
+    ------
+    MaskError
+        Where numbers of masks differ, masks do not fit their references, all references are empty,
+        there are fewer groups than folds or fewer than two folds.
+    """
+    if metric not in get_args(Metric):
+        raise MaskError(f"A gain is measured in dice or iou, not '{metric}'.")
+    member, names = _members(groups, references, folds)
+    sides = [_counted(side, references) for side in (before, after)]
+    parts = _folds(len(names), folds, seed)
+    chosen = [np.zeros((len(references), 3), np.int64) for _ in sides]
+    rounds = []
+    for part in parts:
+        held_out = np.isin(member, part)
+        best = [_best(settings, ~held_out, metric) for settings in sides]
+        for place, (setting, settings) in enumerate(zip(best, sides, strict=True)):
+            chosen[place][held_out] = settings[setting][held_out]
+        rounds.append(Fold(tuple(names[each] for each in part), *best))
+    totals = [_per_group(each, member, len(names)) for each in chosen]
+    low, high, value = _interval(totals, metric, seed)
+    everyone = np.ones(len(references), bool)
+    ideal = [_best(settings, everyone, metric) for settings in sides]
+    reached = [
+        float(_overlap(settings[setting].sum(axis=0), metric))
+        for settings, setting in zip(sides, ideal, strict=True)
+    ]
+    return RefinementGain(
+        metric=metric,
+        before=value[0],
+        after=value[1],
+        gain=value[1] - value[0],
+        interval=(low, high),
+        accepted=low > 0,
+        folds=tuple(rounds),
+        oracle={
+            "before": reached[0],
+            "after": reached[1],
+            "gain": reached[1] - reached[0],
+            "setting_before": ideal[0],
+            "setting_after": ideal[1],
+        },
+        n_cases=len(references),
+        n_groups=len(names),
+        provenance=stamp(
+            kind="refinement gain",
+            metric=metric,
+            folds=folds,
+            seed=seed,
+            resamples=_RESAMPLES,
+            settings={"before": len(sides[0]), "after": len(sides[1])},
+        ),
+    )
+
+
+def _members(
+    groups: Sequence[Hashable], references: Sequence[Any], folds: int
+) -> tuple[NDArray[np.int64], list[Hashable]]:
+    """Return the group (n,) of each case as a number, and what the groups are called."""
+    if len(groups) != len(references):
+        raise MaskError(
+            f"There are {len(references)} references but {len(groups)} groups; "
+            "say of each case whose it is."
+        )
+    if not any(np.any(each) for each in references):
+        raise MaskError("No reference holds a voxel, so that there is no overlap to gain.")
+    names = list(dict.fromkeys(groups))
+    if isinstance(folds, bool) or not 2 <= folds <= len(names):
+        raise MaskError(
+            f"{len(names)} groups cannot be parted into {folds} folds; give from 2 folds to as "
+            "many as there are groups."
+        )
+    return np.array([names.index(each) for each in groups]), names
+
+
+def _counted(side: Any, references: Sequence[NDArray[np.bool_]]) -> dict[Any, NDArray[np.int64]]:
+    """Return by setting the true positives, false positives and false negatives (n, 3)."""
+    settings = side if isinstance(side, Mapping) else {None: side}
+    if not settings:
+        raise MaskError("There are no masks to compare; give at least one setting.")
+    found = {}
+    for setting, masks in settings.items():
+        rows = []
+        for place, mask in enumerate(masks):
+            if place == len(references):
+                raise MaskError(f"There are more masks than the {len(references)} references.")
+            counted = counts(mask, references[place])
+            rows.append((counted.tp, counted.fp, counted.fn))
+        if len(rows) != len(references):
+            raise MaskError(
+                f"There are {len(rows)} masks for {len(references)} references; give one each."
+            )
+        found[setting] = np.array(rows, np.int64)
+    return found
+
+
+def _folds(n_groups: int, folds: int, seed: int) -> list[NDArray[np.int64]]:
+    order = np.random.default_rng(seed).permutation(n_groups)
+    return [np.asarray(np.sort(part)) for part in np.array_split(order, folds)]
+
+
+def _overlap(counted: NDArray[np.int64], metric: Metric) -> NDArray[np.float64]:
+    """Return the overlap (*s) of counts (*s, 3)."""
+    tp, fp, fn = np.moveaxis(counted, -1, 0)
+    summed = Counts(tp, fp, fn, np.zeros_like(tp))
+    return summed.dice() if metric == "dice" else summed.iou()
+
+
+def _best(settings: Mapping[Any, NDArray[np.int64]], use: NDArray[np.bool_], metric: Metric) -> Any:
+    """Return the setting with the highest overlap over the cases to `use`, the first of equals."""
+    scores = [float(_overlap(rows[use].sum(axis=0), metric)) for rows in settings.values()]
+    return list(settings)[int(np.argmax(np.nan_to_num(scores, nan=-1.0)))]
+
+
+def _per_group(
+    rows: NDArray[np.int64], member: NDArray[np.int64], n_groups: int
+) -> NDArray[np.int64]:
+    totals = np.zeros((n_groups, rows.shape[1]), np.int64)
+    np.add.at(totals, member, rows)
+    return totals
+
+
+def _interval(
+    totals: Sequence[NDArray[np.int64]], metric: Metric, seed: int
+) -> tuple[float, float, list[float]]:
+    """Return the interval of after - before over groups drawn anew, and both as they are."""
+    n_groups = len(totals[0])
+    drawn = np.random.default_rng([seed, 1]).integers(0, n_groups, (_RESAMPLES, n_groups))
+    before, after = (_overlap(each[drawn].sum(axis=1), metric) for each in totals)
+    differences = (after - before)[np.isfinite(after - before)]
+    low, high = np.quantile(differences, (_ALPHA / 2, 1 - _ALPHA / 2))
+    return float(low), float(high), [float(_overlap(t.sum(axis=0), metric)) for t in totals]

@@ -1,0 +1,1 @@
+"""The dock "Seeds": ensembles, boxes, seeds, review and export."""
