@@ -187,9 +187,19 @@ def commands() -> dict[str, list[str]]:
     from napari_cam.cli.main import app
 
     group = typer.main.get_command(app)
-    return {
-        name: [text for item in command.params for text in item.opts if text.startswith("--")]
+    parts = {
+        name: [command, *getattr(command, "commands", {}).values()]
         for name, command in group.commands.items()
+    }
+    return {
+        name: [
+            text
+            for part in commands
+            for item in part.params
+            for text in item.opts
+            if text.startswith("--")
+        ]
+        for name, commands in parts.items()
     }
 
 

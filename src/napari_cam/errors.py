@@ -41,6 +41,10 @@ class MaskError(NapariCamError):
     """A threshold rule or a mask is out of range or of the wrong shape."""
 
 
+class ReportError(NapariCamError):
+    """What a report is to compare does not fit together, or does not suffice."""
+
+
 class LookupFailed(NapariCamError, KeyError):
     """A plain string names no map, or more than one."""
 

@@ -299,3 +299,26 @@ def test_a_picture_without_a_patient_frame_is_taken_as_stored():
     prepared = Preparation((Orient("RAS"), Slices())).bind(Volume.from_array(SCAN))
     assert np.array_equal(prepared.batch([5])[0, 0], SCAN[5])
     assert prepared.notes == ("The image has no patient frame; it is taken as it is stored.",)
+
+
+@pytest.mark.parametrize("letters", ORIENTATIONS[::7])
+@pytest.mark.parametrize(
+    "moves",
+    [
+        (),
+        (Crop((6, 8)),),
+        (Pad((20, 33)),),
+        (Resize((31, 23), antialias=False),),
+        (Crop((6, 8)), Resize((13, 21), antialias=False)),
+    ],
+)
+def test_a_map_goes_where_the_image_goes(letters, moves):
+    volume = patient_volume(SCAN, letters)
+    prepared = Preparation((Orient("IPL"), Slices("axial"), *moves)).bind(volume)
+    stored = np.asarray(volume.values)
+    found, image = prepared.map_batch(stored, [2, 5]), prepared.batch([2, 5])[:, 0]
+    if len(moves) == 2:  # half a pixel from its border a resized crop knows no neighbour
+        found, image = found[:, 2:-2, 2:-2], image[:, 2:-2, 2:-2]
+    assert found == pytest.approx(image, abs=1e-3)
+    with pytest.raises(PreparationError, match="own grid"):
+        prepared.map_batch(stored[1:], [0])

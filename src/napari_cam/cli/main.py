@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from napari_cam.cli import calibrate, demo, ensemble, explain, export, mask, seeds, show
+from napari_cam.cli import (
+    calibrate,
+    demo,
+    ensemble,
+    explain,
+    export,
+    mask,
+    report,
+    report_association,
+    report_faithfulness,
+    seeds,
+    show,
+)
 from napari_cam.cli.failures import DEBUG, ExitCode
 
 app = typer.Typer(
@@ -51,6 +63,9 @@ app.command()(ensemble.ensemble)
 app.command()(calibrate.calibrate)
 app.command()(seeds.seeds)
 app.command()(export.export)
+report.app.command()(report_association.association)
+report.app.command()(report_faithfulness.faithfulness)
+app.add_typer(report.app, name="report")
 app.command()(show.info)
 app.command()(show.layers)
 app.command()(show.methods)

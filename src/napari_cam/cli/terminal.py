@@ -45,8 +45,8 @@ def show_notes(notes: Iterable[str | None]) -> None:
 
 
 @contextmanager
-def progress(total: int, unit: str) -> Iterator[tqdm[Any]]:
-    """Show a bar that counts `total` units, where someone watches."""
+def progress(total: int | None, unit: str) -> Iterator[tqdm[Any]]:
+    """Show a bar that counts `total` units (None: unknown), where someone watches."""
     from tqdm import tqdm
 
     with tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=None, leave=False) as bar:

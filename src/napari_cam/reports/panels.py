@@ -100,7 +100,7 @@ def panel_sheet(
         Where a map, mask or truth does not lie on the volume's grid, or there is nothing to show.
     """
     _check(volume, rows, column_titles, axis)
-    grey, aspect = _grey(volume), _proportion(volume, axis)
+    grey, aspect = _grey(volume), proportion_of(volume, axis)
     sheet = _Sheet.of(rows, len(column_titles), _CELL_WIDTH * aspect, bool(title))
     width, height = sheet.width, sheet.height
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
@@ -234,7 +234,7 @@ def _grey(volume: Volume) -> NDArray[np.float32]:
     return clipped
 
 
-def _plane(array: NDArray[Any], volume: Volume, axis: int, number: int) -> NDArray[Any]:
+def plane_of(array: NDArray[Any], volume: Volume, axis: int, number: int) -> NDArray[Any]:
     """Return one slice as it is shown: rows down, columns to the right."""
     plane: NDArray[Any] = array.take(number, axis)
     letters = volume.orientation
@@ -246,7 +246,7 @@ def _plane(array: NDArray[Any], volume: Volume, axis: int, number: int) -> NDArr
     return flipped
 
 
-def _proportion(volume: Volume, axis: int) -> float:
+def proportion_of(volume: Volume, axis: int) -> float:
     """Return height / width of a slice in the world."""
     sizes = [n * mm for n, mm in zip(volume.shape, volume.spacing, strict=True)]
     del sizes[axis]
@@ -264,10 +264,10 @@ def _heat_colours() -> ListedColormap:
 
 def _draw(axes: Axes, volume: Volume, grey: NDArray[np.float32], panel: Panel, axis: int) -> None:
     axes.set_axis_off()
-    plane = _plane(grey, volume, axis, panel.number)
+    plane = plane_of(grey, volume, axis, panel.number)
     axes.imshow(plane, cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="bilinear")
     if panel.heatmap is not None:
-        heat = _plane(panel.heatmap, volume, axis, panel.number)
+        heat = plane_of(panel.heatmap, volume, axis, panel.number)
         axes.imshow(
             heat, cmap=_heat_colours(), vmin=0, vmax=1, aspect="auto", interpolation="bilinear"
         )
@@ -275,7 +275,7 @@ def _draw(axes: Axes, volume: Volume, grey: NDArray[np.float32], panel: Panel, a
     for outlined, colour, style, width in outlines:
         if outlined is None:
             continue
-        inside = _plane(outlined, volume, axis, panel.number)
+        inside = plane_of(outlined, volume, axis, panel.number)
         if 0 < inside.sum() <= _FEW_PIXELS:
             _ring(axes, inside, colour)
         elif inside.any() and not inside.all():

@@ -1,0 +1,305 @@
+"""Cases from files: a table of a cohort, or folders with a subject each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_cam.errors import NapariCamError, ReportError
+from napari_cam.files import suffixes
+from napari_cam.heatmap import Heatmap
+from napari_cam.reports.cases import Case, MapName, name_of
+from napari_cam.volumes.heatmap_files import read_heatmap
+from napari_cam.volumes.reading import read_volume
+from napari_cam.volumes.volume import Volume
+
+COLUMNS = ("heatmap", "subject")
+OPTIONAL = (
+    "reference",
+    "foreground",
+    "image",
+    "group",
+    "class",
+    "method",
+    "backbone",
+    "layer",
+)
+REFERENCE, FOREGROUND, IMAGE = "reference", "foreground", "image"
+_IMAGES = (".nii", ".nii.gz", ".tif", ".tiff", ".ome.tif", ".ome.tiff")
+
+
+class HeatmapFiles(Mapping[Path, Heatmap]):
+    """Heatmaps that are read when they are asked for, and not kept.
+
+    Parameters
+    ----------
+    paths
+        Files that explain wrote.
+    names
+        What the maps are called, part by part; "" leaves a part to the file's own record.
+    """
+
+    def __init__(self, paths: Sequence[Path], names: Mapping[Path, MapName] | None = None) -> None:
+        self._paths = tuple(dict.fromkeys(paths))
+        self._names = dict(names or {})
+
+    def __getitem__(self, path: Path) -> Heatmap:
+        """Read a heatmap."""
+        if path not in self._paths:
+            raise KeyError(path)
+        return read_heatmap(path)[0]
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def name_of(self, path: Path, item: Heatmap) -> MapName:
+        """Return what the map of a file is called."""
+        found = name_of(path.name[: len(path.name) - len(suffixes(path))], item)
+        stated = self._names.get(path)
+        if stated is None:
+            return found
+        return MapName(
+            stated.method or found.method,
+            stated.backbone or found.backbone,
+            stated.layer or found.layer,
+        )
+
+
+def read_cases(table: str | os.PathLike[str]) -> Iterator[Case]:
+    """Yield the cases of a cohort table, one subject at a time; maps are read on access.
+
+    Parameters
+    ----------
+    table
+        CSV file with a row for each heatmap and the columns `heatmap` and `subject`, and any of
+        `reference`, `foreground`, `image`, `group`, `class`, `method`, `backbone`, `layer`. Paths
+        are relative to the table. A reference may name one label, as in "labels.nii.gz:2". Rows of
+        one subject and class make a case.
+
+    Raises
+    ------
+    ReportError
+        Where the table cannot be read or lacks a column, or rows of a case contradict each other.
+    VolumeError
+        Where an image cannot be read.
+    """
+    path = Path(table)
+    frame = read_table(path)
+    missing = [name for name in COLUMNS if name not in frame]
+    if missing:
+        raise ReportError(
+            f"{path} has no column '{missing[0]}'; a cohort needs {' and '.join(COLUMNS)}, and may "
+            f"have {', '.join(OPTIONAL)}."
+        )
+    if not len(frame):
+        raise ReportError(f"{path} has no rows; give one for each heatmap.")
+    for name in OPTIONAL:
+        if name not in frame:
+            frame[name] = ""
+    frame = frame.map(str.strip)
+    for (subject, kind), rows in frame.groupby(["subject", "class"], sort=False):
+        yield _case_of_rows(path.parent, str(subject), str(kind), rows)
+
+
+def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a CSV file as text, its columns' names without spaces around them.
+
+    Raises
+    ------
+    ReportError
+        Where it is no such file.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path} cannot be read as a table ({error}).") from error
+    return frame.rename(columns=lambda name: str(name).strip())
+
+
+def _case_of_rows(folder: Path, subject: str, kind: str, rows: pd.DataFrame) -> Case:
+    files = [folder / each for each in rows["heatmap"]]
+    stated = rows[["method", "backbone", "layer"]].to_numpy().tolist()
+    names = {file: MapName(*parts) for file, parts in zip(files, stated, strict=True)}
+    one = {
+        name: _only(rows[name], f"The rows of '{subject}'", name)
+        for name in ("reference", "foreground", "image", "group")
+    }
+    return _case(
+        HeatmapFiles(files, names),
+        subject,
+        reference=one["reference"] and str(folder / one["reference"]),
+        foreground=one["foreground"] and folder / one["foreground"],
+        image=one["image"] and folder / one["image"],
+        group=one["group"],
+        class_name=kind,
+    )
+
+
+def _only(column: pd.Series[str], where: str, name: str) -> str:
+    stated = [each for each in dict.fromkeys(column) if each]
+    if len(stated) > 1:
+        raise ReportError(f"{where} name {len(stated)} values of '{name}'; give one.")
+    return stated[0] if stated else ""
+
+
+def folder_cases(
+    paths: Sequence[Path],
+    reference: str | Path | None = None,
+    foreground: str | Path | None = None,
+) -> Iterator[Case]:
+    """Yield a case for each folder that holds heatmaps, and one for files given by themselves.
+
+    Parameters
+    ----------
+    paths
+        Heatmap files of one subject; or folders, each a subject or a folder of subjects' folders.
+        A folder's name is its subject's.
+    reference, foreground
+        A file, or a folder with a file for each subject, called as the subject. None takes the
+        file called "reference" or "foreground" in the subject's own folder, if there is one.
+
+    Raises
+    ------
+    ReportError
+        Where no heatmap is found, or a subject's file is missing.
+    """
+    files = [path for path in paths if not path.is_dir()]
+    folders = [each for path in paths if path.is_dir() for each in _subject_folders(path)]
+    if files and folders:
+        raise ReportError("Give heatmap files of one subject, or folders of subjects; not both.")
+    if files:
+        yield _case(
+            HeatmapFiles(files),
+            "1",
+            reference=_for_subject(reference, "1", None, REFERENCE),
+            foreground=_path(_for_subject(foreground, "1", None, FOREGROUND)),
+        )
+    for folder in folders:
+        yield _case(
+            HeatmapFiles(_heatmaps(folder)),
+            folder.resolve().name,
+            reference=_for_subject(reference, folder.resolve().name, folder, REFERENCE),
+            foreground=_path(_for_subject(foreground, folder.resolve().name, folder, FOREGROUND)),
+            image=_path(_for_subject(None, "", folder, IMAGE)),
+        )
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _subject_folders(path: Path) -> list[Path]:
+    if _heatmaps(path):
+        return [path]
+    found = [each for each in sorted(path.iterdir()) if each.is_dir() and _heatmaps(each)]
+    if not found:
+        raise ReportError(
+            f"{path} holds no heatmaps, and no folders with any; give what explain wrote, with the "
+            "JSON files beside it."
+        )
+    return found
+
+
+def _heatmaps(folder: Path) -> list[Path]:
+    """Return the images of a folder that have a record beside them which says heatmap."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        stem = path.name[: len(path.name) - len(suffixes(path))]
+        record = folder / f"{stem}.json"
+        if suffixes(path) in _IMAGES and record.is_file():
+            with record.open(encoding="utf-8", errors="replace") as file:
+                text = file.read()
+            if '"kind": "heatmap"' in text and '"map"' in text:
+                found.append(path)
+    return found
+
+
+def _for_subject(given: str | Path | None, subject: str, folder: Path | None, what: str) -> str:
+    """Return the file of one subject, "" where there is none and none was asked for."""
+    if given is None:
+        return "" if folder is None else str(_called(folder, what) or "")
+    if not os.path.isdir(given):
+        return str(given)
+    found = _called(Path(given), subject)
+    if found is None:
+        raise ReportError(f"{given} holds no {what} called as the subject, '{subject}.nii.gz'.")
+    return str(found)
+
+
+def _called(folder: Path, name: str) -> Path | None:
+    found = [folder / f"{name}{extension}" for extension in _IMAGES]
+    return next((path for path in found if path.is_file()), None)
+
+
+def _case(
+    maps: HeatmapFiles,
+    subject: str,
+    *,
+    reference: str = "",
+    foreground: Any = None,
+    image: Any = None,
+    group: str = "",
+    class_name: str = "",
+) -> Case:
+    volume = read_mask(reference, "reference") if reference else None
+    inside: NDArray[np.bool_] | None = None
+    if foreground:
+        found = read_mask(str(foreground), "foreground")
+        if volume is not None and found.shape == volume.shape:
+            _same_place(found, volume, str(foreground))
+        inside = np.asarray(found.values, dtype=bool)
+    return Case(
+        maps,
+        volume,
+        subject=subject,
+        group=group,
+        class_name=class_name,
+        foreground=inside,
+        image=_image(image) if image else None,
+    )
+
+
+def _image(path: Any) -> Volume | None:
+    try:
+        return read_volume(path)
+    except NapariCamError:  # only a background for pictures
+        return None
+
+
+def _same_place(one: Volume, two: Volume, path: str) -> None:
+    placed = one.grid.orientation is not None and two.grid.orientation is not None
+    if placed and not one.grid.same_as(two.grid, tolerance=1e-2):
+        raise ReportError(
+            f"The foreground {path} lies at another place than the reference; resample one of them."
+        )
+
+
+def read_mask(text: str, what: str) -> Volume:
+    """Read a mask as a volume of booleans: "FILE" what is not 0 in it, "FILE:2" its label 2.
+
+    Raises
+    ------
+    ReportError
+        Where the file holds channels.
+    VolumeError
+        Where it cannot be read.
+    """
+    file, colon, label = text.rpartition(":")
+    labelled = bool(colon) and label.isdecimal() and not Path(text).exists()
+    path = Path(file if labelled else text)
+    volume = read_volume(path)
+    values = np.asarray(volume.values)
+    if values.ndim != 3:
+        raise ReportError(f"The {what} {path} holds {len(values)} channels; give a mask of one.")
+    found = values == int(label) if labelled else values != 0
+    return replace(volume, values=found)

@@ -1,0 +1,248 @@
+"""What a report compares: the maps of one subject, what they should show, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cam.errors import ReportError
+from napari_cam.grid import Grid
+from napari_cam.heatmap import Heatmap, parts_of
+from napari_cam.volumes.volume import Volume
+
+Map = Heatmap | NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MapName:
+    """What sets one map of a cohort apart: a CAM method, a network, a layer."""
+
+    method: str
+    backbone: str = ""
+    layer: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name as figures show it."""
+        return " / ".join(part for part in (self.backbone, self.method, self.layer) if part)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One subject: its maps and what to compare them with.
+
+    Attributes
+    ----------
+    maps
+        Heatmaps, or boolean masks (z, y, x) that are compared as they are, by :class:`MapName` or
+        any other key. They may be loaded on access: a report asks for one at a time.
+    reference
+        (z, y, x): boolean, 0 and 1, or the share of each voxel in [0, 1] that belongs to the
+        reference (above 0.5 counts as inside); a :class:`Volume` whose grid is checked too; None
+        where there is none (then nothing but agreement can be reported).
+    subject
+        Whose; two cases of one subject are one volume to no metric, but one group to resampling.
+    group
+        Drawn as a whole and kept in one fold: the fish of two fillets. The subject where empty.
+    class_name
+        What it is a case of, to be reported apart: a kind of tumour, a freezing protocol.
+    foreground
+        (z, y, x) bool, where voxels count; None for wherever the network saw.
+    correct
+        (u,) bool or one bool, whether the network classified the units rightly; None takes it from
+        the heatmap: it predicts the explained class in the units that hold some of the reference,
+        and only in them.
+    image
+        What to show below the maps.
+    unit_axis
+        Along which axis the units of plain masks lie; None for one unit. Heatmaps know theirs.
+    grid
+        Where plain masks lie; in mm it gives them distances and volumes.
+    """
+
+    maps: Mapping[Any, Map]
+    reference: Any = field(default=None, repr=False)
+    subject: str = "1"
+    group: str = ""
+    class_name: str = ""
+    foreground: NDArray[np.bool_] | None = field(default=None, repr=False)
+    correct: Any = field(default=None, repr=False)
+    image: Volume | None = field(default=None, repr=False)
+    unit_axis: int | None = 0
+    grid: Grid | None = None
+
+    def __post_init__(self) -> None:
+        maps: Any = self.maps
+        if isinstance(maps, (Heatmap, np.ndarray)):
+            maps = {"map": maps}
+            object.__setattr__(self, "maps", maps)
+        if not isinstance(maps, Mapping) or not len(maps):
+            raise ReportError(
+                f"The subject '{self.subject}' has no maps; give heatmaps or masks by name."
+            )
+        object.__setattr__(self, "subject", str(self.subject))
+        object.__setattr__(self, "group", str(self.group) or self.subject)
+        if self.foreground is not None and np.asarray(self.foreground).dtype != np.bool_:
+            raise ReportError(
+                f"The foreground of '{self.subject}' is not boolean; say what is foreground, as in "
+                "labels > 0."
+            )
+
+    def named(self) -> Iterator[tuple[MapName, Map]]:
+        """Yield every map with its name, one at a time, each checked against the reference.
+
+        Raises
+        ------
+        ReportError
+            Where a map lies on another grid than the reference or the foreground.
+        """
+        taken: set[MapName] = set()
+        naming = getattr(self.maps, "name_of", name_of)  # files know what a table calls them
+        for key in self.maps:
+            item: Any = self.maps[key]
+            if not isinstance(item, (Heatmap, np.ndarray)) or (
+                isinstance(item, np.ndarray) and item.dtype != np.bool_
+            ):
+                kind = getattr(item, "dtype", type(item).__name__)
+                raise ReportError(
+                    f"The map '{key}' of '{self.subject}' is {kind}; give a Heatmap, or a mask of "
+                    "booleans."
+                )
+            name = naming(key, item)
+            if name in taken:  # two targets, or two networks of one architecture
+                name = replace(name, method=" / ".join(parts_of(key)))
+            taken.add(name)
+            self._check_grid(name, item)
+            yield name, item
+
+    def _check_grid(self, name: MapName, item: Map) -> None:
+        grid = item.grid if isinstance(item, Heatmap) else self.grid
+        shape = item.values.shape if isinstance(item, Heatmap) else item.shape
+        other = self.reference.grid if isinstance(self.reference, Volume) else None
+        if grid is not None and other is not None:
+            placed = grid.orientation is not None and other.orientation is not None
+            if grid.shape != other.shape or (placed and not grid.same_as(other, tolerance=1e-2)):
+                raise ReportError(
+                    f"'{name.label}' of '{self.subject}' lies on {_geometry(grid)} but its "
+                    f"reference on {_geometry(other)}; resample one of them first."
+                )
+        for what, array in (("reference", self.reference), ("foreground", self.foreground)):
+            found = getattr(array, "shape", None)
+            if found is not None and tuple(found) != shape:
+                raise ReportError(
+                    f"'{name.label}' of '{self.subject}' has shape {shape} (z, y, x) but the "
+                    f"{what} {tuple(found)}; resample one of them first."
+                )
+
+    def reference_values(self) -> NDArray[np.float32] | NDArray[np.bool_]:
+        """Return the reference as booleans, or as shares in [0, 1] where it is given so.
+
+        Raises
+        ------
+        ReportError
+            Where there is none, or it holds several labels or other numbers.
+        """
+        if self.reference is None:
+            raise ReportError(f"The subject '{self.subject}' has no reference to compare with.")
+        given = self.reference.values if isinstance(self.reference, Volume) else self.reference
+        values = np.asarray(given)
+        if values.ndim != 3:
+            raise ReportError(
+                f"The reference of '{self.subject}' has {values.ndim} axes, not (z, y, x)."
+            )
+        if values.dtype == np.bool_:
+            return values
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
+            raise ReportError(
+                f"The reference of '{self.subject}' holds numbers from {values.min():g} to "
+                f"{values.max():g}; say which label is meant, as in labels == 2."
+            )
+        if np.issubdtype(values.dtype, np.integer) or bool(np.isin(values, (0, 1)).all()):
+            return np.asarray(values != 0)
+        return np.asarray(values, dtype=np.float32)
+
+
+def as_cases(cases: Any, **facts: Any) -> Iterable[Case]:
+    """Return what a report was given as cases.
+
+    Parameters
+    ----------
+    cases
+        A heatmap, a mask, maps by name, a case, or any iterable of cases.
+    facts
+        Reference, foreground and so on of what is no case yet; those of cases are their own.
+
+    Raises
+    ------
+    ReportError
+        Where `cases` is none of these, or facts are given beside cases.
+    """
+    told = {name: value for name, value in facts.items() if value is not None}
+    if isinstance(cases, (Heatmap, np.ndarray, Mapping)):
+        return [Case(cases, **told)]  # type: ignore[arg-type]
+    if told:
+        raise ReportError(
+            f"Each case has its own {next(iter(told))}; give it there, as in Case(maps, "
+            f"{next(iter(told))}=...)."
+        )
+    if isinstance(cases, Case):
+        return [cases]
+    if isinstance(cases, Iterable) and not isinstance(cases, (str, bytes)):
+        return _checked(cases)
+    raise ReportError(
+        f"A report takes heatmaps, masks or cases, not {type(cases).__name__}; "
+        "give Case(maps, reference) for each subject."
+    )
+
+
+def _checked(cases: Iterable[Any]) -> Iterator[Case]:
+    empty = True
+    for case in cases:
+        if not isinstance(case, Case):
+            raise ReportError(
+                f"A report takes cases, not {type(case).__name__}; give Case(maps, reference)."
+            )
+        empty = False
+        yield case
+    if empty:
+        raise ReportError("There are no cases to report on; give at least one.")
+
+
+def name_of(key: Any, item: Map) -> MapName:
+    """Return what a map is called: what it says of itself, else what its key says."""
+    if isinstance(key, MapName):
+        return key
+    if isinstance(key, tuple) and 1 <= len(key) <= 3 and all(isinstance(k, str) for k in key):
+        return MapName(*key)
+    facts: Mapping[str, Any] = item.provenance if isinstance(item, Heatmap) else {}
+    model, method = facts.get("model"), facts.get("method")
+    backbone = str(model.get("architecture", "")) if isinstance(model, Mapping) else ""
+    stated = method.get("name") if isinstance(method, Mapping) else method
+    parts = parts_of(key)
+    if len(parts) == 3 and not isinstance(key, str):  # a MapKey: method, layer, target
+        return MapName(parts[0], backbone, parts[1])
+    if isinstance(stated, str):
+        return MapName(stated, backbone, str(facts.get("layer", "")))
+    return MapName(" / ".join(parts), backbone)
+
+
+def plainest(names: Iterable[MapName]) -> dict[MapName, MapName]:
+    """Return what maps are called where the layer need not be told.
+
+    Networks name their layers each in its own way: where a method was applied to one layer of each
+    network, the layer says nothing, and methods are compared across networks without it.
+    """
+    known = tuple(dict.fromkeys(names))
+    unique = len({(name.method, name.backbone) for name in known}) == len(known)
+    return {name: replace(name, layer="") if unique else name for name in known}
+
+
+def _geometry(grid: Grid) -> str:
+    size = " x ".join(f"{each:.3g}" for each in grid.spacing)
+    letters = f", {grid.orientation}" if grid.orientation else ""
+    corner = ", ".join(f"{each:.4g}" for each in grid.affine[:3, 3])
+    return f"a grid of {grid.shape} voxels of {size} {grid.units}{letters} from ({corner})"

@@ -1,0 +1,196 @@
+"""Pixels taken away or put back in the order of a map, and how the score follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_cam.cams.noise import Draws
+from napari_cam.reports.faithfulness.asking import Asked
+from napari_cam.reports.faithfulness.imputation import blurred, impute
+
+Floats = NDArray[np.float64]
+Fill = Literal["blur", "mean", "zero"]
+FILLS: tuple[Fill, ...] = ("blur", "mean", "zero")
+
+
+@dataclass(frozen=True)
+class CurveSettings:
+    """How maps are put to the test.
+
+    Attributes
+    ----------
+    steps
+        In how many steps all pixels are taken away or put back.
+    fill
+        What deletion leaves: "blur" the blurred unit that insertion starts from, "mean" each
+        channel's mean over the unit, "zero". A constant makes holes with an outline that no image
+        has, to which a network may react more than to what is gone.
+    blur
+        Width of that Gaussian, as a share of the shortest axis.
+    removed
+        Shares of pixels that ROAD removes.
+    noise
+        Standard deviation of ROAD's noise as a share of the unit's range.
+    seed
+        Of the order of tied pixels and of the noise.
+    """
+
+    steps: int = 20
+    fill: Fill = "blur"
+    blur: float = 0.05
+    removed: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    noise: float = 0.01
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """What a map of one unit gave.
+
+    Attributes
+    ----------
+    deletion, insertion
+        (steps + 1,) scores, from no pixel to all of them.
+    morf, lerf
+        (k,) scores where so many of the most, or the least, relevant pixels are removed (ROAD).
+    masked
+        Score of the unit multiplied by the map.
+    start
+        Score of the unit.
+    """
+
+    deletion: Floats
+    insertion: Floats
+    morf: Floats
+    lerf: Floats
+    masked: float
+    start: float
+
+    def metrics(self) -> dict[str, float]:
+        """Return the numbers that these curves are summed up by.
+
+        `deletion` (low is good) and `insertion` (high is good) are areas under the curves over the
+        share of pixels (Petsiuk et al. 2018, section 4.1); `average_drop` is max(0, Y - O) / Y in
+        percent and `increase` whether O > Y, of the score Y and that of the masked unit O
+        (Chattopadhyay et al. 2018, section 4.1), NaN where Y is not positive; `road` is half of
+        what removing the least relevant pixels leaves more than removing the most relevant.
+        """
+        drop = max(0.0, self.start - self.masked) / self.start if self.start > 0 else float("nan")
+        morf, lerf = float(self.morf.mean()), float(self.lerf.mean())
+        return {
+            "deletion": area(self.deletion),
+            "insertion": area(self.insertion),
+            "average_drop": 100 * drop,
+            "increase": float(self.masked > self.start) if self.start > 0 else float("nan"),
+            "road_morf": morf,
+            "road_lerf": lerf,
+            "road": (lerf - morf) / 2,
+        }
+
+
+def area(scores: Floats) -> float:
+    """Return the area under scores at evenly spaced shares from 0 to 1 (trapezia)."""
+    return float(np.trapezoid(scores, dx=1 / (len(scores) - 1)))
+
+
+def curves_of(asked: Asked, heat: NDArray[np.float32], settings: CurveSettings) -> Curves:
+    """Put the map `heat` (*s) of a unit to the test."""
+    order = ranks(heat, settings.seed)
+    morf, lerf = road(asked, order, settings)
+    return Curves(
+        deletion(asked, order, settings),
+        insertion(asked, order, settings),
+        morf,
+        lerf,
+        masked_score(asked, heat),
+        asked.start,
+    )
+
+
+def ranks(heat: NDArray[np.float32], seed: int = 0) -> NDArray[np.int64]:
+    """Return each pixel's place (*s) when they are sorted from the largest value to the smallest.
+
+    Pixels of one value, such as all zeros of a rectified map, come in a random order, the same for
+    all maps of a shape: their own order would favour one side of the image.
+    """
+    flat = np.asarray(heat, dtype=np.float32).ravel()
+    shuffled = np.random.default_rng(seed).permutation(flat.size)
+    order = shuffled[np.argsort(-flat[shuffled], kind="stable")]
+    result = np.empty(flat.size, dtype=np.int64)
+    result[order] = np.arange(flat.size)
+    return result.reshape(heat.shape)
+
+
+def deletion(asked: Asked, order: NDArray[np.int64], settings: CurveSettings) -> Floats:
+    """Return the scores (steps + 1,) as pixels are taken away, the most important first."""
+    spatial = tuple(range(1, asked.image.ndim))
+    if settings.fill == "blur":
+        filled = _canvas(asked, settings)
+    elif settings.fill == "mean":
+        filled = asked.image.mean(dim=spatial, keepdim=True).expand_as(asked.image)
+    else:
+        filled = torch.zeros_like(asked.image)
+    return _replaced(asked, order, asked.image, filled, settings.steps)
+
+
+def insertion(asked: Asked, order: NDArray[np.int64], settings: CurveSettings) -> Floats:
+    """Return the scores (steps + 1,) as pixels return to a blurred image, best first."""
+    return _replaced(asked, order, _canvas(asked, settings), asked.image, settings.steps)
+
+
+def _canvas(asked: Asked, settings: CurveSettings) -> Tensor:
+    return blurred(asked.image, max(0.5, settings.blur * min(asked.image.shape[1:])))
+
+
+def _replaced(
+    asked: Asked, order: NDArray[np.int64], before: Tensor, after: Tensor, steps: int
+) -> Floats:
+    place = torch.from_numpy(order).to(before.device)
+    cuts = torch.from_numpy(np.round(np.linspace(0, order.size, steps + 1)).astype(np.int64))
+
+    def make(numbers: Tensor) -> Tensor:
+        limit = cuts[numbers.cpu()].to(place.device)
+        chosen = place[None] < limit.reshape(-1, *(1,) * place.ndim)
+        return torch.where(chosen[:, None], after[None], before[None])
+
+    return asked.scores(make, steps + 1)
+
+
+def road(asked: Asked, order: NDArray[np.int64], settings: CurveSettings) -> tuple[Floats, Floats]:
+    """Return the scores where the most, and the least, relevant pixels are removed and imputed.
+
+    Remove and debias, Rong et al. 2022 (ICML): neighbours impute what is removed, so that the
+    shape of the hole does not tell the network what a map says. The paper counts which images keep
+    their class; here it is the score, as for the other curves.
+    """
+    image, k = asked.image, len(settings.removed)
+    place = torch.from_numpy(order).to(image.device)
+    draws = Draws(settings.seed, image)
+    spread = settings.noise * (image.amax() - image.amin())
+
+    def make(numbers: Tensor) -> Tensor:
+        removed, noise = [], []
+        for number in numbers.tolist():
+            count = round(settings.removed[number % k] * order.size)
+            removed.append(place < count if number < k else place >= order.size - count)
+            noise.append(draws.normal(number, tuple(image.shape)))
+        added = spread * torch.stack(noise).to(image)
+        images = image[None].expand(len(removed), *image.shape)
+        return impute(images, torch.stack(removed), added)
+
+    scores = asked.scores(make, 2 * k)
+    return scores[:k], scores[k:]
+
+
+def masked_score(asked: Asked, heat: NDArray[np.float32]) -> float:
+    """Return the score of the unit multiplied by its map, stretched to [0, 1]."""
+    low, high = float(heat.min()), float(heat.max())
+    shares = (heat - low) / (high - low) if high > low else np.zeros_like(heat)
+    weights = torch.from_numpy(np.ascontiguousarray(shares, np.float32)).to(asked.image)
+    return float(asked.scores(lambda _: (asked.image * weights)[None], 1)[0])
