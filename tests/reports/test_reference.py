@@ -360,6 +360,10 @@ def test_maps_of_one_name_are_told_apart():
         (lambda: reference_report(heatmap(noise(1)), blob(1), thresholds="half"), "threshold rule"),
         (lambda: reference_report(heatmap(noise(1)), blob(1), thresholds=[None]), "no threshold"),
         (lambda: reference_report(heatmap(noise(1)), blob(1), folds=1), "two folds"),
+        (
+            lambda: reference_report(heatmap(noise(1)), blob(1), thresholds="otsu:cohort"),
+            "one at a time",
+        ),
         (lambda: reference_report(heatmap(noise(1), kind="raw"), blob(1)), "normalised"),
         (
             lambda: reference_report(heatmap(noise(1)), blob(1), foreground=np.zeros(SHAPE, bool)),

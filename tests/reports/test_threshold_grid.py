@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.masks.maps import heatmap_of
 
 from napari_cam.errors import MaskError
 from napari_cam.masks.boxes import CentredBox
 from napari_cam.masks.calibrate import calibrate
 from napari_cam.masks.calibration import Calibration
 from napari_cam.reports.threshold_grid import threshold_grid
+from tests.masks.maps import heatmap_of
 
 CUTS = (0.0, 0.25, 0.5, 0.75)
 

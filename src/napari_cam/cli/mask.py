@@ -111,7 +111,7 @@ def mask(
         gate=gate,
         overwrite=overwrite,
     )
-    paths = [each for path in heatmap for each in matching(path)]
+    paths = [each for path in heatmap for each in _matching(path)]
     for name, given in (
         ("reference", reference),
         ("foreground", foreground),
@@ -137,7 +137,7 @@ def _check_number(option: str, given: int, heatmaps: int) -> None:
         )
 
 
-def matching(path: Path) -> list[Path]:
+def _matching(path: Path) -> list[Path]:
     """Return the files that a pattern names: not every shell looks them up itself."""
     if os.path.exists(path) or not glob.has_magic(str(path)):
         return [path]

@@ -11,8 +11,8 @@ import typer
 
 from napari_cam.cli.failures import guarded
 from napari_cam.cli.folders import check_results
-from napari_cam.cli.mask import matching
 from napari_cam.cli.options import OutFolder, Overwrite
+from napari_cam.cli.patterns import matching
 from napari_cam.cli.terminal import progress
 from napari_cam.errors import ReportError
 

@@ -196,6 +196,12 @@ def chosen_rules(thresholds: Any, headline: Any) -> tuple[tuple[ThresholdRule, .
             first = asked[0]
         else:
             asked.append(first)
+    for rule in asked:
+        if rule.scope == "cohort":
+            raise ReportError(
+                f"{rule.name} takes one cut from all heatmaps, but a report holds one at a time; "
+                "cut them with binarize and give the masks."
+            )
     return tuple(dict.fromkeys(asked)), first
 
 
