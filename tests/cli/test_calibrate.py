@@ -133,6 +133,7 @@ def test_each_case_can_have_its_own_box(call: Call, cases: Path, out: Path) -> N
         (lambda text: text.replace("mask0", "nothing"), "nothing.nii.gz"),
         (lambda text: text.replace(NAME, "roe"), "at least two"),
         (lambda _: "mask,group\n", "needs the columns"),
+        (lambda _: "a,mask,group,a\n", "the column 'a' more than once"),
         (lambda _: "", "it has none"),
     ],
 )

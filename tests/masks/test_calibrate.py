@@ -363,8 +363,9 @@ def test_each_case_can_have_its_own_box() -> None:
     assert got.baselines["box only"]["iou_pooled_fg"] == pytest.approx(3 / 4)
     assert got.oracle.scores["iou_pooled_fg"] == pytest.approx(3 / 4)
     assert got.provenance["boxes"] == {"box": {"kind": "one for each case", "kinds": ["within"]}}
-    with pytest.raises(MaskError, match="2 boxes but more cases"):
-        calibrate([case] * 3, [truth("##..")] * 3, "abc", boxes=boxes)
+    for count, groups in ((3, "abc"), (1, "a")):
+        with pytest.raises(MaskError, match=f"2 boxes for {count} cases"):
+            calibrate([case] * count, [truth("##..")] * count, groups, boxes=boxes)
 
 
 # The result

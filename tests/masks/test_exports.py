@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import nrrd
@@ -273,13 +275,17 @@ def test_an_earlier_result_survives_a_full_disk(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
-def test_a_locked_folder_is_named(tmp_path: Path) -> None:
+def test_a_locked_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     volume = scan(tmp_path / "scan.nii", affine_of("RAS"))
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0o500)
+    labels = seeds_on(volume, stored_labels())
+
+    def refused(*_: Any, **__: Any) -> None:  # root may write into any folder
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refused)
     with pytest.raises(WriteError, match="Nothing can be written"):
-        nc.export_labels(locked / "a.seg.nrrd", seeds_on(volume, stored_labels()), volume)
+        nc.export_labels(tmp_path / "a.seg.nrrd", labels, volume)
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.nii"]
 
 
 def test_the_image_itself_is_never_replaced(tmp_path: Path) -> None:

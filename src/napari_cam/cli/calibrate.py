@@ -168,6 +168,9 @@ def _rows(path: Path) -> list[_Row]:
             f"{path} needs the columns mask and group, and one for each member with its heatmap; "
             f"it has {', '.join(header) or 'none'}."
         )
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise MaskError(f"{path} has the column '{twice}' more than once; name each once.")
     lines.fieldnames = header
     return list(_read_rows(path, lines, members))
 

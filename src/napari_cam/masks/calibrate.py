@@ -110,7 +110,7 @@ def calibrate(
     rule = EnsembleRule(operator, ties, empty, tied_votes)
     if rule.operator == "staple":
         raise MaskError("STAPLE cannot be calibrated by counting; choose another operator.")
-    by_name = _boxes(boxes)
+    by_name = _boxes(boxes, len(groups))
     counting = Counting(rule, _cuts(thresholds), strict, by_name, unit_axis, both_empty)
     choosing = _Choosing(counting, checked(metric))
     fold_of = fold_of_groups(groups, folds, seed)
@@ -246,8 +246,16 @@ def _sums(cuts: NDArray[np.float64], n_members: int) -> NDArray[np.float64]:
     return np.asarray(sum(np.meshgrid(*[cuts] * n_members, indexing="ij")))
 
 
-def _boxes(boxes: Any) -> dict[str, Any]:
+def _boxes(boxes: Any, n_cases: int) -> dict[str, Any]:
     """Return boxes by name; a box is one for all cases, or a sequence of one for each."""
+    named = _named_boxes(boxes)
+    for box in named.values():
+        if isinstance(box, (list, tuple)) and len(box) != n_cases:
+            raise MaskError(f"There are {len(box)} boxes for {n_cases} cases; give one for each.")
+    return named
+
+
+def _named_boxes(boxes: Any) -> dict[str, Any]:
     if boxes is None:
         return {EVERYWHERE: None}
     if not isinstance(boxes, Mapping):

@@ -267,9 +267,4 @@ def _unit_axis(maps: Mapping[str, Heatmap], asked: UnitAxis, number: int) -> int
 
 
 def _of_case(box: Box | Sequence[Box], number: int) -> Box:
-    if not isinstance(box, (list, tuple)):
-        return box  # type: ignore[return-value]
-    if number >= len(box):
-        raise MaskError(f"There are {len(box)} boxes but more cases; give one for each case.")
-    chosen: Box = box[number]
-    return chosen
+    return box[number] if isinstance(box, (list, tuple)) else box  # type: ignore[return-value]

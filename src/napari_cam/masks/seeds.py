@@ -254,31 +254,48 @@ def _labels(
     """Return the codes (z, y, x) of what the classes' heatmaps agree on."""
     shape = next(iter(found.values()))[0].there.shape
     absent = np.ones(shape, bool)
-    owner = np.zeros(shape, np.uint8)  # of the class with the highest map so far
+    owner = np.zeros(shape, np.uint8)  # of a class that is seen there
     claimed = np.zeros(shape, np.uint8)  # how many classes are seen there
-    best = np.full(shape, -np.inf, np.float32)
-    tied = np.zeros(shape, bool)
+    heights = _Heights(shape) if conflict == "highest" and len(found) > 1 else None
     for name, members in found.items():
-        needed = int(np.ceil(votes * len(members) - 1e-9))
-        here = _count([c.there for c in members]) >= needed
-        not_here = _count([c.absent for c in members]) >= needed
+        here = _agreed([c.there for c in members], votes)
+        not_here = _agreed([c.absent for c in members], votes)
         here, not_here = here & ~not_here, not_here & ~here
         if tissue is not None:
             here &= tissue
         absent &= not_here
         claimed += here
-        height = np.asarray(np.mean([c.heatmap.values for c in members], axis=0, dtype=np.float32))
-        higher = here & (height > best)
-        tied = (tied & ~higher) | (here & (height == best))
-        owner[higher], best[higher] = codes[name], height[higher]
-    unsettled = claimed > 1 if conflict == "ignore" else (claimed > 1) & tied
-    owner[unsettled] = UNLABELLED
+        owner[here if heights is None else heights.higher(here, members)] = codes[name]
+    owner[(claimed > 1) & (True if heights is None else heights.tied)] = UNLABELLED
     owner[absent] = BACKGROUND
     return owner
 
 
-def _count(flags: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
-    return np.asarray(np.sum(flags, axis=0, dtype=np.int64))
+class _Heights:
+    """Which class's map is the highest so far at each voxel."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.best = np.full(shape, -np.inf, np.float32)
+        self.tied = np.zeros(shape, bool)
+
+    def higher(self, here: NDArray[np.bool_], members: Sequence[Claims]) -> NDArray[np.bool_]:
+        """Take in a class that is seen `here`; return where it surpasses all before it."""
+        height = np.asarray(np.mean([c.heatmap.values for c in members], axis=0, dtype=np.float32))
+        higher = here & (height > self.best)
+        self.tied = (self.tied & ~higher) | (here & (height == self.best))
+        self.best[higher] = height[higher]
+        return np.asarray(higher)
+
+
+def _agreed(flags: Sequence[NDArray[np.bool_]], votes: float) -> NDArray[np.bool_]:
+    """Return where at least a share `votes` of the flags is True."""
+    needed = int(np.ceil(votes * len(flags) - 1e-9))
+    if needed == len(flags):
+        return np.asarray(np.logical_and.reduce(flags))
+    count = np.zeros(flags[0].shape, np.min_scalar_type(len(flags)))
+    for flag in flags:
+        count += flag
+    return np.asarray(count >= needed)
 
 
 def _notes(found: Mapping[str, list[Claims]], gate: bool) -> list[str]:
