@@ -21,15 +21,18 @@ _MOST_ROWS = 300  # of one table on the page; the rest stands in the CSV
 _LARGEST_VECTOR = 150_000  # bytes; a larger drawing is shown as PNG
 _LARGEST_PICTURES = 6_000_000  # bytes of all figures on the page
 _LONGEST_RECORD = 60_000  # letters of provenance
+_LONG_WORD = 24  # letters; a longer one may be broken anywhere, or it would widen the table
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
-  color: #1b1f24; background: #fff; max-width: 72rem; margin: 2rem auto; padding: 0 1.5rem; }
+  color: #1b1f24; background: #fff; max-width: 84rem; margin: 2rem auto; padding: 0 1.5rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .2rem; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
-h1, h2, p, li, td, th, figcaption { overflow-wrap: anywhere; unicode-bidi: isolate; }
+h1, h2, p, li, td, th, figcaption { overflow-wrap: break-word; unicode-bidi: isolate; }
+h1, h2, p, li, figcaption, .long { overflow-wrap: anywhere; }
+.long { min-width: 14rem; }
 .kind { color: #57606a; margin: 0 0 1rem; }
 .notes { background: #f6f8fa; border-left: 4px solid #0072b2; padding: .6rem 1rem .6rem 2rem;
   margin: 1rem 0; }
@@ -39,7 +42,7 @@ caption { caption-side: bottom; text-align: left; color: #57606a; padding: .4rem
 th, td { padding: .22rem .7rem; border-bottom: 1px solid #d8dee4; text-align: left;
   vertical-align: top; max-width: 22rem; }
 th { border-bottom: 2px solid #1b1f24; }
-td.number { text-align: right; white-space: nowrap; }
+td.number, th.number { text-align: right; }
 figure { margin: 1.2rem 0 2rem; break-inside: avoid; }
 figure img { max-width: 100%; height: auto; }
 figcaption { color: #57606a; font-size: .9rem; }
@@ -98,7 +101,7 @@ def _text(value: object) -> str:
 def _table(table: ReportTable) -> str:
     """Return a table; numbers are aligned at their right."""
     cells = table.cells()
-    head = "".join(f'<th scope="col" dir="auto">{_text(name)}</th>' for name in cells.columns)
+    head = "".join(_header(str(name), cells[name]) for name in cells.columns)
     shown = cells.head(_MOST_ROWS)
     body = "".join(
         f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in shown.to_numpy().tolist()
@@ -112,11 +115,29 @@ def _table(table: ReportTable) -> str:
     )
 
 
-def _cell(value: str) -> str:
-    number = pd.notna(pd.to_numeric(value.split(" ")[0], errors="coerce")) or value == "–"
+def _header(name: str, column: pd.Series) -> str:
+    """Return a header, which may be broken before a bracket, above numbers at their right."""
+    numbers = len(column) > 0 and all(map(_is_number, column))
     return (
-        f'<td class="number">{_text(value)}</td>' if number else f"<td dir=auto>{_text(value)}</td>"
+        f'<th scope="col" dir="auto"{" class=number" if numbers else ""}>'
+        f"{_text(name).replace('(', '<wbr>(')}</th>"
     )
+
+
+def _is_number(value: str) -> bool:
+    return value == "–" or bool(
+        pd.notna(pd.to_numeric(value.split(" ")[0].lstrip("<"), errors="coerce"))
+    )
+
+
+def _cell(value: str) -> str:
+    """Return a cell; a number may be parted from its interval, but no interval in two."""
+    if _is_number(value):
+        first, _, rest = value.partition(" ")
+        shown = f"{first} {rest.replace(' ', chr(0xA0))}" if rest else first
+        return f'<td class="number">{_text(shown)}</td>'
+    long = any(len(word) > _LONG_WORD for word in value.split())
+    return f'<td dir="auto"{" class=long" if long else ""}>{_text(value)}</td>'
 
 
 def _figures(
