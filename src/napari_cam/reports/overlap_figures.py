@@ -276,7 +276,8 @@ def _curve_figure(table: pd.DataFrame) -> Figure:
                     axes.fill_between(
                         part["cut"], part["ci_low"], part["ci_high"], color=colour, alpha=0.15, lw=0
                     )
-            axes.set_title(label(" ".join(filter(None, (backbone, name))) or "all"), fontsize=9)
+            words = [label(each, 16) for each in (backbone, name) if each]
+            axes.set_title(", ".join(words) or "all", fontsize=9)
             axes.set_ylim(0, None)
             tidy_axes(axes)
     figure.supxlabel("threshold of the heatmap (0 to 1)", fontsize=9)
@@ -357,7 +358,7 @@ def _histogram_figure(scores: Sequence[Scores], headline: str, empty: float) -> 
             heights, edges = iou_histogram(values[use])
             (line,) = axes.plot(edges[:-1] + _BIN / 2, heights, ms=3, lw=1.2, **look)
             handles.setdefault(label(name or "all units"), line)
-        axes.set_title(label(each.name.label, 40), fontsize=8)
+        axes.set_title(label(each.name.label, 34), fontsize=8)
         tidy_axes(axes)
     figure.supxlabel("IoU of a unit", fontsize=9)
     figure.supylabel("share of the units", fontsize=9)
