@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from napari_cam.reports.correlations import Found, Measurement, condition_means
+from napari_cam.reports.damage import REFERENCE
 from napari_cam.reports.plotting import (
     COLOURS,
     DIVERGING,
@@ -23,7 +24,7 @@ from napari_cam.reports.plotting import (
     tidy_axes,
 )
 from napari_cam.reports.report import ReportFigure
-from napari_cam.reports.statistics import stars
+from napari_cam.reports.statistics import Correlation, stars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +43,7 @@ def association_figures(
     measured: Mapping[str, float],
     conditions: Mapping[str, str] | None,
     fractions: pd.DataFrame,
-    overlaps: Mapping[tuple[str, str], float] | None,
+    overlaps: Mapping[tuple[str, ...], float] | None,
     named: Measurement,
     at: str,
 ) -> tuple[ReportFigure, ...]:
@@ -137,29 +138,28 @@ def _pairs(best: Found, conditions: Mapping[str, str] | None, named: Measurement
         tidy_axes(axes)
         return figure
 
-    interval = best.pooled["spearman"].interval
-    caption = (
-        f"One point per subject, {best.words}: rho = {interval.value:.2f} "
-        f"[{interval.low:.2f}, {interval.high:.2f}]"
-    )
+    caption = f"One point per subject, {best.words}: rho = {_words(best.pooled['spearman'])}"
     if best.within:
-        within = best.within["spearman"].interval
-        caption += (
-            f", within one {named.within_name} {within.value:.2f} "
-            f"[{within.low:.2f}, {within.high:.2f}]"
-        )
+        caption += f", within one {named.within_name} {_words(best.within['spearman'])}"
     return ReportFigure("subjects", f"Damage and {named.name}", draw, f"{caption}.")
 
 
+def _words(found: Correlation) -> str:
+    interval = found.interval
+    ends = "" if math.isnan(interval.low) else f" [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{interval.value:.2f}{ends}"
+
+
 def _against_overlap(
-    shown: Sequence[Found], overlaps: Mapping[tuple[str, str], float], at: str
+    shown: Sequence[Found], overlaps: Mapping[tuple[str, ...], float], at: str
 ) -> ReportFigure:
     """Overlap with the reference against correlation (Fig. 4B)."""
-    points = [
-        (each.combination[0], each.combination[1], overlaps[each.combination[:2]], each.rho)
-        for each in shown
-        if each.combination[:2] in overlaps
-    ]
+    points = []
+    for each in shown:
+        method, backbone, layer, _ = each.combination
+        overlap = overlaps.get((method, backbone, layer), overlaps.get((method, backbone)))
+        if overlap is not None:
+            points.append((method, backbone, overlap, each.rho))
     methods = [*dict.fromkeys(method for method, *_ in points)]
     backbones = [*dict.fromkeys(backbone for _, backbone, *_ in points)]
 
@@ -248,7 +248,7 @@ def _distribution(
     named: Measurement,
 ) -> ReportFigure:
     """Damage of all units as histogram and density, by condition (Fig. 3D)."""
-    reference = fractions[fractions["method"] == "reference"]
+    reference = fractions[fractions["method"] == REFERENCE]
     rows, words = reference, "the reference"
     if reference.empty:
         names = ["method", "backbone", "layer", "threshold"]
