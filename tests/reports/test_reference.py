@@ -268,6 +268,10 @@ def test_only_foreground_that_the_network_saw_counts():
     assert sorted(one.select(level="unit")["unit"].unique()) == [1, 2, 3]
     unseen = int((reference & ~inside).sum())
     assert any(note.startswith(f"{unseen} of {reference.sum()}") for note in one.notes)
+    # A voxel counts once, however many maps there are.
+    maps = {name: heatmap(values, inside=inside) for name in ("a", "b", "c")}
+    many = reference_report(maps, reference, thresholds="fixed:0.5", resamples=0)
+    assert any(note.startswith(f"{unseen} of {reference.sum()} ") for note in many.notes)
 
 
 def test_shares_are_a_soft_reference():
@@ -341,8 +345,8 @@ def test_maps_of_one_name_are_told_apart():
     facts = {"method": {"name": "gradcam"}, "model": {"architecture": "resnet18"}, "layer": "l"}
     maps = {"one": heatmap(noise(1), **facts), "two": heatmap(noise(2), **facts)}
     found = reference_report(maps, blob(1), thresholds="fixed:0.5", resamples=0)
-    assert set(found.table["method_a"]) == {"gradcam", "two"}
-    assert set(found.table["backbone_a"]) == {"resnet18"}
+    assert set(found.select(level="cohort")["method_a"]) == {"gradcam", "two"}
+    assert set(found.select(level="cohort")["backbone_a"]) == {"resnet18"}
 
 
 @pytest.mark.parametrize(
