@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from napari_cam.errors import ReportError
 from napari_cam.reports.faithfulness.curves import (
     CurveSettings,
     area,
@@ -34,6 +35,23 @@ def test_deletion_takes_the_contributions_away_one_by_one():
     # In the order of HEAT: 4, 3, 1, 1, 0, 0, 0, -1.
     assert found == pytest.approx([8, 4, 1, 0, -1, -1, -1, -1, 0])
     assert area(found) == pytest.approx((4 + 4 + 1 + 0 - 1 - 1 - 1 - 1 + 0) / 8)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"fill": "black"},
+        {"removed": ()},
+        {"removed": (0.5, 1.0)},
+        {"blur": 0.0},
+        {"noise": -1.0},
+        {"seed": -1},
+    ],
+)
+def test_settings_that_make_no_curve_are_refused(wrong):
+    with pytest.raises(ReportError):
+        CurveSettings(**wrong)
 
 
 def test_deletion_to_the_mean_ends_at_a_flat_image():
