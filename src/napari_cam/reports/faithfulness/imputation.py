@@ -42,28 +42,46 @@ def impute(images: Tensor, removed: Tensor, noise: Tensor | None = None) -> Tens
     start = torch.where(known > 0, images, _filled(images, known))
     # On the removed pixels alone: degree x - neighbours(x) = neighbours(known pixels).
     right = unknown * _neighbours(images * known)
-    x = start * unknown
-    residual = right - unknown * (degree * x - _neighbours(x))
-    direction = residual
-    energy = _dot(residual, residual)
-    enough = (_TOLERANCE**2) * _dot(right, right)
-    # Conjugate gradients: the system is symmetric and positive definite.
-    for _ in range(_MOST_ROUNDS):
-        if bool((energy <= enough).all()):
-            break
-        pushed = unknown * (degree * direction - _neighbours(direction))
-        # A system that is solved stays as it is: its numbers must not depend on its neighbours.
-        step = torch.where(energy > enough, _ratio(energy, _dot(direction, pushed)), 0)
-        x = x + step * direction
-        residual = residual - step * pushed
-        left = torch.where(energy > enough, _dot(residual, residual), energy)
-        direction = residual + _ratio(left, energy) * direction
-        energy = left
+    x = _solved(start * unknown, right, unknown, degree[:1])
     lost = known.flatten(2).sum(2, keepdim=True).reshape(*known.shape[:2], *_ones(images)) == 0
     x = torch.where(lost, start, x)
     if noise is not None:
         x = x + noise
     return torch.where(known > 0, images, x)
+
+
+def _solved(x: Tensor, right: Tensor, unknown: Tensor, degree: Tensor) -> Tensor:
+    """Return what solves degree x - neighbours(x) = right on the unknown pixels, from a guess x.
+
+    Conjugate gradients: the systems, one for each image and channel, are symmetric and positive
+    definite. A system that is solved stays as it is, so that its numbers do not depend on those
+    beside it; images with nothing left to do are put aside.
+    """
+    residual = right - unknown * (degree * x - _neighbours(x))
+    direction = residual.clone()
+    energy = _dot(residual, residual)
+    enough = (_TOLERANCE**2) * _dot(right, right)
+    done, place = torch.empty_like(x), torch.arange(len(x), device=x.device)
+    for _ in range(_MOST_ROUNDS):
+        busy = (energy > enough).flatten(1).any(1)
+        waiting = int(busy.sum())
+        if waiting < len(busy):
+            done[place[~busy]] = x[~busy]
+            if waiting == 0:
+                return done
+            place, x, residual, direction, unknown = (
+                each[busy] for each in (place, x, residual, direction, unknown)
+            )
+            energy, enough = energy[busy], enough[busy]
+        pushed = (degree * direction).sub_(_neighbours(direction)).mul_(unknown)
+        step = torch.where(energy > enough, _ratio(energy, _dot(direction, pushed)), 0)
+        x = x.addcmul_(step, direction)
+        residual = residual.addcmul_(step, pushed, value=-1)
+        left = torch.where(energy > enough, _dot(residual, residual), energy)
+        direction = direction.mul_(_ratio(left, energy)).add_(residual)
+        energy = left
+    done[place] = x
+    return done
 
 
 def blurred(image: Tensor, sigma: float) -> Tensor:
