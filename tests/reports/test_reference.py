@@ -401,6 +401,28 @@ def test_another_grid_is_refused_with_both_geometries():
     assert len(reference_report(here, Volume(blob(1), here.grid)).table)
 
 
+def test_figures_keep_the_order_of_maps_and_classes():
+    methods, networks = ("z", "a", "m", "b"), ("y", "c", "x")
+    cases = [
+        Case(
+            {(m, b, "l"): heatmap(noise(10 * i + j + k)) for j, b in enumerate(networks)
+             for i, m in enumerate(methods)},
+            blob(k),
+            subject=str(k),
+            class_name=("fresh", "-5", "-40")[k],
+        )
+        for k in range(3)
+    ]  # fmt: skip
+    found = reference_report(cases, resamples=0, soft=False, surfaces=False, unit_metrics=())
+    figures = {each.name: each for each in found.figures}
+    curves = figures["threshold-curves"].draw()
+    titles = [axes.get_title() for axes in curves.axes]
+    assert titles == [f"{b}, {name}" for b in networks for name in ("fresh", "-5", "-40")]
+    assert [text.get_text() for text in curves.legends[0].get_texts()] == list(methods)
+    assert "The first 9 of 12 maps" in figures["iou-histogram"].caption
+    assert figures["overlay"].caption.startswith("y / z: green")
+
+
 def test_hostile_names_go_through_the_whole_report(tmp_path):
     names = [name for name in HOSTILE if name]
     cases = [

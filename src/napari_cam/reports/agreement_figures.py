@@ -160,8 +160,9 @@ def _matrix_figure(
         image = heat_matrix(axes, values, *limits, colours)
     else:
         image = axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1])
-    name_ticks(axes, "y", names)
-    name_ticks(axes, "x", names, turn=45)
+    # Method and network together; cut short, two of them might look the same.
+    name_ticks(axes, "y", names, longest=44)
+    name_ticks(axes, "x", names, turn=45, longest=44)
     if len(names) > _WITH_NUMBERS:
         axes.tick_params(labelsize=6)
     bar = figure.colorbar(image, ax=axes, shrink=0.8)

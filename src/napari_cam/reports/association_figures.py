@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from napari_cam.reports.cases import MapName, plainest
 from napari_cam.reports.correlations import Found, Measurement, condition_means
 from napari_cam.reports.damage import REFERENCE
 from napari_cam.reports.plotting import (
@@ -56,8 +57,9 @@ def association_figures(
         figures.append(_pairs(best, conditions, named))
     if overlaps is not None and shown:
         figures.append(_against_overlap([each for each, _ in shown], overlaps, at))
-    if len({each.combination[3] for each in found}) > 1:
-        figures.append(_by_threshold(found, named))
+    cut = [each for each in found if each.combination[3]]  # a reference has no threshold
+    if len({each.combination[3] for each in cut}) > 1:
+        figures.append(_by_threshold(cut, named))
     if conditions is not None:
         figures.append(_bars(measured, conditions, named))
     figures.append(_distribution(fractions, best, conditions, named))
@@ -195,17 +197,18 @@ def _against_overlap(
 def _by_threshold(found: Sequence[Found], named: Measurement) -> ReportFigure:
     """Correlation against the threshold, one line per map."""
     thresholds = [*dict.fromkeys(each.combination[3] for each in found)]
-    lines: dict[tuple[str, ...], list[float]] = {}
+    called = plainest(MapName(*each.combination[:3]) for each in found)
+    lines: dict[str, list[float]] = {}
     for each in found:
-        line = lines.setdefault(each.combination[:3], [math.nan] * len(thresholds))
+        name = called[MapName(*each.combination[:3])].label
+        line = lines.setdefault(name, [math.nan] * len(thresholds))
         line[thresholds.index(each.combination[3])] = each.rho
 
     def draw() -> Figure:
         figure = new_figure(7.4, 4)
         axes = figure.add_subplot()
         for (name, values), style in zip(lines.items(), styles(len(lines)), strict=True):
-            words = label(" / ".join(part for part in name if part))
-            axes.plot(values, label=words, markersize=4, linewidth=1.2, **style)  # type: ignore[arg-type]
+            axes.plot(values, label=label(name, 40), markersize=4, linewidth=1.2, **style)  # type: ignore[arg-type]
         axes.axhline(0, color="0.6", linewidth=0.8)
         name_ticks(axes, "x", thresholds, turn=30)
         axes.set_xlabel("threshold")

@@ -114,9 +114,11 @@ def tidy_axes(axes: Axes) -> None:
     axes.tick_params(labelsize=8)
 
 
-def name_ticks(axes: Axes, which: Literal["x", "y"], names: Sequence[str], turn: float = 0) -> None:
+def name_ticks(
+    axes: Axes, which: Literal["x", "y"], names: Sequence[str], turn: float = 0, longest: int = 24
+) -> None:
     """Put names at the ticks 0, 1, 2, ..."""
-    shown = [label(name, 24) for name in names]
+    shown = [label(name, longest) for name in names]
     places = range(len(shown))
     if which == "y":
         axes.set_yticks(places, shown, fontsize=8)

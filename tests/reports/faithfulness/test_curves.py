@@ -141,6 +141,17 @@ def test_a_ramp_is_restored(shape):
     assert found.numpy() == pytest.approx(ramp.numpy(), abs=2e-2)
 
 
+def test_imputation_does_not_depend_on_what_is_imputed_beside_it():
+    rng = np.random.default_rng(5)
+    images = torch.from_numpy(rng.random((5, 2, 90, 95)).astype(np.float32))  # several groups
+    shares = torch.tensor([0.05, 0.9, 0.3, 0.7, 0.99])
+    removed = torch.from_numpy(rng.random((5, 90, 95)).astype(np.float32)) < shares[:, None, None]
+    together = impute(images, removed)
+    for place in range(5):
+        alone = impute(images[place : place + 1], removed[place : place + 1])[0]
+        assert alone.numpy() == pytest.approx(together[place].numpy(), abs=1e-6)
+
+
 def test_an_image_without_any_pixel_left_is_its_mean():
     image = torch.rand(1, 2, 5, 6)
     found = impute(image, torch.ones(1, 5, 6, dtype=torch.bool))

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 
 _TOLERANCE = 1e-4
 _MOST_ROUNDS = 400
+_ONE_THREAD = 2**15 - 1  # numbers that torch does not share out
 
 
 def impute(images: Tensor, removed: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -42,7 +43,12 @@ def impute(images: Tensor, removed: Tensor, noise: Tensor | None = None) -> Tens
     start = torch.where(known > 0, images, _filled(images, known))
     # On the removed pixels alone: degree x - neighbours(x) = neighbours(known pixels).
     right = unknown * _neighbours(images * known)
-    x = _solved(start * unknown, right, unknown, degree[:1])
+    # A few at a time on CPUs, where numbers so few stay on one thread: hundreds of short
+    # operations, after each of which threads wait, crawl where another program has a core.
+    few = max(1, _ONE_THREAD // max(1, images[0].numel()))
+    size = few if images.device.type == "cpu" else len(images)
+    systems = zip(*(each.split(size) for each in (start * unknown, right, unknown)), strict=True)
+    x = torch.cat([_solved(*each, degree[:1]) for each in systems])
     lost = known.flatten(2).sum(2, keepdim=True).reshape(*known.shape[:2], *_ones(images)) == 0
     x = torch.where(lost, start, x)
     if noise is not None:
