@@ -47,8 +47,9 @@ def impute(images: Tensor, removed: Tensor, noise: Tensor | None = None) -> Tens
     # operations, after each of which threads wait, crawl where another program has a core.
     few = max(1, _ONE_THREAD // max(1, images[0].numel()))
     size = few if images.device.type == "cpu" else len(images)
-    systems = zip(*(each.split(size) for each in (start * unknown, right, unknown)), strict=True)
-    x = torch.cat([_solved(*each, degree[:1]) for each in systems])
+    guess = start * unknown
+    parts = [slice(first, first + size) for first in range(0, len(images), size)]
+    x = torch.cat([_solved(guess[p], right[p], unknown[p], degree[:1]) for p in parts])
     lost = known.flatten(2).sum(2, keepdim=True).reshape(*known.shape[:2], *_ones(images)) == 0
     x = torch.where(lost, start, x)
     if noise is not None:
