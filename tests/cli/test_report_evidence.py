@@ -108,6 +108,18 @@ def test_faithfulness_of_the_sample(tmp_path: Path, call: Call) -> None:
     assert float(row["value"]) == pytest.approx(heat[inside].sum() / heat.sum(), rel=1e-4)
 
 
+def test_faithfulness_takes_one_case_of_a_subject(
+    cohort: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path, call: Call
+) -> None:
+    table, *_ = cohort
+    rows = pd.read_csv(table).iloc[:2].assign(subject="one", image="blank.nii.gz")
+    rows.assign(**{"class": ["a", "b"]}).to_csv(table.parent / "twice.csv", index=False)
+    options = ("-m", "sample", "-o", tmp_path / "out")
+    ended = call("report", "faithfulness", "--cohort", table.parent / "twice.csv", *options)
+    assert ended.code == 1
+    assert "rows of several classes" in ended.err
+
+
 def test_faithfulness_needs_the_image(
     cohort: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path, call: Call
 ) -> None:

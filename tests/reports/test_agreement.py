@@ -11,7 +11,9 @@ from sklearn.metrics import jaccard_score
 
 from napari_cam.errors import ReportError
 from napari_cam.reports.agreement import agreement_report
+from napari_cam.reports.agreement_figures import _title
 from napari_cam.reports.cases import Case
+from napari_cam.reports.statistics import Comparison
 from tests.reports.heatmaps import SHAPE, heatmap, noise
 
 METHODS = ("gradcam", "gradcam++", "layercam", "scorecam", "faster-scorecam")
@@ -121,6 +123,40 @@ def test_tests_agree_with_scipy(report):
 def report_title(report):
     figure = next(each for each in report.figures if each.name == "phi_m-boxes").draw()
     return " ".join(axes.get_title() for axes in figure.axes)
+
+
+def test_titles_print_the_tests_as_published():
+    # Figures 5A and B of Sci Rep 2023, 13:2574: chi-square of 6 networks and of 5 methods.
+    for statistic, df in ((1793.2, 5), (988.9, 4)):
+        p = stats.chi2.sf(statistic, df)
+        names = tuple("abcdef"[: df + 1])
+        found = Comparison(
+            "Kruskal-Wallis", statistic, df, p, 0.4, "epsilon squared", 4512, names, (0.5,) * 6
+        )
+        assert f"Kruskal-Wallis χ²({df}) = {statistic}, p < .001" in _title("0.5", (found, None))
+
+
+def test_agreement_does_not_depend_on_the_order_of_maps():
+    maps = {(m, b): heatmap(values_of(3, m, b)) for m in METHODS[:3] for b in BACKBONES[:2]}
+    one, two = (
+        agreement_report(given, thresholds="fixed:0.5", resamples=0)
+        for given in (maps, dict(reversed(maps.items())))
+    )
+    for metric in ("phi_m", "phi_c"):
+        first, second = (
+            each.select(metric=metric, level="unit").sort_values(["method_a", "backbone_a", "unit"])
+            for each in (one, two)
+        )
+        assert first["value"].tolist() == pytest.approx(second["value"].tolist())
+    pairs = [
+        {
+            frozenset([(row.method_a, row.backbone_a), (row.method_b, row.backbone_b)]): row.value
+            for row in each.select(metric="iou_pair_unit_mean").itertuples()
+        }
+        for each in (one, two)
+    ]
+    assert pairs[0] == pytest.approx(pairs[1])
+    assert len(pairs[0]) == 6 * 5 // 2
 
 
 def test_rank_correlation_agrees_with_scipy(report):

@@ -12,10 +12,13 @@ from scipy import stats
 
 from napari_cam.errors import ReportError
 from napari_cam.reports.association import association_report
+from napari_cam.reports.cases import Case
 from napari_cam.reports.correlations import Measurement
 from napari_cam.reports.damage import mask_fractions, subject_damage
+from napari_cam.reports.reference import reference_report
 from napari_cam.reports.statistics import correlate
 from napari_cam.sample.phantom import phantom
+from tests.reports.heatmaps import blob, heatmap, noise
 
 FILLETS = [f"fillet {place}" for place in range(32)]
 FISH = {name: f"fish {place // 2}" for place, name in enumerate(FILLETS)}
@@ -191,6 +194,50 @@ def test_overlaps_of_a_report_weigh_protocols_the_same():
         association_report(fractions(shares), loss, overlap=overlap, overlap_metric="dice")
 
 
+def overlap_point(report):
+    figure = next(each for each in report.figures if each.name == "overlap-and-correlation")
+    return figure.draw().axes[0].collections[0].get_offsets()[0, 0]
+
+
+def test_overlaps_of_a_report_are_the_mean_over_its_units():
+    names = FILLETS[:6]
+    cases = []
+    for k, name in enumerate(names):
+        reference = blob(k)
+        reference[1:] &= noise(k + 40)[1:] > 0.8  # units differ in size, so subjects weigh others
+        cases.append(Case({("gradcam", "vgg16"): heatmap(noise(k))}, reference, subject=name))
+    overlap = reference_report(cases, thresholds="fixed:0.5", resamples=0)
+    of_units = overlap.select(level="unit", metric="iou_foreground", threshold_a="fixed(0.5)")[
+        "value"
+    ].mean()
+    of_subjects = overlap.select(
+        level="cohort", metric="iou_foreground_subject_mean", threshold_a="fixed(0.5)", scored="all"
+    )["value"].item()
+    assert abs(of_units - of_subjects) > 0.005
+    shares = np.linspace(0.1, 0.6, 32)
+    loss = dict(zip(FILLETS, range(32), strict=True))
+    report = association_report(fractions(shares), loss, overlap=overlap)
+    assert overlap_point(report) == pytest.approx(of_units)
+    without = reference_report(cases, thresholds="fixed:0.5", resamples=0, unit_metrics=())
+    report = association_report(fractions(shares), loss, overlap=without)
+    assert overlap_point(report) == pytest.approx(of_subjects)
+
+
+def test_layers_of_one_network_have_overlaps_of_their_own():
+    shares = np.linspace(0.1, 0.6, 32)
+    loss = dict(zip(FILLETS, range(32), strict=True))
+    damage = pd.concat(
+        [fractions(shares, ("gradcam", "vgg16", layer, "fixed(0.5)")) for layer in ("a", "b")]
+    )
+    row = {"level": "subject", "subject": FILLETS[0], "metric": "iou_foreground"}
+    row |= {"method_a": "gradcam", "backbone_a": "vgg16"}
+    overlap = pd.DataFrame([{**row, "layer_a": n, "value": v} for n, v in (("a", 0.2), ("b", 0.8))])
+    report = association_report(damage, loss, overlap=overlap)
+    figure = next(each for each in report.figures if each.name == "overlap-and-correlation")
+    points = [each.get_offsets() for each in figure.draw().axes[0].collections]
+    assert [float(each[0, 0]) for each in points if len(each)] == pytest.approx([0.2, 0.8])
+
+
 def test_the_reference_is_what_the_distribution_shows():
     rng = np.random.default_rng(0)
     shares = rng.uniform(0.1, 0.6, 32)
@@ -202,6 +249,38 @@ def test_the_reference_is_what_the_distribution_shows():
     heights[:] = [patch.get_height() for patch in axes.patches]
     assert heights.sum() == pytest.approx(300)  # percent, three protocols
     assert len(axes.patches) == 3 * 50
+
+
+def test_the_reference_is_not_picked_as_the_strongest_claim():
+    rng = np.random.default_rng(3)
+    shares = rng.uniform(0.1, 0.6, 32)
+    loss = dict(zip(FILLETS, shares, strict=True))  # follows the reference exactly
+    maps = fractions(np.clip(shares + 0.2 * rng.normal(size=32), 0.05, 0.9))
+    both = pd.concat([maps, fractions(shares, ("reference", "", "", ""))])
+    report = association_report(both, loss)
+    assert "for gradcam / vgg16 / last / fixed(0.5)." in report.notes[0]
+    assert len(report.select(metric="spearman")) == 2
+
+
+def test_one_group_has_no_interval_and_says_so():
+    shares = np.linspace(0.1, 0.6, 32)
+    loss = dict(zip(FILLETS, range(32), strict=True))
+    report = association_report(fractions(shares), loss, groups=dict.fromkeys(FILLETS, "one"))
+    assert "no interval" in report.notes[0]
+    assert "nan" not in report.summary()
+    assert "nan" not in " ".join(each.caption for each in report.figures)
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan, ""])
+def test_subjects_without_a_group_share_none(nothing):
+    assert Case(heatmap(noise(1)), subject="a", group=nothing).group == "a"
+    assert Case(heatmap(noise(1)), class_name=nothing).class_name == ""
+    shares = np.linspace(0.1, 0.6, 32)
+    loss = dict(zip(FILLETS, range(32), strict=True))
+    with pytest.raises(ReportError, match="2 subjects have a measurement but no entry"):
+        association_report(
+            fractions(shares), loss, groups=FISH | {FILLETS[0]: nothing, FILLETS[5]: nothing}
+        )
 
 
 def test_missing_subjects_are_counted():
@@ -230,6 +309,7 @@ def test_damage_that_does_not_vary_has_no_correlation():
     assert report.select(metric="spearman")["value"].isna().all()
     assert report.undefined == {}
     assert "–" in report.summary()
+    assert "does not vary" in report.notes[0]
 
 
 def test_what_does_not_fit_is_refused():
@@ -243,5 +323,17 @@ def test_what_does_not_fit_is_refused():
         association_report(fractions(shares), {FILLETS[0]: "much"})
     with pytest.raises(ReportError, match="infinite"):
         association_report(fractions(shares), {**loss, "x": math.inf})
+    with pytest.raises(ReportError, match="a number for each subject"):
+        association_report(fractions(shares), [1.0, 2.0])
+    with pytest.raises(ReportError, match="no unit of any subject"):
+        association_report(fractions(shares).iloc[:0], loss)
+    with pytest.raises(ReportError, match="no column 'voxels'"):
+        association_report(fractions(shares).drop(columns="voxels"), loss)
+    with pytest.raises(ReportError, match=r"there are fixed\(0.5\)"):
+        association_report(fractions(shares), loss, at="0.5")
+    with pytest.raises(ReportError, match=r"\(method, backbone\)"):
+        association_report(fractions(shares), loss, overlap={"gradcam": 0.3})
+    with pytest.raises(ReportError, match="seed"):
+        association_report(fractions(shares), loss, seed=-1)
     with pytest.raises(ReportError, match="'holm', 'bh' or 'none'"):
         association_report(fractions(shares), loss, correction="tukey")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
 from scipy import ndimage
+from skimage.metrics import contingency_table
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -257,3 +258,23 @@ def test_distances_respect_an_oblique_grid():
     plain = Grid.plain(a.shape, SPACING, "mm")
     oblique = Grid(a.shape, affine @ plain.affine)
     assert surface_distances(a, b, oblique) == pytest.approx(surface_distances(a, b, plain))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_counts_are_those_of_scikit_image(seed):
+    a, b = blob(seed), blob(seed + 20)
+    (tn, fn), (fp, tp) = contingency_table(a.astype(int), b.astype(int)).toarray()
+    found = counts(a, b)
+    assert (found.tp, found.fp, found.fn, found.tn) == pytest.approx((tp, fp, fn, tn))
+
+
+def test_the_published_best_rows_imply_a_small_foreground_iou():
+    # Ostrowski et al. 2024: m of the best rows; the background's IoU is at most 1.
+    for m, least in ((0.568, 0.136), (0.728, 0.456)):
+        assert 2 * m - 1 == pytest.approx(least)
+    # "Empty": m is half of the background's IoU.
+    for m, background in ((0.477, 0.954), (0.487, 0.974)):
+        positives = np.array([round(1000 * (1 - background))])
+        rest = 1000 - positives
+        nothing = pooled_metrics(0 * positives, 0 * positives, positives, rest)
+        assert nothing["iou_pooled_background_foreground_mean"][0] == pytest.approx(m)

@@ -268,6 +268,10 @@ def test_only_foreground_that_the_network_saw_counts():
     assert sorted(one.select(level="unit")["unit"].unique()) == [1, 2, 3]
     unseen = int((reference & ~inside).sum())
     assert any(note.startswith(f"{unseen} of {reference.sum()}") for note in one.notes)
+    # A voxel counts once, however many maps there are.
+    maps = {name: heatmap(values, inside=inside) for name in ("a", "b", "c")}
+    many = reference_report(maps, reference, thresholds="fixed:0.5", resamples=0)
+    assert any(note.startswith(f"{unseen} of {reference.sum()} ") for note in many.notes)
 
 
 def test_shares_are_a_soft_reference():
@@ -341,8 +345,8 @@ def test_maps_of_one_name_are_told_apart():
     facts = {"method": {"name": "gradcam"}, "model": {"architecture": "resnet18"}, "layer": "l"}
     maps = {"one": heatmap(noise(1), **facts), "two": heatmap(noise(2), **facts)}
     found = reference_report(maps, blob(1), thresholds="fixed:0.5", resamples=0)
-    assert set(found.table["method_a"]) == {"gradcam", "two"}
-    assert set(found.table["backbone_a"]) == {"resnet18"}
+    assert set(found.select(level="cohort")["method_a"]) == {"gradcam", "two"}
+    assert set(found.select(level="cohort")["backbone_a"]) == {"resnet18"}
 
 
 @pytest.mark.parametrize(
@@ -395,6 +399,28 @@ def test_another_grid_is_refused_with_both_geometries():
     ):
         reference_report(here, there)
     assert len(reference_report(here, Volume(blob(1), here.grid)).table)
+
+
+def test_figures_keep_the_order_of_maps_and_classes():
+    methods, networks = ("z", "a", "m", "b"), ("y", "c", "x")
+    cases = [
+        Case(
+            {(m, b, "l"): heatmap(noise(10 * i + j + k)) for j, b in enumerate(networks)
+             for i, m in enumerate(methods)},
+            blob(k),
+            subject=str(k),
+            class_name=("fresh", "-5", "-40")[k],
+        )
+        for k in range(3)
+    ]  # fmt: skip
+    found = reference_report(cases, resamples=0, soft=False, surfaces=False, unit_metrics=())
+    figures = {each.name: each for each in found.figures}
+    curves = figures["threshold-curves"].draw()
+    titles = [axes.get_title() for axes in curves.axes]
+    assert titles == [f"{b}, {name}" for b in networks for name in ("fresh", "-5", "-40")]
+    assert [text.get_text() for text in curves.legends[0].get_texts()] == list(methods)
+    assert "The first 9 of 12 maps" in figures["iou-histogram"].caption
+    assert figures["overlay"].caption.startswith("y / z: green")
 
 
 def test_hostile_names_go_through_the_whole_report(tmp_path):

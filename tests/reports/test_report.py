@@ -36,6 +36,10 @@ HOSTILE = [
     "\t=1+1",
     "  =1+1",
     "＝1+1",
+    "﹣1+1",
+    "\u200d=1+1",
+    "\xa0\u3000+1",
+    "a\udcffb",
     "line\r\nbreak",
     "nul\x00byte",
     "$\\frac{a}{b$",
@@ -155,6 +159,8 @@ def test_hostile_names_change_nothing(tmp_path, name):
     assert {key for key, _ in hostile.attributes} <= allowed | {"name"}
     assert all(value.startswith("data:image/") for key, value in hostile.attributes if key == "src")
     assert printable(name).strip() in " ".join(hostile.text)
+    facts = json.loads((tmp_path / "hostile" / "report.json").read_text(encoding="utf-8"))
+    assert facts["provenance"] == {name: [name]}
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
     assert all(re.fullmatch(r"[a-z0-9./-]+", path) for path in files)
     assert len(files) == 2 * 8
@@ -170,7 +176,7 @@ def test_no_cell_of_the_csv_is_a_formula(tmp_path, name):
     assert not rest
     row = dict(zip(header, cells, strict=True))
     for cell in (*header, row["subject"]):
-        assert not cell.lstrip().startswith(tuple("=+-@＝＋－＠"))
+        assert not cell.lstrip(" \xa0\u3000\u200d").startswith(tuple("=+-@＝＋－＠﹣"))
         assert not any(ord(each) < 32 for each in cell)
     assert row["value"] == "-0.5"  # a number is no formula
     assert row["unit"] == "1"
@@ -190,6 +196,16 @@ def test_guarded_text_is_safe_and_keeps_its_letters(text):
 @settings(max_examples=25, deadline=None)
 def test_any_name_can_be_drawn(text):
     drawing(text=text).draw().canvas.draw()
+
+
+@pytest.mark.parametrize("text", ["W" * 300, "i" * 300, "é" + "\u0301" * 300, "س" * 300])
+def test_long_names_take_no_more_room_than_usual_letters(text):
+    figure = new_figure(12, 2)
+    drawn = figure.text(0, 0, label(text, 20), fontsize=10)
+    usual = figure.text(0, 0, "n" * 20, fontsize=10)
+    limit = usual.get_window_extent().width
+    assert 0 < drawn.get_window_extent().width <= 1.05 * limit
+    assert len(label("gradcam++ / densenet121")) == 23  # usual names stay whole
 
 
 def test_numbers_are_no_formulas():
@@ -243,6 +259,34 @@ def test_nothing_is_written_over_or_left_half_done(tmp_path):
     report(title="another").save(tmp_path / "r", overwrite=True)
     assert "another" in (tmp_path / "r" / "report.html").read_text()
     assert (tmp_path / "r" / "mine.txt").read_text() == "kept"
+
+
+def test_a_disk_that_fills_up_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
+    report(figures=(drawing(),)).save(tmp_path / "r")
+    before = {path: path.read_bytes() for path in (tmp_path / "r").rglob("*") if path.is_file()}
+    whole, written = type(tmp_path).write_bytes, []
+
+    def full(path, content):
+        if path.parent.parent == tmp_path or path.parent.parent == tmp_path / "r":
+            written.append(path)
+            if len(written) == 5:
+                raise OSError(28, "No space left on device")
+        return whole(path, content)
+
+    monkeypatch.setattr(type(tmp_path), "write_bytes", full)
+    with pytest.raises(WriteError, match="No space left"):
+        report(title="another", figures=(drawing(),)).save(tmp_path / "r", overwrite=True)
+    assert len(written) == 5
+    after = {path: path.read_bytes() for path in (tmp_path / "r").rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_columns_that_look_alike_once_guarded_both_stay(tmp_path):
+    table = tidy([{"metric": "iou", "value": 1.0, "=x": 1, "'=x": 2}])
+    Report(table, "overlap", "t").save(tmp_path)
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8-sig") as file:
+        header, cells = csv.reader(file)
+    assert (header[-2:], cells[-2:]) == (["'=x", "'=x"], ["1", "2"])
 
 
 def test_a_file_in_the_way_is_named(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,6 +85,12 @@ def faithfulness(
         check_results([out / "table.csv", out / "report.html"], overwrite)
     network = open_model(model, architecture, class_names, preparation)
     cases = list(NamedCases(heatmap, cohort, reference, foreground, needs_reference=False).cases())
+    twice = [subject for subject, n in Counter(c.subject for c in cases).items() if n > 1]
+    if twice:
+        raise ReportError(
+            f"The subject '{twice[0]}' has rows of several classes; give the network's maps of "
+            "one class at a time."
+        )
     if image is not None and len(cases) > 1:
         raise ReportError("--image is for heatmaps of one image; name images in the cohort table.")
     read = _image(image)

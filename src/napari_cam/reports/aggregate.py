@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cam.errors import ReportError
 from napari_cam.masks.counts import Counts
 from napari_cam.reports.overlap_metrics import LOW_IOU, pooled_metrics, ratio, unit_metrics
 from napari_cam.reports.scores import COUNTS, Scores
-from napari_cam.reports.statistics import resampled
+from napari_cam.reports.statistics import check_confidence, check_seed, resampled
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 _UNIT = ("iou_foreground", "dice_foreground", "precision", "recall", "specificity")
-_SUBJECT = ("iou_foreground", "dice_foreground")
+_SUBJECT = _SPREAD = ("iou_foreground", "dice_foreground")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,12 @@ class Intervals:
     resamples: int = 2000
     confidence: float = 0.95
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_confidence(self.confidence)
+        if self.resamples < 0:
+            raise ReportError(f"A bootstrap draws 0 times or more, not {self.resamples} times.")
+        check_seed(self.seed)
 
 
 def subject_counts(scores: Scores, use: NDArray[np.bool_]) -> tuple[list[str], Counts, Places]:
@@ -135,6 +142,9 @@ def _sums(scores: Scores, use: NDArray[np.bool_], empty: float) -> tuple[Floats,
     units = unit_metrics(Counts(*(counted[name].astype(np.int64) for name in COUNTS)), empty)
     for name in _UNIT:
         _add(parts, f"{name}_unit", units[name], by_unit)
+    for name in _SPREAD:
+        squares = np.nan_to_num(units[name]) ** 2
+        parts[f"squares_{name}_unit"] = squares @ by_unit
     low = np.where(np.isnan(units["iou_foreground"]), np.nan, units["iou_foreground"] <= LOW_IOU)
     _add(parts, "low", low, by_unit)
     for name, values in scores.soft.items():
@@ -200,6 +210,12 @@ def _metrics(sums: Floats, places: Mapping[str, int]) -> dict[str, Floats]:
         for name, part in _MEANS.items()
         if f"sum_{part}" in places
     }
+    for name in _SPREAD:
+        n, total, squares = (
+            sums[places[f"{part}_{name}_unit"]] for part in ("n", "sum", "squares")
+        )
+        about = np.maximum(squares - total * ratio(total, n), 0)
+        found[f"{name}_unit_sd"] = np.sqrt(ratio(about, np.where(n > 1, n - 1, 0)))
     return found | pooled_metrics(*(sums[places[name]] for name in COUNTS))
 
 
@@ -207,8 +223,8 @@ def _basis(
     name: str, sums: Floats, places: Mapping[str, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return how many values a metric was made of and how many were left out, (r,)."""
-    if name in _MEANS:
-        part = _MEANS[name]
+    if name in _MEANS or name.endswith("_unit_sd"):
+        part = _MEANS.get(name, name.removesuffix("_sd"))
         n, missing = sums[places[f"n_{part}"]], sums[places[f"missing_{part}"]]
         return n.astype(np.int64), missing.astype(np.int64)
     voxels = np.sum([sums[places[each]] for each in COUNTS], axis=0)

@@ -21,6 +21,7 @@ from scipy.spatial.distance import squareform
 from napari_cam.errors import ReportError
 from napari_cam.masks.rules import ThresholdRule
 from napari_cam.provenance import stamp
+from napari_cam.reports.aggregate import Intervals
 from napari_cam.reports.agreement_figures import agreement_figures
 from napari_cam.reports.agreement_tables import (
     PHIS,
@@ -102,6 +103,7 @@ def agreement_report(
         Where a subject has fewer than two maps, or maps of different grids.
     """
     rules, first = chosen_rules(thresholds, headline)
+    how = _Intervals(resamples, confidence, seed)
     found: list[PairScores] = []
     for case in as_cases(cases, foreground=foreground):
         found.append(
@@ -116,9 +118,13 @@ def agreement_report(
                 tick=tick,
             )
         )
+    if not any(len(each.unit) for each in found):
+        raise ReportError(
+            "No voxel can be compared: the foreground lies where not all networks saw; give "
+            "another one."
+        )
     names = tuple(dict.fromkeys(name for each in found for name in each.names))
     rule_names = tuple(rule.name for rule in rules)
-    how = _Intervals(resamples, confidence, seed)
     called = plainest(names)
     units = _phi_rows(found, rule_names, called)
     pairs = _pair_rows(found, rule_names, how)
@@ -155,11 +161,7 @@ def agreement_report(
 
 
 @dataclass(frozen=True)
-class _Intervals:
-    resamples: int
-    confidence: float
-    seed: int
-
+class _Intervals(Intervals):
     def mean(self, values: Floats, groups: NDArray[Any]) -> tuple[float, float, float]:
         """Return the mean of values with its interval, whole groups drawn."""
         known = ~np.isnan(values)
@@ -226,7 +228,7 @@ def _phi_rows(
                     )
                 )
     if not blocks:
-        return pd.DataFrame(columns=["metric", "value", *_KEYS, "subject", "group"])
+        return pd.DataFrame(columns=[*_KEYS, "value", "subject", "group"])
     return pd.concat(blocks, ignore_index=True)
 
 

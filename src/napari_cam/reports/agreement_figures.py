@@ -100,7 +100,7 @@ def _boxes_figure(rows: pd.DataFrame, phi: Phi, rules: Sequence[str], tests: Tes
     names = [condition_label(phi, *key) for key in keys]
     columns = min(3, len(rules))
     lines = -(-len(rules) // columns)
-    width = max(2.6, 0.55 * len(names) + 0.8)
+    width = max(3.4, 0.55 * len(names) + 0.8)  # as wide as the tests in the titles
     figure = new_figure(width * columns + 0.4, 2.9 * lines + 0.6)
     grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
     for axes in grid.ravel()[len(rules) :]:
@@ -112,7 +112,7 @@ def _boxes_figure(rows: pd.DataFrame, phi: Phi, rules: Sequence[str], tests: Tes
             for key in keys
         ]
         _boxes(axes, parts, names)
-        axes.set_title(_title(rule, tests.get((phi, rule))), fontsize=8)
+        axes.set_title(_title(rule, tests.get((phi, rule))), fontsize=7)
     figure.supylabel(f"{phi}: mean IoU of all pairs, per unit", fontsize=9)
     return figure
 
@@ -160,8 +160,9 @@ def _matrix_figure(
         image = heat_matrix(axes, values, *limits, colours)
     else:
         image = axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1])
-    name_ticks(axes, "y", names)
-    name_ticks(axes, "x", names, turn=45)
+    # Method and network together; cut short, two of them might look the same.
+    name_ticks(axes, "y", names, longest=44)
+    name_ticks(axes, "x", names, turn=45, longest=44)
     if len(names) > _WITH_NUMBERS:
         axes.tick_params(labelsize=6)
     bar = figure.colorbar(image, ax=axes, shrink=0.8)

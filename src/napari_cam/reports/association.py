@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from napari_cam.errors import ReportError
 from napari_cam.provenance import stamp
 from napari_cam.reports.association_figures import association_figures
+from napari_cam.reports.cases import word_of
 from napari_cam.reports.correlations import (
     KINDS,
     Correction,
@@ -31,7 +32,12 @@ from napari_cam.reports.correlations import (
     correlate_damage,
     strongest,
 )
-from napari_cam.reports.damage import COMBINATION, damage_fractions, subject_damage
+from napari_cam.reports.damage import (
+    COMBINATION,
+    REFERENCE,
+    damage_fractions,
+    subject_damage,
+)
 from napari_cam.reports.report import Report
 from napari_cam.reports.statistics import Interval, p_short, p_text, shapiro_wilk, stars
 from napari_cam.reports.tables import ReportTable
@@ -124,13 +130,21 @@ def association_report(
     ]
     table = association_rows(found, measured, by_condition, settings)
     p = corrected_p(found, by_group is not None, correction)
-    best = strongest(found)
     shown = at if at is not None else found[0].combination[3]
+    if shown not in (known := [*dict.fromkeys(each.combination[3] for each in found)]):
+        raise ReportError(
+            f"No damage was measured at the threshold '{shown}'; there are {', '.join(known)}."
+        )
+    # The reference is no way of claiming damage that could be picked.
+    claims = [each for each in found if each.combination[0] != REFERENCE] or found
+    best = strongest(claims)
     agreement = _overlaps(overlap, overlap_metric, by_condition, shown)
     figures = association_figures(
         found, p, correction, best, measured, by_condition, fractions, agreement, named, shown
     )
-    notes = _notes(found, best, p, correction, measured, by_group, by_condition, amounts, named)
+    notes = _notes(
+        found, claims, best, p, correction, measured, by_group, by_condition, amounts, named
+    )
     return Report(
         table,
         "association",
@@ -153,7 +167,7 @@ def association_report(
 def _numbers(measurements: Mapping[Any, float]) -> dict[str, float]:
     try:
         numbers = {str(subject): float(value) for subject, value in measurements.items()}
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ReportError(f"A measurement is a number for each subject ({error}).") from error
     if any(math.isinf(value) for value in numbers.values()):
         raise ReportError("A measurement is infinite; correct it, or give NaN for unknown.")
@@ -165,8 +179,12 @@ def _labels(
 ) -> dict[str, str] | None:
     if given is None:
         return None
-    labels = {str(subject): str(name) for subject, name in given.items()}
-    missing = [subject for subject in measured if subject not in labels]
+    labels = {str(subject): word_of(name) for subject, name in given.items()}
+    missing = [
+        subject
+        for subject, value in measured.items()
+        if not math.isnan(value) and not labels.get(subject)
+    ]
     if missing:
         raise ReportError(
             f"{len(missing)} subjects have a measurement but no entry in '{what}'; name one for "
@@ -180,20 +198,24 @@ def _overlaps(
     metric: str,
     conditions: Mapping[str, str] | None,
     at: str,
-) -> dict[tuple[str, str], float] | None:
-    """Return (method, backbone) -> overlap with the reference, conditions weighing the same."""
+) -> dict[tuple[str, ...], float] | None:
+    """Return (method, backbone, layer) -> overlap with the reference, conditions weigh the same.
+
+    Where a method and a backbone have one layer they are a key without it, too.
+    """
     if overlap is None:
         return None
     if not isinstance(overlap, (Report, pd.DataFrame)):
-        return {(str(method), str(backbone)): float(v) for (method, backbone), v in overlap.items()}
+        return _given_overlaps(overlap)
     table = overlap.table if isinstance(overlap, Report) else overlap
     rows = table[table["metric"] == metric]
     if rows.empty:
         known = ", ".join(sorted(set(table["metric"])))
         raise ReportError(f"The overlaps hold no '{metric}'; name one of {known}.")
-    for column, wanted in (("threshold_a", at), ("scored", "all")):
-        if column in rows and rows[column].astype(bool).any():
-            rows = rows[rows[column] == wanted]
+    if "threshold_a" in rows and rows["threshold_a"].astype(bool).any():
+        rows = rows[rows["threshold_a"] == at]
+    if "scored" in rows:  # of a unit it says whether the network recognised it
+        rows = rows[(rows["level"] == "unit") | rows["scored"].isin(["all", ""])]
     level = "unit" if (rows["level"] == "unit").any() else "subject"
     rows = rows[rows["level"] == level]
     if rows.empty:
@@ -202,17 +224,29 @@ def _overlaps(
             "both reports with the same thresholds."
         )
     condition = [(conditions or {}).get(str(subject), "") for subject in rows["subject"]]
-    keys = ["method_a", "backbone_a"]
+    keys = [name for name in ("method_a", "backbone_a", "layer_a") if name in rows]
     means = rows.assign(condition=condition).groupby([*keys, "condition"])["value"].mean()
-    averaged = means.groupby(level=keys).mean().reset_index()
-    return {
-        (str(m), str(b)): float(value)
-        for m, b, value in zip(*(averaged[name] for name in (*keys, "value")), strict=True)
-    }
+    averaged: Any = means.groupby(level=keys).mean()
+    found = {tuple(map(str, key)): float(value) for key, value in averaged.items()}
+    pairs = [key[:2] for key in found]
+    return found | {key[:2]: found[key] for key in found if pairs.count(key[:2]) == 1}
+
+
+def _given_overlaps(overlap: Mapping[Any, float]) -> dict[tuple[str, ...], float]:
+    try:
+        found = {tuple(map(str, key)): float(value) for key, value in overlap.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ReportError(
+            f"Overlaps are numbers by (method, backbone), or a report of them ({error})."
+        ) from error
+    if any(len(key) not in (2, 3) for key in found):
+        raise ReportError("Overlaps are called by (method, backbone) or (method, backbone, layer).")
+    return found
 
 
 def _notes(
     found: list[Found],
+    claims: list[Found],
     best: Found | None,
     p: list[float],
     correction: Correction,
@@ -224,9 +258,11 @@ def _notes(
 ) -> tuple[str, ...]:
     notes: list[str] = []
     if best is not None:
-        notes.append(_headline(found, best, p[found.index(best)], correction, named))
+        notes.append(_headline(claims, best, p[found.index(best)], correction, named))
         if best.within:
             notes.append(_beside(best, named))
+    else:
+        notes.append(f"Damage or {named.name} does not vary, so they have no correlation.")
     notes.append(_independence(found[0], groups, named))
     known = {subject for subject, value in measured.items() if not math.isnan(value)}
     seen = set(amounts["subject"].astype(str))
@@ -240,29 +276,31 @@ def _notes(
 
 
 def _headline(
-    found: list[Found], best: Found, p: float, correction: Correction, named: Measurement
+    claims: list[Found], best: Found, p: float, correction: Correction, named: Measurement
 ) -> str:
     interval = best.pooled["spearman"].interval
     name = {"holm": "Holm-corrected ", "bh": "corrected (false discovery rate) ", "none": ""}
     text = (
         f"Spearman's rho of damage and {named.name} is {interval.value:.2f} "
-        f"({100 * interval.confidence:g} % interval {interval.low:.2f} to {interval.high:.2f}, "
-        f"{name[correction]}{p_text(p)}) for {best.words}"
+        f"({_ends(interval)}, {name[correction]}{p_text(p)}) for {best.words}"
     )
-    if len(found) == 1:
+    if len(claims) == 1:
         return text + "."
     return (
-        text + f", the largest of {len(found)} combinations. Picked by its size, it is larger than "
+        f"{text}, the largest of {len(claims)} combinations. Picked by its size, it is larger than "
         "it would be on new subjects."
     )
 
 
+def _ends(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return "no interval"
+    return f"{100 * interval.confidence:g} % interval {interval.low:.2f} to {interval.high:.2f}"
+
+
 def _beside(best: Found, named: Measurement) -> str:
     within, pooled = (kinds["spearman"].interval for kinds in (best.within, best.pooled))
-    text = (
-        f"Within one {named.within_name} the same rho is {within.value:.2f} "
-        f"({within.low:.2f} to {within.high:.2f})"
-    )
+    text = f"Within one {named.within_name} the same rho is {within.value:.2f} ({_ends(within)})"
     if not pooled.covers(0) and within.covers(0):
         return (
             text + f": that the {named.within_name} moves both quantities may be all there is to "

@@ -11,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from napari_cam.reports.cases import MapName, plainest
 from napari_cam.reports.correlations import Found, Measurement, condition_means
+from napari_cam.reports.damage import REFERENCE
 from napari_cam.reports.plotting import (
     COLOURS,
     DIVERGING,
@@ -23,7 +25,7 @@ from napari_cam.reports.plotting import (
     tidy_axes,
 )
 from napari_cam.reports.report import ReportFigure
-from napari_cam.reports.statistics import stars
+from napari_cam.reports.statistics import Correlation, stars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +44,7 @@ def association_figures(
     measured: Mapping[str, float],
     conditions: Mapping[str, str] | None,
     fractions: pd.DataFrame,
-    overlaps: Mapping[tuple[str, str], float] | None,
+    overlaps: Mapping[tuple[str, ...], float] | None,
     named: Measurement,
     at: str,
 ) -> tuple[ReportFigure, ...]:
@@ -55,8 +57,9 @@ def association_figures(
         figures.append(_pairs(best, conditions, named))
     if overlaps is not None and shown:
         figures.append(_against_overlap([each for each, _ in shown], overlaps, at))
-    if len({each.combination[3] for each in found}) > 1:
-        figures.append(_by_threshold(found, named))
+    cut = [each for each in found if each.combination[3]]  # a reference has no threshold
+    if len({each.combination[3] for each in cut}) > 1:
+        figures.append(_by_threshold(cut, named))
     if conditions is not None:
         figures.append(_bars(measured, conditions, named))
     figures.append(_distribution(fractions, best, conditions, named))
@@ -137,29 +140,28 @@ def _pairs(best: Found, conditions: Mapping[str, str] | None, named: Measurement
         tidy_axes(axes)
         return figure
 
-    interval = best.pooled["spearman"].interval
-    caption = (
-        f"One point per subject, {best.words}: rho = {interval.value:.2f} "
-        f"[{interval.low:.2f}, {interval.high:.2f}]"
-    )
+    caption = f"One point per subject, {best.words}: rho = {_words(best.pooled['spearman'])}"
     if best.within:
-        within = best.within["spearman"].interval
-        caption += (
-            f", within one {named.within_name} {within.value:.2f} "
-            f"[{within.low:.2f}, {within.high:.2f}]"
-        )
+        caption += f", within one {named.within_name} {_words(best.within['spearman'])}"
     return ReportFigure("subjects", f"Damage and {named.name}", draw, f"{caption}.")
 
 
+def _words(found: Correlation) -> str:
+    interval = found.interval
+    ends = "" if math.isnan(interval.low) else f" [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{interval.value:.2f}{ends}"
+
+
 def _against_overlap(
-    shown: Sequence[Found], overlaps: Mapping[tuple[str, str], float], at: str
+    shown: Sequence[Found], overlaps: Mapping[tuple[str, ...], float], at: str
 ) -> ReportFigure:
     """Overlap with the reference against correlation (Fig. 4B)."""
-    points = [
-        (each.combination[0], each.combination[1], overlaps[each.combination[:2]], each.rho)
-        for each in shown
-        if each.combination[:2] in overlaps
-    ]
+    points = []
+    for each in shown:
+        method, backbone, layer, _ = each.combination
+        overlap = overlaps.get((method, backbone, layer), overlaps.get((method, backbone)))
+        if overlap is not None:
+            points.append((method, backbone, overlap, each.rho))
     methods = [*dict.fromkeys(method for method, *_ in points)]
     backbones = [*dict.fromkeys(backbone for _, backbone, *_ in points)]
 
@@ -195,17 +197,18 @@ def _against_overlap(
 def _by_threshold(found: Sequence[Found], named: Measurement) -> ReportFigure:
     """Correlation against the threshold, one line per map."""
     thresholds = [*dict.fromkeys(each.combination[3] for each in found)]
-    lines: dict[tuple[str, ...], list[float]] = {}
+    called = plainest(MapName(*each.combination[:3]) for each in found)
+    lines: dict[str, list[float]] = {}
     for each in found:
-        line = lines.setdefault(each.combination[:3], [math.nan] * len(thresholds))
+        name = called[MapName(*each.combination[:3])].label
+        line = lines.setdefault(name, [math.nan] * len(thresholds))
         line[thresholds.index(each.combination[3])] = each.rho
 
     def draw() -> Figure:
         figure = new_figure(7.4, 4)
         axes = figure.add_subplot()
         for (name, values), style in zip(lines.items(), styles(len(lines)), strict=True):
-            words = label(" / ".join(part for part in name if part))
-            axes.plot(values, label=words, markersize=4, linewidth=1.2, **style)  # type: ignore[arg-type]
+            axes.plot(values, label=label(name, 40), markersize=4, linewidth=1.2, **style)  # type: ignore[arg-type]
         axes.axhline(0, color="0.6", linewidth=0.8)
         name_ticks(axes, "x", thresholds, turn=30)
         axes.set_xlabel("threshold")
@@ -248,7 +251,7 @@ def _distribution(
     named: Measurement,
 ) -> ReportFigure:
     """Damage of all units as histogram and density, by condition (Fig. 3D)."""
-    reference = fractions[fractions["method"] == "reference"]
+    reference = fractions[fractions["method"] == REFERENCE]
     rows, words = reference, "the reference"
     if reference.empty:
         names = ["method", "backbone", "layer", "threshold"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +108,13 @@ def read_cases(table: str | os.PathLike[str]) -> Iterator[Case]:
         if name not in frame:
             frame[name] = ""
     frame = frame.map(str.strip)
+    for name in COLUMNS:
+        empty = np.flatnonzero(frame[name] == "")
+        if len(empty):
+            raise ReportError(
+                f"Row {empty[0] + 1} of {path} has nothing under '{name}'; fill it in, or remove "
+                "the row."
+            )
     for (subject, kind), rows in frame.groupby(["subject", "class"], sort=False):
         yield _case_of_rows(path.parent, str(subject), str(kind), rows)
 
@@ -120,7 +128,16 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
         Where it is no such file.
     """
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+            )
+    except pd.errors.ParserWarning as error:
+        raise ReportError(
+            f"Rows of {path} have more cells than its first line names columns; remove commas that "
+            "are too many, or name the columns."
+        ) from error
     except (OSError, ValueError) as error:
         raise ReportError(f"{path} cannot be read as a table ({error}).") from error
     return frame.rename(columns=lambda name: str(name).strip())
@@ -139,7 +156,7 @@ def _case_of_rows(folder: Path, subject: str, kind: str, rows: pd.DataFrame) -> 
         subject,
         reference=one["reference"] and str(folder / one["reference"]),
         foreground=one["foreground"] and folder / one["foreground"],
-        image=one["image"] and folder / one["image"],
+        image=read_volume(folder / one["image"]) if one["image"] else None,
         group=one["group"],
         class_name=kind,
     )
@@ -171,12 +188,13 @@ def folder_cases(
     Raises
     ------
     ReportError
-        Where no heatmap is found, or a subject's file is missing.
+        Where no heatmap is found, a subject's file is missing, or two folders have one name.
     """
     files = [path for path in paths if not path.is_dir()]
     folders = [each for path in paths if path.is_dir() for each in _subject_folders(path)]
     if files and folders:
         raise ReportError("Give heatmap files of one subject, or folders of subjects; not both.")
+    _check_names(folders)
     if files:
         yield _case(
             HeatmapFiles(files),
@@ -190,8 +208,21 @@ def folder_cases(
             folder.resolve().name,
             reference=_for_subject(reference, folder.resolve().name, folder, REFERENCE),
             foreground=_path(_for_subject(foreground, folder.resolve().name, folder, FOREGROUND)),
-            image=_path(_for_subject(None, "", folder, IMAGE)),
+            image=_background(_path(_for_subject(None, "", folder, IMAGE))),
         )
+
+
+def _check_names(folders: Sequence[Path]) -> None:
+    """Raise where two subjects would be taken for one."""
+    names: dict[str, Path] = {}
+    for folder in folders:
+        path = folder.resolve()
+        if path.name in names:
+            raise ReportError(
+                f"The folders {names[path.name]} and {path} have one name, which is taken for the "
+                "subject's; rename one, or give a cohort table."
+            )
+        names[path.name] = path
 
 
 def _path(text: str) -> Path | None:
@@ -247,11 +278,11 @@ def _case(
     *,
     reference: str = "",
     foreground: Any = None,
-    image: Any = None,
+    image: Volume | None = None,
     group: str = "",
     class_name: str = "",
 ) -> Case:
-    volume = read_mask(reference, "reference") if reference else None
+    volume = read_mask(reference, "reference", shares=True) if reference else None
     inside: NDArray[np.bool_] | None = None
     if foreground:
         found = read_mask(str(foreground), "foreground")
@@ -265,14 +296,15 @@ def _case(
         group=group,
         class_name=class_name,
         foreground=inside,
-        image=_image(image) if image else None,
+        image=image,
     )
 
 
-def _image(path: Any) -> Volume | None:
+def _background(path: Path | None) -> Volume | None:
+    """Return the image that happens to lie in a subject's folder, where it is one."""
     try:
-        return read_volume(path)
-    except NapariCamError:  # only a background for pictures
+        return None if path is None else read_volume(path)
+    except NapariCamError:
         return None
 
 
@@ -284,8 +316,15 @@ def _same_place(one: Volume, two: Volume, path: str) -> None:
         )
 
 
-def read_mask(text: str, what: str) -> Volume:
+def read_mask(text: str, what: str, shares: bool = False) -> Volume:
     """Read a mask as a volume of booleans: "FILE" what is not 0 in it, "FILE:2" its label 2.
+
+    Parameters
+    ----------
+    text, what
+        The file, and what it is called in errors.
+    shares
+        Whether a file of fractions, such as a probability of each voxel, is returned as it is.
 
     Raises
     ------
@@ -301,5 +340,7 @@ def read_mask(text: str, what: str) -> Volume:
     values = np.asarray(volume.values)
     if values.ndim != 3:
         raise ReportError(f"The {what} {path} holds {len(values)} channels; give a mask of one.")
+    if shares and not labelled and bool((values != np.trunc(values)).any()):
+        return replace(volume, values=values.astype(np.float32))
     found = values == int(label) if labelled else values != 0
     return replace(volume, values=found)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pandas import NA
 
 from napari_cam.errors import ReportError
 from napari_cam.grid import Grid
@@ -84,8 +87,9 @@ class Case:
             raise ReportError(
                 f"The subject '{self.subject}' has no maps; give heatmaps or masks by name."
             )
-        object.__setattr__(self, "subject", str(self.subject))
-        object.__setattr__(self, "group", str(self.group) or self.subject)
+        object.__setattr__(self, "subject", word_of(self.subject))
+        object.__setattr__(self, "group", word_of(self.group) or self.subject)
+        object.__setattr__(self, "class_name", word_of(self.class_name))
         if self.foreground is not None and np.asarray(self.foreground).dtype != np.bool_:
             raise ReportError(
                 f"The foreground of '{self.subject}' is not boolean; say what is foreground, as in "
@@ -113,8 +117,8 @@ class Case:
                     "booleans."
                 )
             name = naming(key, item)
-            if name in taken:  # two targets, or two networks of one architecture
-                name = replace(name, method=" / ".join(parts_of(key)))
+            if name in taken:
+                name = apart(name, key, item, taken)
             taken.add(name)
             self._check_grid(name, item)
             yield name, item
@@ -122,6 +126,11 @@ class Case:
     def _check_grid(self, name: MapName, item: Map) -> None:
         grid = item.grid if isinstance(item, Heatmap) else self.grid
         shape = item.values.shape if isinstance(item, Heatmap) else item.shape
+        if len(shape) != 3 or 0 in shape:
+            raise ReportError(
+                f"'{name.label}' of '{self.subject}' has shape {shape}; give a map (z, y, x) of "
+                "one voxel or more, a single slice as (1, y, x)."
+            )
         other = self.reference.grid if isinstance(self.reference, Volume) else None
         if grid is not None and other is not None:
             placed = grid.orientation is not None and other.orientation is not None
@@ -156,7 +165,12 @@ class Case:
             )
         if values.dtype == np.bool_:
             return values
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
+        if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+            raise ReportError(
+                f"The reference of '{self.subject}' holds what is no number; give True and False, "
+                "or shares in [0, 1]."
+            )
+        if values.min() < 0 or values.max() > 1:
             raise ReportError(
                 f"The reference of '{self.subject}' holds numbers from {values.min():g} to "
                 f"{values.max():g}; say which label is meant, as in labels == 2."
@@ -164,6 +178,11 @@ class Case:
         if np.issubdtype(values.dtype, np.integer) or bool(np.isin(values, (0, 1)).all()):
             return np.asarray(values != 0)
         return np.asarray(values, dtype=np.float32)
+
+
+def word_of(value: Any) -> str:
+    """Return a name as text, "" for what a table leaves out: subjects of no group share none."""
+    return "" if value is None or value is NA or value != value else str(value)
 
 
 def as_cases(cases: Any, **facts: Any) -> Iterable[Case]:
@@ -228,6 +247,25 @@ def name_of(key: Any, item: Map) -> MapName:
     if isinstance(stated, str):
         return MapName(stated, backbone, str(facts.get("layer", "")))
     return MapName(" / ".join(parts), backbone)
+
+
+def apart(name: MapName, key: Any, item: Map, taken: Collection[MapName]) -> MapName:
+    """Return another name for a map that is called as one before it.
+
+    Two targets, or two networks of one architecture: its key tells it apart. A file's path does
+    not, as it differs between subjects and may name them; there it is the target.
+    """
+    facts: Mapping[str, Any] = item.provenance if isinstance(item, Heatmap) else {}
+    if isinstance(key, PurePath):
+        words = " / ".join(filter(None, (name.method, str(facts.get("target", "")))))
+    else:
+        words = " / ".join(parts_of(key))
+    numbered = (f"{words} ({number})" for number in count(2))
+    return next(
+        found
+        for found in (replace(name, method=method) for method in chain([words], numbered))
+        if found not in taken
+    )
 
 
 def plainest(names: Iterable[MapName]) -> dict[MapName, MapName]:

@@ -127,9 +127,10 @@ def correlate_damage(
         if not math.isnan(measured.get(str(subject), math.nan)) and not math.isnan(share)
     ]
     if len(pairs) < 3:
+        words = " / ".join(filter(None, map(str, combination)))
         raise ReportError(
-            f"Only {len(pairs)} subjects have both damage and a measurement, and a correlation "
-            "needs three; check that both use the same names."
+            f"Only {len(pairs)} subjects have both damage of {words} "
+            "and a measurement, and a correlation needs three; check that both use the same names."
         )
     subjects = tuple(subject for subject, _, _ in pairs)
     x, y = np.array([share for _, share, _ in pairs]), np.array([value for *_, value in pairs])

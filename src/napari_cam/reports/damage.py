@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import binarize
-from napari_cam.masks.rules import ThresholdRule
+from napari_cam.masks.rules import Fixed, ThresholdRule
 from napari_cam.reports.cases import Case, MapName, as_cases
 
 COLUMNS = ("subject", "unit", "method", "backbone", "layer", "threshold", "damage", "voxels")
+REFERENCE = "reference"
+"""The method that a reference's own damage is listed under."""
+
 COMBINATION = ["method", "backbone", "layer", "threshold"]
 """What tells one way of measuring damage from another."""
 
@@ -95,7 +98,7 @@ def mask_fractions(
     masks: Mapping[Any, NDArray[np.bool_]],
     foreground: Mapping[Any, NDArray[np.bool_]] | None = None,
     *,
-    name: str = "reference",
+    name: str = REFERENCE,
     axis: int | None = 0,
 ) -> pd.DataFrame:
     """Return which share of each unit's foreground a reference mask takes.
@@ -162,6 +165,13 @@ def subject_damage(fractions: pd.DataFrame, weight: str = "units") -> pd.DataFra
     """
     if weight not in ("units", "voxels"):
         raise ReportError(f"Damage is weighed by 'units' or 'voxels', not '{weight}'.")
+    missing = [name for name in COLUMNS if name not in fractions]
+    if missing:
+        raise ReportError(
+            f"The damage has no column '{missing[0]}'; give what damage_fractions returned."
+        )
+    if fractions.empty:
+        raise ReportError("The damage holds no unit of any subject, so there is nothing to report.")
     rows = fractions.assign(above=fractions["damage"] * fractions["voxels"])
     by = rows.groupby([*COMBINATION, "subject"], sort=False, dropna=False)
     units, voxels = by["damage"].mean(), by["above"].sum() / by["voxels"].sum()
@@ -186,7 +196,9 @@ def _rules(thresholds: Any) -> list[ThresholdRule | str]:
     given = [thresholds] if single else list(thresholds)
     if not given:
         raise ReportError("No threshold is given; name at least one, such as 0.5.")
-    return [f"fixed:{each:g}" if isinstance(each, (int, float)) else each for each in given]
+    return [
+        Fixed(float(each)) if isinstance(each, (int, float, np.number)) else each for each in given
+    ]
 
 
 def _foreground(

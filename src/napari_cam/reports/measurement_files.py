@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from napari_cam.errors import ReportError
+from napari_cam.reports.case_files import read_table
 
 
 def read_column(path: str | os.PathLike[str], name: str) -> dict[str, str]:
@@ -75,8 +76,4 @@ def read_overlaps(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{path} cannot be read as a table ({error}).") from error
-    return table.rename(columns=lambda name: str(name).strip()).map(str.strip)
+    return read_table(path).map(str.strip)

@@ -54,6 +54,7 @@ class Pictures:
         self.slice: Volume | None = None
         self.panels: dict[MapName, Panel] = {}
         self.overlays: list[tuple[str, float, NDArray[np.uint8]]] = []
+        self.overlaid: MapName | None = None
         self._rule, self._strict = rule, strict
         self._case: Case | None = None
         self._number = self._axis = 0
@@ -67,6 +68,8 @@ class Pictures:
         """Return the same pictures of maps under other names."""
         other = copy(self)
         other.panels = {names.get(name, name): panel for name, panel in self.panels.items()}
+        if self.overlaid is not None:
+            other.overlaid = names.get(self.overlaid, self.overlaid)
         return other
 
     def take(self, case: Case, name: MapName, item: Map) -> None:
@@ -85,6 +88,7 @@ class Pictures:
         if len(self.arrays) < _MOST_ARRAYS:
             self.arrays[f"overlap of {name.label}"] = overlay_labels(mask, reference, region)
         if not self.overlays and isinstance(item, Heatmap) and item.kind == "unit":
+            self.overlaid = name
             whole = cut_maps(item, _CURVE, self._strict, case.foreground)
             self.overlays = [
                 self._overlay(rule, each, reference, region) for rule, each in whole.items()
@@ -146,14 +150,14 @@ def overlap_figures(
                 picture=True,
             )
         )
-    if pictures.overlays:
+    if pictures.overlays and pictures.overlaid is not None:
         figures.append(
             ReportFigure(
                 "overlay",
                 "Right and wrong by threshold",
                 partial(_overlay_figure, pictures),
-                "Green true positive, black true negative, red false positive, yellow false "
-                "negative, after Kang et al. 2021.",
+                f"{pictures.overlaid.label}: green true positive, black true negative, red false "
+                "positive, yellow false negative, after Kang et al. 2021.",
                 picture=True,
             )
         )
@@ -175,12 +179,14 @@ def overlap_figures(
                 "Mean over units of the foreground's IoU, by class where there are several.",
             )
         )
+    n = len(scores)
     figures += [
         ReportFigure(
             "iou-histogram",
             f"How the units' IoU are distributed at {headline}",
             partial(_histogram_figure, scores, headline, empty),
-            "Relative frequency in bins of 0.05; units without a defined IoU are left out.",
+            "Relative frequency in bins of 0.05; units without a defined IoU are left out."
+            + (f" The first {_MOST_PANELS} of {n} maps." if n > _MOST_PANELS else ""),
         ),
         ReportFigure(
             "reference-share",
@@ -246,7 +252,8 @@ def _curve_rows(table: pd.DataFrame) -> pd.DataFrame:
         & (table["metric"] == _PUBLISHED)
     ]
     cut = pd.to_numeric(rows["threshold_a"].str.extract(r"^fixed\((.+)\)$")[0], errors="coerce")
-    return rows.assign(cut=cut)[cut.notna()].sort_values("cut")
+    # Stable, so that networks, classes and methods keep the order they came in.
+    return rows.assign(cut=cut)[cut.notna()].sort_values("cut", kind="stable")
 
 
 def _curve_figure(table: pd.DataFrame) -> Figure:
@@ -276,7 +283,8 @@ def _curve_figure(table: pd.DataFrame) -> Figure:
                     axes.fill_between(
                         part["cut"], part["ci_low"], part["ci_high"], color=colour, alpha=0.15, lw=0
                     )
-            axes.set_title(label(" ".join(filter(None, (backbone, name))) or "all"), fontsize=9)
+            words = [label(each, 16) for each in (backbone, name) if each]
+            axes.set_title(", ".join(words) or "all", fontsize=9)
             axes.set_ylim(0, None)
             tidy_axes(axes)
     figure.supxlabel("threshold of the heatmap (0 to 1)", fontsize=9)
@@ -357,7 +365,7 @@ def _histogram_figure(scores: Sequence[Scores], headline: str, empty: float) -> 
             heights, edges = iou_histogram(values[use])
             (line,) = axes.plot(edges[:-1] + _BIN / 2, heights, ms=3, lw=1.2, **look)
             handles.setdefault(label(name or "all units"), line)
-        axes.set_title(label(each.name.label, 40), fontsize=8)
+        axes.set_title(label(each.name.label, 34), fontsize=8)
         tidy_axes(axes)
     figure.supxlabel("IoU of a unit", fontsize=9)
     figure.supylabel("share of the units", fontsize=9)

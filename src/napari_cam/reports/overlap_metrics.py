@@ -134,7 +134,9 @@ def _surface(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     cross = ndimage.generate_binary_structure(3, 1)
     # Where there is one slice, it has no neighbours that could be outside.
     middle = tuple(slice(None) if n > 1 else slice(1, 2) for n in mask.shape)
-    inner = ndimage.binary_erosion(cut, cross[middle])
+    inside = cross[middle]
+    # A single voxel without any neighbour is all surface.
+    inner = ndimage.binary_erosion(cut, inside) if inside.size > 1 else np.zeros_like(cut)
     places: NDArray[np.int64] = np.argwhere(cut & ~inner) + [each.start for each in box]
     return places
 

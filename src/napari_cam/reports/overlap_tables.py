@@ -12,8 +12,12 @@ from napari_cam.reports.scores import ONLY_MASK
 from napari_cam.reports.tables import ReportTable
 from napari_cam.reports.threshold_choice import ORACLE, OUT_OF_FOLD, Choice
 
+BASELINE = "baseline"
+"""Level of rows on what predicting nothing, or everything, would reach."""
+
 _NAMES = ["backbone_a", "method_a", "layer_a"]
 _PUBLISHED = "iou_foreground_unit_mean"
+_SPREAD = "iou_foreground_unit_sd"
 _MAIN: Mapping[str, str] = {
     "iou_foreground_unit_mean": "IoU, unit mean",
     "dice_foreground_unit_mean": "Dice, unit mean",
@@ -67,7 +71,10 @@ def overlap_tables(
     tables = [
         _wide(shown, _MAIN, f"Overlap at {headline}", f"In brackets the interval: {many}."),
         _curves(totals),
-        _wide(shown, _POOLED, f"All voxels pooled, at {headline}", _POOLED_CAPTION),
+        _wide(
+            pd.concat([shown, table[table["level"] == BASELINE]]),
+            *(_POOLED, f"All voxels pooled, at {headline}", _POOLED_CAPTION),
+        ),
         _wide(shown, _SPACE, f"Surfaces and volumes at {headline}", _SPACE_CAPTION),
         _wide(soft, _SOFT, "Without a threshold", "Peak inside is the pointing game."),
         _correct_only(totals, headline),
@@ -82,7 +89,8 @@ def overlap_tables(
 
 _POOLED_CAPTION = (
     "The mean of background and foreground is what Ostrowski et al. 2024 call mIoU; their DSC is "
-    "2m/(1+m) of it, which is no Dice. Micro IoU is that of Rheude et al. 2024."
+    "2m/(1+m) of it, which is no Dice. Micro IoU is that of Rheude et al. 2024. Floors: what "
+    "predicting nothing, or everything, would reach."
 )
 _SPACE_CAPTION = (
     "HD95 and ASSD in mm (pixels where the image states no size), means over volumes; the volume "
@@ -135,20 +143,35 @@ def _cell(row: object) -> str:
 
 def _pivot(rows: pd.DataFrame, columns: str, values: str) -> pd.DataFrame:
     order = list(dict.fromkeys(rows["map"]))
-    frame = rows.pivot_table(index="map", columns=columns, values=values, aggfunc="first")
+    # Not pivot_table, which leaves out columns without any value: what is undefined is shown.
+    once = rows.drop_duplicates(["map", columns])
+    frame = once.pivot(index="map", columns=columns, values=values)
     return frame.reindex(order).rename_axis(columns=None)
 
 
 def _curves(totals: pd.DataFrame) -> ReportTable | None:
-    """Return the mean IoU of each map at each threshold (table 3 of Kang et al. 2021)."""
-    rows = totals[(totals["scored"] == "all") & (totals["metric"] == _PUBLISHED)]
+    """Return mean and SD of each map's IoU at each threshold (table 3 of Kang et al. 2021)."""
+    rows = totals[(totals["scored"] == "all") & totals["metric"].isin([_PUBLISHED, _SPREAD])]
     if rows["threshold_a"].nunique() < 2:
         return None
     order = list(dict.fromkeys(rows["threshold_a"]))
-    frame = _pivot(rows.assign(map=_labels(rows)), "threshold_a", "value")[order]
-    caption = f"Mean over units. '{ORACLE}' was chosen on these very units"
+    rows = rows.assign(map=_labels(rows))
+    means, spreads = (
+        _pivot(rows[rows["metric"] == metric], "threshold_a", "value")[order]
+        for metric in (_PUBLISHED, _SPREAD)
+    )
+    frame = pd.DataFrame({name: _with_spread(means[name], spreads[name]) for name in order})
+    caption = f"Mean over units, in brackets their SD. '{ORACLE}' was chosen on these very units"
     caption += f", '{OUT_OF_FOLD}' on other groups." if OUT_OF_FOLD in order else "."
     return ReportTable("IoU by threshold", frame, caption)
+
+
+def _with_spread(means: pd.Series[float], spreads: pd.Series[float]) -> pd.Series[str]:
+    cells = [
+        "–" if np.isnan(mean) else f"{mean:.3f}" + (f" ({sd:.3f})" if sd == sd else "")
+        for mean, sd in zip(means, spreads, strict=True)
+    ]
+    return pd.Series(cells, index=means.index)
 
 
 def _correct_only(totals: pd.DataFrame, headline: str) -> ReportTable | None:

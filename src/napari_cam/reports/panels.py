@@ -21,6 +21,7 @@ from PIL import Image
 from napari_cam.errors import MaskError, WriteError
 from napari_cam.files import check_writable, sidecar_path, write_sidecar, writing
 from napari_cam.provenance import stamp
+from napari_cam.reports.plotting import width_of
 from napari_cam.volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ TRUTH_COLOUR = "#56b4e9"
 MASK_COLOUR = "#ffffff"
 _CELL_WIDTH = 1.62  # inches
 _LABEL_WIDTH = 1.25
-_INCHES_PER_LETTER = 0.088  # of a row's title
+_TITLE_SIZE = 9.5  # points, of a row's title
+_BOLD = 1.13  # wider than plain letters
 _TOP, _BOTTOM, _COLUMN_TITLE = 0.38, 0.40, 0.26
 _DPI = 100
 _FEW_PIXELS = 4
@@ -113,7 +115,9 @@ def panel_sheet(
         figure.text(middle, y, text, fontsize=8.5, ha="center", va="center")
     for line, row in enumerate(rows):
         middle = (sheet.bottom(line) + 0.5 * sheet.cell) / height
-        figure.text(0.08 / width, middle, row.title, fontsize=9.5, weight="bold", va="bottom")
+        figure.text(
+            0.08 / width, middle, row.title, fontsize=_TITLE_SIZE, weight="bold", va="bottom"
+        )
         figure.text(0.08 / width, middle - 0.04 / height, row.caption, fontsize=7.5, va="top")
         for place, panel in enumerate(row.panels):
             _draw(figure.add_axes(sheet.box(line, place)), volume, grey, panel, axis)
@@ -133,8 +137,8 @@ class _Sheet:
 
     @classmethod
     def of(cls, rows: Sequence[PanelRow], columns: int, cell: float, titled: bool) -> _Sheet:
-        longest = max(len(row.title) for row in rows)
-        label = max(_LABEL_WIDTH, 0.16 + _INCHES_PER_LETTER * longest)
+        longest = max(width_of(row.title) for row in rows) * _BOLD * _TITLE_SIZE / 72
+        label = max(_LABEL_WIDTH, 0.16 + longest)
         top = _TOP if titled else 0.1
         width = label + columns * _CELL_WIDTH + 0.08
         return cls(label, top, cell, width, top + _COLUMN_TITLE + len(rows) * cell + _BOTTOM)

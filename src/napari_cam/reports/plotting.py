@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
 
 from napari_cam.reports.tables import printable
 
@@ -33,6 +34,7 @@ LINES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
 SEQUENTIAL = "cividis"
 DIVERGING = "PuOr"
 _LONGEST = 32
+_USUAL = 0.6  # width of a letter
 _FALLBACK = "\ufffd"
 _PNG_DPI = 144
 FONT = "DejaVu Sans"  # comes with matplotlib
@@ -46,16 +48,48 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def label(text: str, longest: int = _LONGEST) -> str:
-    """Return a name as matplotlib may draw it: short, no formula, only letters the font has."""
+    """Return a name as matplotlib may draw it: short, no formula, only letters the font has.
+
+    Parameters
+    ----------
+    text
+        Whatever a name holds.
+    longest
+        How many letters of usual width it may take.
+    """
     known = _letters()
     plain = (
         "".join(each if ord(each) in known else _FALLBACK for each in printable(str(text))).strip()
         or "–"
     )
-    if len(plain) > longest:
-        plain = f"{plain[: longest - 1].rstrip()}…"
+    kept = _fitting(plain, longest * _USUAL)
+    if len(kept) < len(plain):
+        plain = f"{_fitting(plain, (longest - 1) * _USUAL).rstrip()}…"
     # A label that begins with an underscore is left out of legends.
     return (f" {plain}" if plain.startswith("_") else plain).replace("$", r"\$")
+
+
+def width_of(text: str) -> float:
+    """Return how wide a text is drawn, in units of the font's size."""
+    return sum(map(_advance, text))
+
+
+def _fitting(text: str, width: float) -> str:
+    """Return the beginning of a text that is no wider; marks without width count a little."""
+    taken = 0.0
+    for place, letter in enumerate(text):
+        taken += max(_advance(letter), 0.1)
+        if taken > width:
+            return text[:place]
+    return text
+
+
+@cache
+def _advance(letter: str) -> float:
+    size = 64
+    font = FT2Font(font_manager.findfont(FONT))
+    font.set_size(size, 72)
+    return float(font.load_char(ord(letter)).linearHoriAdvance / 65536 / size)
 
 
 @cache
@@ -80,9 +114,11 @@ def tidy_axes(axes: Axes) -> None:
     axes.tick_params(labelsize=8)
 
 
-def name_ticks(axes: Axes, which: Literal["x", "y"], names: Sequence[str], turn: float = 0) -> None:
+def name_ticks(
+    axes: Axes, which: Literal["x", "y"], names: Sequence[str], turn: float = 0, longest: int = 24
+) -> None:
     """Put names at the ticks 0, 1, 2, ..."""
-    shown = [label(name, 24) for name in names]
+    shown = [label(name, longest) for name in names]
     places = range(len(shown))
     if which == "y":
         axes.set_yticks(places, shown, fontsize=8)

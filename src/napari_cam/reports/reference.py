@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
+from napari_cam.masks.calibration import Calibration
 from napari_cam.masks.rules import Fixed, ThresholdRule, rule_from_text
 from napari_cam.provenance import stamp
 from napari_cam.reports.aggregate import (
@@ -24,13 +25,25 @@ from napari_cam.reports.aggregate import (
 )
 from napari_cam.reports.cases import Case, MapName, as_cases, plainest
 from napari_cam.reports.classification import classification_rows, classification_table
+from napari_cam.reports.ensembles import (
+    baseline_rows,
+    ensemble_figures,
+    ensemble_rows,
+    ensemble_table,
+)
 from napari_cam.reports.overlap_figures import Pictures, overlap_figures
 from napari_cam.reports.overlap_metrics import DEFINITIONS, ratio, unit_metrics
 from napari_cam.reports.overlap_tables import called_so, overlap_tables
 from napari_cam.reports.report import Report
-from napari_cam.reports.scores import Scores, Scoring, score
+from napari_cam.reports.scores import Scores, Scoring, hard, score
 from napari_cam.reports.tables import tidy
-from napari_cam.reports.threshold_choice import ORACLE, OUT_OF_FOLD, Choice, with_choices
+from napari_cam.reports.threshold_choice import (
+    ORACLE,
+    OUT_OF_FOLD,
+    Choice,
+    folds_of,
+    with_choices,
+)
 
 CURVE: tuple[str, ...] = tuple(f"fixed:{tenth / 10:g}" for tenth in range(1, 10))
 THRESHOLDS: tuple[str, ...] = (*CURVE, "otsu", "quantile:0.9", "quantile:0.95")
@@ -56,6 +69,7 @@ def reference_report(
     surfaces: bool = True,
     unit_metrics: Sequence[str] = UNIT_METRICS,
     predictions: pd.DataFrame | None = None,
+    ensembles: Mapping[str, Calibration] | None = None,
     trained_on: Callable[[str], bool | None] | None = None,
     title: str = "Overlap with the reference",
     tick: Callable[[], None] | None = None,
@@ -92,6 +106,9 @@ def reference_report(
     predictions
         How the networks classified: a row for each image with the columns `true`, `predicted`, and
         `backbone` and `fold` where there are several; adds accuracy, precision, recall and F1.
+    ensembles
+        Calibrated ensembles by name (:func:`napari_cam.calibrate`), to be shown with what
+        predicts nothing or everything, and their grids of thresholds (Ostrowski et al. 2024).
     trained_on
         Tells whether the network was trained on a subject (None: unknown), for the first note.
     title
@@ -102,9 +119,9 @@ def reference_report(
     Returns
     -------
     Report
-        Of kind "overlap". Its levels are "unit", "subject", "class" and "cohort"; the column
-        "scored" says whether all units count or only those classified correctly. Definitions of
-        the metrics stand in docs/reports.md.
+        Of kind "overlap". Its levels are "unit", "subject", "class" and "cohort", beside these
+        "baseline" and "ensemble"; the column "scored" says whether all units count or only those
+        classified correctly. Definitions of the metrics stand in docs/reports.md.
 
     Raises
     ------
@@ -116,6 +133,7 @@ def reference_report(
     rules, first = chosen_rules(thresholds, headline)
     how = Scoring(rules, strict, (first.name,) if surfaces else (), soft)
     chosen = _Settings(empty, folds, Intervals(resamples, confidence, seed), tuple(unit_metrics))
+    folds_of((), folds, seed)  # raises before anything is computed
     pictures = Pictures(first, strict)
     scores, facts = _score_all(
         as_cases(cases, reference=reference, foreground=foreground), how, pictures, tick
@@ -130,6 +148,10 @@ def reference_report(
             choices[each.name] = choice
         rows += _rows(judged, chosen)
     more = [] if predictions is None else [classification_rows(predictions)]
+    rows.append(baseline_rows(scores[0]))
+    joint = dict(ensembles or {})
+    if joint:
+        rows.append(ensemble_rows(joint))
     table = tidy(pd.concat([*rows, *more], ignore_index=True))
     called = plainest(each.name for each in scores)
     shown = pictures.called(called)
@@ -153,9 +175,13 @@ def reference_report(
             models=sorted(facts.models),
             subjects=len(facts.subjects),
         ),
-        figures=overlap_figures(plain, named, first.name, shown, empty),
+        figures=(
+            *overlap_figures(plain, named, first.name, shown, empty),
+            *ensemble_figures(joint),
+        ),
         tables=(
             *overlap_tables(plain, first.name, {called[k]: v for k, v in choices.items()}),
+            *([ensemble_table(joint)] if joint else []),
             *(classification_table(each) for each in more),
         ),
         empty=empty,
@@ -223,13 +249,20 @@ def _score_all(
     facts = _Facts({}, set(), [0, 0])
     for case in cases:
         facts.subjects[case.subject] = None
+        seen: NDArray[np.bool_] | None = None
         for name, item in case.named():
             found = score(case, name, item, how)
             parts.setdefault((name, found.thresholds), []).append(found)
             pictures.take(case, name, item)
-            _note_facts(facts, case, item)
+            if isinstance(item, Heatmap):
+                _note_model(facts, item)
+                seen = item.inside if seen is None else seen & item.inside
             if tick is not None:
                 tick()
+        if seen is not None:
+            reference = hard(case.reference_values())
+            facts.unseen[0] += int(np.count_nonzero(reference & ~seen))
+            facts.unseen[1] += int(np.count_nonzero(reference))
     if not any(len(part.unit) for each in parts.values() for part in each):
         raise ReportError(
             "No voxel can be compared: the foreground lies where no network saw; give another one."
@@ -237,16 +270,10 @@ def _score_all(
     return [Scores.joined(each) for each in parts.values()], facts
 
 
-def _note_facts(facts: _Facts, case: Case, item: Any) -> None:
-    if not isinstance(item, Heatmap):
-        return
+def _note_model(facts: _Facts, item: Heatmap) -> None:
     model = item.provenance.get("model")
     if isinstance(model, Mapping) and model.get("sha256"):
         facts.models.add(str(model["sha256"]))
-    reference = case.reference_values() > 0.5
-    if not item.inside.all():
-        facts.unseen[0] += int(np.count_nonzero(reference & ~item.inside))
-    facts.unseen[1] += int(np.count_nonzero(reference))
 
 
 def _notes(
@@ -275,8 +302,8 @@ def _notes(
         )
     if facts.unseen[0]:
         notes.append(
-            f"{facts.unseen[0]} of {facts.unseen[1]} reference voxels lie where the network did "
-            "not look, and are left out."
+            f"{facts.unseen[0]} of {facts.unseen[1]} reference voxels lie where not every network "
+            "looked, and are left out there."
         )
     if any((each.correct >= 0).any() for each in scores):
         notes.append(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_cam.errors import WriteError
-from napari_cam.files import check_writable, writing
+from napari_cam.files import check_writable, writing_all
 from napari_cam.provenance import plain
 from napari_cam.reports.html import page_of
 from napari_cam.reports.plotting import drawn
@@ -140,12 +140,15 @@ def _write(report: Report, folder: Path) -> None:
             (folder / "figures" / f"{stem}.{kind}").write_bytes(content)
         pictures.append((made["svg"], made["png"]))
     write_csv(report.table, folder / "table.csv")
-    (folder / "report.json").write_text(_compact(facts_of(report)), encoding="utf-8")
+    # Half a pair of code units, as in a file's name that is no text, becomes JSON's own escape.
+    (folder / "report.json").write_text(
+        _compact(facts_of(report)), encoding="utf-8", errors="backslashreplace"
+    )
     (folder / "report.html").write_text(page_of(report, pictures), encoding="utf-8")
 
 
 def _place(source: Path, folder: Path, names: list[str], overwrite: bool) -> None:
-    """Put finished files where they belong, the page last; each is whole or not there."""
-    for name in names:
-        with writing(folder / name, overwrite) as temporary:
+    """Put finished files where they belong, all of them or none."""
+    with writing_all([folder / name for name in names], overwrite) as temporaries:
+        for name, temporary in zip(names, temporaries, strict=True):
             temporary.write_bytes((source / name).read_bytes())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cam.errors import ReportError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import MaskKey, binarize
@@ -146,13 +147,15 @@ def score(case: Case, name: MapName, item: Map, how: Scoring) -> Scores:
     use = np.flatnonzero(units.any(axis=tuple(range(1, units.ndim))))
     found = counts_with(pack(masks.values(), axis), pack([reference], axis), pack([region], axis))
     grid = item.grid if isinstance(item, Heatmap) else case.grid
-    measured = tuple(
-        place for place, each in enumerate(masks) if grid and each in (*how.surface_at, ONLY_MASK)
-    )
+    asked = (*how.surface_at, ONLY_MASK) if how.surface_at else ()
+    measured = tuple(place for place, each in enumerate(masks) if each in asked)
+    # Of a mask that lies nowhere in space there are no distances.
     surface = [
-        surface_distances(masks[each] & region, reference & region, grid)
+        dict.fromkeys(SURFACE, np.nan)
+        if grid is None
+        else surface_distances(masks[each] & region, reference & region, grid)
         for place, each in enumerate(masks)
-        if grid is not None and place in measured
+        if place in measured
     ]
     return Scores(
         name=name,
@@ -233,8 +236,13 @@ def correct_units(case: Case, item: Map, reference: NDArray[np.bool_]) -> NDArra
     """Return for each unit 1 where the network classified it rightly, 0 where not, -1 unknown."""
     n = len(reference)
     if case.correct is not None:
-        stated = np.broadcast_to(np.asarray(case.correct, dtype=bool), (n,))
-        return stated.astype(np.int8)
+        stated = np.asarray(case.correct, dtype=bool)
+        if stated.shape not in ((), (1,), (n,)):
+            raise ReportError(
+                f"'{case.subject}' says of {stated.size} units whether they were classified "
+                f"rightly but has {n}; give one for each, or one for all."
+            )
+        return np.broadcast_to(stated, (n,)).astype(np.int8)
     if not isinstance(item, Heatmap):
         return np.full(n, -1, np.int8)
     present = reference.any(axis=tuple(range(1, reference.ndim)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -36,8 +37,7 @@ COLUMNS: Mapping[str, str] = {
 }
 """The columns of every report, in this order; a report may have more of its own after them."""
 
-# What makes a spreadsheet take a cell for a formula, in the widths that they all read.
-_FORMULA = tuple("=+-@＝＋－＠")
+_FORMULA = ("=", "+", "-", "@")  # what makes a spreadsheet take a cell for a formula
 _JOINERS = "\u200c\u200d"  # part of the spelling in Persian and in many Indian scripts
 
 
@@ -95,7 +95,13 @@ def guarded(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+    return f"'{text}" if _begins_formula(text) else text
+
+
+def _begins_formula(text: str) -> bool:
+    first = re.sub(rf"^[\s{_JOINERS}]+", "", text)[:1]
+    # Full-width, small and raised signs count as the plain ones that they stand for.
+    return unicodedata.normalize("NFKC", first).startswith(_FORMULA)
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -104,12 +110,13 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     Cells that a spreadsheet would run as a formula begin with an apostrophe; column names too.
     """
     columns = {}
-    for name, column in table.items():
+    for place, (_, column) in enumerate(table.items()):
         words = not pd.api.types.is_numeric_dtype(column)
-        columns[guarded(name)] = (
+        columns[place] = (
             column.map({value: guarded(value) for value in column.unique()}) if words else column
         )
     safe = pd.DataFrame(columns, index=table.index)
+    safe.columns = pd.Index([guarded(name) for name in table])
     safe.to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
 
 

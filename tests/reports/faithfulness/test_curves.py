@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from napari_cam.errors import ReportError
 from napari_cam.reports.faithfulness.curves import (
     CurveSettings,
     area,
@@ -34,6 +35,23 @@ def test_deletion_takes_the_contributions_away_one_by_one():
     # In the order of HEAT: 4, 3, 1, 1, 0, 0, 0, -1.
     assert found == pytest.approx([8, 4, 1, 0, -1, -1, -1, -1, 0])
     assert area(found) == pytest.approx((4 + 4 + 1 + 0 - 1 - 1 - 1 - 1 + 0) / 8)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"fill": "black"},
+        {"removed": ()},
+        {"removed": (0.5, 1.0)},
+        {"blur": 0.0},
+        {"noise": -1.0},
+        {"seed": -1},
+    ],
+)
+def test_settings_that_make_no_curve_are_refused(wrong):
+    with pytest.raises(ReportError):
+        CurveSettings(**wrong)
 
 
 def test_deletion_to_the_mean_ends_at_a_flat_image():
@@ -121,6 +139,17 @@ def test_a_ramp_is_restored(shape):
     removed[tuple(slice(2, n - 2) for n in shape)] = True
     found = impute(ramp[None, None], removed[None])[0, 0]
     assert found.numpy() == pytest.approx(ramp.numpy(), abs=2e-2)
+
+
+def test_imputation_does_not_depend_on_what_is_imputed_beside_it():
+    rng = np.random.default_rng(5)
+    images = torch.from_numpy(rng.random((5, 2, 90, 95)).astype(np.float32))  # several groups
+    shares = torch.tensor([0.05, 0.9, 0.3, 0.7, 0.99])
+    removed = torch.from_numpy(rng.random((5, 90, 95)).astype(np.float32)) < shares[:, None, None]
+    together = impute(images, removed)
+    for place in range(5):
+        alone = impute(images[place : place + 1], removed[place : place + 1])[0]
+        assert alone.numpy() == pytest.approx(together[place].numpy(), abs=1e-6)
 
 
 def test_an_image_without_any_pixel_left_is_its_mean():

@@ -143,3 +143,15 @@ def test_what_does_not_go_together_is_refused():
         nc.faithfulness_report(model, volume, heatmap, reference=np.zeros((2, 3, 4), bool))
     with pytest.raises(ReportError, match="1 or more"):
         nc.faithfulness_report(model, volume, heatmap, most_units=0)
+    for units, message in (([99], "no unit 99"), ([-1], "no unit -1"), ([3], "not explained")):
+        with pytest.raises(ReportError, match=message):
+            nc.faithfulness_report(model, volume, heatmap, units=units)
+    with pytest.raises(ReportError, match="between 0 and 1"):
+        nc.faithfulness_report(model, volume, heatmap, confidence=95)
+
+
+def test_maps_of_different_classes_have_no_floors_in_common():
+    model, volume = nc.load_sample_model(), nc.load_sample_volume()
+    maps = nc.explain(model, volume, ["gradcam"], ["damaged", "healthy"], units=[10])
+    with pytest.raises(ReportError, match="one class at a time"):
+        nc.faithfulness_report(model, volume, maps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -67,6 +69,36 @@ def test_pairs_by_hand():
     assert second.p == pytest.approx(stats.wilcoxon([1, -2, 3, -4, -5.5]).pvalue)
     p = sorted(pair.p for pair in found.pairs)
     assert min(pair.p_holm for pair in found.pairs) == pytest.approx(3 * p[0])
+
+
+@pytest.mark.parametrize(
+    "differences",
+    [
+        [0.1, 0.1, 0.3],
+        [0.1, 0.1, 0.2, 0.3, 0.4],
+        [0.1] * 6,
+        [0.1, -0.1, 0.2, 0.3, -0.4, 0.5, 0.5],
+        [0.3, -0.2, 0.7, 1.1, -0.5],
+    ],
+)
+def test_the_signed_ranks_of_few_subjects_are_counted_out_ties_too(differences):
+    d = np.array(differences)
+    ranks = stats.rankdata(np.abs(d))
+    apart = [abs(np.dot(ranks, signs)) for signs in product((-1, 1), repeat=len(d))]
+    exact = np.mean(np.array(apart) >= abs(np.dot(ranks, np.sign(d))) - 1e-9)
+    found = friedman(*long(np.c_[d, np.zeros(len(d))]))
+    assert found.pairs[0].p == pytest.approx(exact)
+    assert found.pairs[0].p >= 2 / 2 ** len(d)
+
+
+def test_the_signed_ranks_of_many_subjects_are_scipys():
+    d = np.random.default_rng(4).normal(0.2, size=70)
+    p = friedman(*long(np.c_[d, np.zeros(70)])).pairs[0].p
+    assert p == pytest.approx(stats.wilcoxon(d, method="exact").pvalue, rel=0.05)
+    tied = d.round(1)
+    p = friedman(*long(np.c_[tied, np.zeros(70)])).pairs[0].p
+    expected = stats.wilcoxon(tied[tied != 0], method="approx", correction=False)
+    assert p == pytest.approx(expected.pvalue)
 
 
 def test_every_subject_counts_once():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -125,8 +126,21 @@ def test_a_quantity_that_does_not_vary_has_no_correlation():
 
 def test_a_perfect_correlation_is_one():
     found = correlate(np.arange(9.0), np.arange(9.0) ** 3)
-    assert (found.value, found.p, found.p_groups) == (1, 0, 0)
+    assert found.value == 1
+    assert (found.p, found.p_groups) == pytest.approx((2 / 362880, 2 / 362880))
     assert (found.interval.low, found.interval.high) == (1, 1)
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_few_subjects_in_one_order_are_no_proof(n):
+    x, y = np.arange(float(n)), np.array([1.0, 4, 9, 16, 25][:n])
+    orders = [stats.spearmanr(x, each).statistic for each in permutations(y)]
+    exact = np.mean(np.abs(orders) > 1 - 1e-9)
+    found = correlate(x, y, groups=list("abcde"[:n]))
+    assert (found.p, found.p_groups) == pytest.approx((exact, exact))
+    assert correlate(x, x, "pearson").p_groups == pytest.approx(exact)
+    both = correlate_within(np.r_[x, x], np.r_[y, y + 9], ["a"] * n + ["b"] * n)
+    assert both.p == pytest.approx(2 / math.factorial(n) ** 2)
 
 
 def test_too_little_is_refused():

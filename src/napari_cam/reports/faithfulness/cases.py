@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from napari_cam.cams.plan import as_volume
 from napari_cam.errors import ReportError
-from napari_cam.heatmap import Heatmap, parts_of
+from napari_cam.heatmap import Heatmap
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.prepared import PreparedVolume
-from napari_cam.reports.cases import MapName, name_of
+from napari_cam.reports.cases import MapName, apart, name_of
 from napari_cam.volumes.volume import Volume
 
 Mask = NDArray[np.bool_]
@@ -96,6 +96,7 @@ def cases_of(
         truth = _mask(_of(reference, subject, several, "reference"), own, "reference")
         first = next(iter(maps.values()))
         chosen = _units(first, prepared, units, most_units)
+        _check_classes(maps, chosen, prepared.n_units, str(subject))
         if chosen:
             cases.append(Case(str(subject), own, prepared, maps, keys, chosen, inside, truth))
     if not cases:
@@ -134,12 +135,34 @@ def _maps(
                 f"volume {volume.shape}; give the volume that it explains."
             )
         name = name_of("map" if key is None else key, heatmap)
-        if name in maps:  # two targets, or two networks of one architecture
-            name = replace(name, method=" / ".join(parts_of(key)))
+        if name in maps:
+            name = apart(name, key, heatmap, maps)
         maps[name], keys[name] = heatmap, key
     if not maps:
         raise ReportError(f"Subject '{subject}' has no heatmap.")
     return maps, keys
+
+
+def _check_classes(
+    maps: dict[MapName, Heatmap], units: Sequence[int], n_units: int, subject: str
+) -> None:
+    """Raise unless all maps explain one and the same class in each unit: floors have no own."""
+    for unit in units:
+        if not 0 <= unit < n_units:
+            raise ReportError(
+                f"There is no unit {unit} of subject '{subject}'; they are 0 to {n_units - 1}."
+            )
+        classes = {int(heatmap.class_index[unit]) for heatmap in maps.values()}
+        if min(classes) < 0:
+            raise ReportError(
+                f"Unit {unit} of subject '{subject}' was not explained for a class by every map; "
+                "choose others, or explain it."
+            )
+        if len(classes) > 1:
+            raise ReportError(
+                f"The maps of subject '{subject}' explain different classes in unit {unit}; give "
+                "the maps of one class at a time."
+            )
 
 
 def _mask(given: Any, volume: Volume, what: str) -> Mask | None:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_cam.cams.noise import Draws
+from napari_cam.errors import ReportError
 from napari_cam.reports.faithfulness.asking import Asked
 from napari_cam.reports.faithfulness.imputation import blurred, impute
+from napari_cam.reports.statistics import check_seed
 
 Floats = NDArray[np.float64]
 Fill = Literal["blur", "mean", "zero"]
@@ -47,6 +49,17 @@ class CurveSettings:
     removed: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     noise: float = 0.01
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if self.steps < 1:
+            raise ReportError(f"Pixels go in 1 step or more, not {self.steps}.")
+        if self.fill not in FILLS:
+            raise ReportError(f"Deletion leaves {', '.join(FILLS)}, not '{self.fill}'.")
+        if not self.removed or not all(0 < share < 1 for share in self.removed):
+            raise ReportError(f"ROAD removes shares between 0 and 1, not {self.removed}.")
+        if not (self.blur > 0 and self.noise >= 0):
+            raise ReportError("The blur is above 0 and the noise 0 or more.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +109,8 @@ class Curves:
 
 def area(scores: Floats) -> float:
     """Return the area under scores at evenly spaced shares from 0 to 1 (trapezia)."""
-    return float(np.trapezoid(scores, dx=1 / (len(scores) - 1)))
+    # By hand: NumPy calls it trapz before 2.0 and trapezoid since.
+    return float((scores[1:] + scores[:-1]).sum() / (2 * (len(scores) - 1)))
 
 
 def curves_of(asked: Asked, heat: NDArray[np.float32], settings: CurveSettings) -> Curves:

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 
 _TOLERANCE = 1e-4
 _MOST_ROUNDS = 400
+_ONE_THREAD = 2**15 - 1  # numbers that torch does not share out
 
 
 def impute(images: Tensor, removed: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -42,28 +43,52 @@ def impute(images: Tensor, removed: Tensor, noise: Tensor | None = None) -> Tens
     start = torch.where(known > 0, images, _filled(images, known))
     # On the removed pixels alone: degree x - neighbours(x) = neighbours(known pixels).
     right = unknown * _neighbours(images * known)
-    x = start * unknown
-    residual = right - unknown * (degree * x - _neighbours(x))
-    direction = residual
-    energy = _dot(residual, residual)
-    enough = (_TOLERANCE**2) * _dot(right, right)
-    # Conjugate gradients: the system is symmetric and positive definite.
-    for _ in range(_MOST_ROUNDS):
-        if bool((energy <= enough).all()):
-            break
-        pushed = unknown * (degree * direction - _neighbours(direction))
-        # A system that is solved stays as it is: its numbers must not depend on its neighbours.
-        step = torch.where(energy > enough, _ratio(energy, _dot(direction, pushed)), 0)
-        x = x + step * direction
-        residual = residual - step * pushed
-        left = torch.where(energy > enough, _dot(residual, residual), energy)
-        direction = residual + _ratio(left, energy) * direction
-        energy = left
+    # A few at a time on CPUs, where numbers so few stay on one thread: hundreds of short
+    # operations, after each of which threads wait, crawl where another program has a core.
+    few = max(1, _ONE_THREAD // max(1, images[0].numel()))
+    size = few if images.device.type == "cpu" else len(images)
+    guess = start * unknown
+    parts = [slice(first, first + size) for first in range(0, len(images), size)]
+    x = torch.cat([_solved(guess[p], right[p], unknown[p], degree[:1]) for p in parts])
     lost = known.flatten(2).sum(2, keepdim=True).reshape(*known.shape[:2], *_ones(images)) == 0
     x = torch.where(lost, start, x)
     if noise is not None:
         x = x + noise
     return torch.where(known > 0, images, x)
+
+
+def _solved(x: Tensor, right: Tensor, unknown: Tensor, degree: Tensor) -> Tensor:
+    """Return what solves degree x - neighbours(x) = right on the unknown pixels, from a guess x.
+
+    Conjugate gradients: the systems, one for each image and channel, are symmetric and positive
+    definite. A system that is solved stays as it is, so that its numbers do not depend on those
+    beside it; images with nothing left to do are put aside.
+    """
+    residual = right - unknown * (degree * x - _neighbours(x))
+    direction = residual.clone()
+    energy = _dot(residual, residual)
+    enough = (_TOLERANCE**2) * _dot(right, right)
+    done, place = torch.empty_like(x), torch.arange(len(x), device=x.device)
+    for _ in range(_MOST_ROUNDS):
+        busy = (energy > enough).flatten(1).any(1)
+        waiting = int(busy.sum())
+        if waiting < len(busy):
+            done[place[~busy]] = x[~busy]
+            if waiting == 0:
+                return done
+            place, x, residual, direction, unknown = (
+                each[busy] for each in (place, x, residual, direction, unknown)
+            )
+            energy, enough = energy[busy], enough[busy]
+        pushed = (degree * direction).sub_(_neighbours(direction)).mul_(unknown)
+        step = torch.where(energy > enough, _ratio(energy, _dot(direction, pushed)), 0)
+        x = x.addcmul_(step, direction)
+        residual = residual.addcmul_(step, pushed, value=-1)
+        left = torch.where(energy > enough, _dot(residual, residual), energy)
+        direction = direction.mul_(_ratio(left, energy)).add_(residual)
+        energy = left
+    done[place] = x
+    return done
 
 
 def blurred(image: Tensor, sigma: float) -> Tensor:

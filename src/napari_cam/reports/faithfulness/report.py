@@ -15,6 +15,7 @@ from napari_cam.errors import NapariCamError, ReportError
 from napari_cam.learning.subjects import trained_on
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.provenance import stamp
+from napari_cam.reports.aggregate import Intervals
 from napari_cam.reports.cases import MapName
 from napari_cam.reports.faithfulness.again import Recipe, places_of, recipe_of
 from napari_cam.reports.faithfulness.asking import unstable
@@ -146,6 +147,7 @@ def faithfulness_report(
     """
     if most_units < 1 or stages < 1 or random_networks < 1:
         raise ReportError("most_units, stages and random_networks are 1 or more.")
+    Intervals(resamples, confidence, seed)  # raises before anything is computed
     settings = curves or CurveSettings(seed=seed)
     place = choose_device(device)
     cases = cases_of(model, volume, heatmaps, foreground, reference, units, most_units)

@@ -24,6 +24,8 @@ from napari_cam.reports.statistics.correlation import (
 )
 from napari_cam.reports.statistics.intervals import (
     Interval,
+    check_confidence,
+    check_seed,
     normal_proportion,
     t_interval,
     wilson_proportion,
@@ -44,6 +46,8 @@ __all__ = [
     "Normality",
     "Pairwise",
     "benjamini_hochberg",
+    "check_confidence",
+    "check_seed",
     "cluster_bootstrap",
     "correlate",
     "correlate_within",

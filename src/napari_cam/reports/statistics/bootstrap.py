@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.statistics.intervals import Interval, check_confidence
+from napari_cam.reports.statistics.intervals import Interval, check_confidence, check_seed
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]
@@ -112,6 +112,7 @@ def resampled(statistic: Statistic, groups: Any, resamples: int = 2000, seed: in
     """
     if resamples < 1:
         raise ReportError(f"A bootstrap draws at least once, not {resamples} times.")
+    check_seed(seed)
     place = group_places(groups, len(groups))
     count = int(place.max()) + 1
     rng = np.random.default_rng(seed)

@@ -41,11 +41,13 @@ class Correlation:
     interval
         The coefficient with its bootstrap interval; NaN where one quantity does not vary.
     p
-        Of no correlation, each observation (within groups: beyond its group) taken for independent.
+        Of no correlation, each observation (within groups: beyond its group) taken for independent;
+        Student's t, and of ranks no less than so few observations allow (2 / n!).
     p_groups
         Of no correlation, from how much the coefficient varies where whole groups are drawn: its
         Fisher z over the bootstrap's standard error, by Student's t with two degrees of freedom
-        less than there are groups. NaN from fewer than three groups.
+        less than there are groups; no less than so few groups allow (2 / groups!). NaN from fewer
+        than three groups.
     n
         Observations.
     df
@@ -103,7 +105,9 @@ def correlate(
     drawn = resampled(statistic, group_places(by, len(x)), resamples, seed)
     found = interval_of(statistic, drawn, by, len(x), confidence, method)
     p = _t_test(found.value, len(x) - 2)
-    return Correlation(kind, found, p, _grouped_test(found, drawn), len(x), len(x) - 2)
+    if kind == "spearman":
+        p = np.maximum(p, _smallest_p(len(x)))
+    return Correlation(kind, found, float(p), _grouped_test(found, drawn), len(x), len(x) - 2)
 
 
 def correlate_within(
@@ -151,7 +155,9 @@ def correlate_within(
     drawn = resampled(statistic, group_places(by, len(x)), resamples, seed)
     found = interval_of(statistic, drawn, by, len(x), confidence, method)
     p = _t_test(found.value, df)
-    return Correlation(kind, found, p, _grouped_test(found, drawn), len(x), df, count)
+    if kind == "spearman":
+        p = np.maximum(p, _smallest_p(*np.bincount(place).tolist()))
+    return Correlation(kind, found, float(p), _grouped_test(found, drawn), len(x), df, count)
 
 
 def pearson_of(x: Any, y: Any, within: NDArray[np.int64] | None = None) -> Statistic:
@@ -245,14 +251,24 @@ def _grouped_test(found: Interval, drawn: Floats) -> float:
     groups = found.n if found.groups is None else found.groups
     if math.isnan(found.value) or groups < 3:
         return math.nan
+    least = _smallest_p(groups)
     if abs(found.value) == 1:
-        return 0.0
+        return least
     # A resample of collinear observations has no finite z.
     z = np.arctanh(drawn[np.abs(drawn) < 1])
     error = float(z.std(ddof=1)) if len(z) > 1 else 0.0
     if error == 0:
         return math.nan
-    return float(2 * stats.t.sf(abs(math.atanh(found.value)) / error, groups - 2))
+    return max(float(2 * stats.t.sf(abs(math.atanh(found.value)) / error, groups - 2)), least)
+
+
+def _smallest_p(*sizes: int) -> float:
+    """Return the smallest two-sided p that rearranging so many things (within groups) can give.
+
+    Three subjects in one order say little: one arrangement in three is as extreme.
+    """
+    arrangements = math.prod(math.factorial(size) for size in sizes)
+    return min(1.0, 2 / arrangements)
 
 
 def _known(kind: str) -> str:

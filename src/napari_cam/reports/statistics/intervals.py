@@ -129,6 +129,12 @@ def check_confidence(confidence: float) -> None:
         raise ReportError(f"A confidence lies between 0 and 1, such as 0.95, not {confidence}.")
 
 
+def check_seed(seed: int) -> None:
+    """Raise a :class:`ReportError` unless random numbers can be drawn from the seed."""
+    if seed < 0:
+        raise ReportError(f"A seed is a whole number from 0, not {seed}.")
+
+
 def _check_proportion(successes: int, n: int, confidence: float) -> None:
     check_confidence(confidence)
     if not 0 <= successes <= n or n == 0:
