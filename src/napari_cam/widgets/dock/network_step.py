@@ -23,10 +23,19 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form, quiet, refill
+from napari_cam.widgets.controls.parts import (
+    Hint,
+    allow,
+    button,
+    column,
+    combo,
+    form,
+    quiet,
+    refill,
+)
+from napari_cam.widgets.controls.tooltips import describe
 from napari_cam.widgets.dock.region_box import RegionBox
 from napari_cam.widgets.dock.request import SAMPLES
-from napari_cam.widgets.dock.tooltips import describe
 
 if TYPE_CHECKING:
     from napari_cam.models.layers import LayerInfo

@@ -10,7 +10,7 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.tooltips import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 from qtpy.QtWidgets import QFormLayout, QLineEdit
 
-from napari_cam.widgets.dock.labels_combo import LabelsCombo
-from napari_cam.widgets.dock.parts import Hint
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.labels_combo import LabelsCombo
+from napari_cam.widgets.controls.parts import Hint
+from napari_cam.widgets.controls.tooltips import describe
 
 if TYPE_CHECKING:
     from napari.layers import Labels
