@@ -62,6 +62,7 @@ class Hint(QLabel):
         super().__init__()
         self.setWordWrap(True)
         self.setStyleSheet(f"color: {colour};")
+        self.setTextFormat(Qt.TextFormat.PlainText)  # names of layers may hold anything
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setVisible(False)
 

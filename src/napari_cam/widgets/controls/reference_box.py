@@ -1,4 +1,4 @@
-"""Which labels a mask is compared with: a part of step 4."""
+"""Which labels masks are compared with."""
 
 from __future__ import annotations
 
@@ -19,16 +19,24 @@ _NO_NUMBERS = "Labels are whole numbers from 1 with commas between them, such as
 
 
 class ReferenceBox:
-    """The reference and its labels: rows of a form."""
+    """The reference and its labels: rows of a form.
+
+    Parameters
+    ----------
+    rows
+        The form.
+    name
+        Of the list; the labels are `name` with "_labels" after it.
+    """
 
     changed = Signal()
 
-    def __init__(self, rows: QFormLayout) -> None:
+    def __init__(self, rows: QFormLayout, name: str = "reference") -> None:
         self._rows = rows
-        self.list = LabelsCombo("reference", [("none", "")])
+        self.list = LabelsCombo(name, [("none", "")])
         self.numbers = QLineEdit()
         self.numbers.setPlaceholderText("all but 0")
-        describe(self.numbers, "reference_labels")
+        describe(self.numbers, f"{name}_labels")
         self.hint = Hint()
         rows.addRow("Reference", self.list.box)
         rows.addRow("Its labels", self.numbers)
