@@ -33,6 +33,7 @@ class ReferenceBox:
 
     def __init__(self, rows: QFormLayout, name: str = "reference") -> None:
         self._rows = rows
+        self._shown = True
         self.list = LabelsCombo(name, [("none", "")])
         self.numbers = QLineEdit()
         self.numbers.setPlaceholderText("all but 0")
@@ -45,8 +46,14 @@ class ReferenceBox:
         self.list.box.currentIndexChanged.connect(lambda _index: self._on_changed())
         self.numbers.editingFinished.connect(self._on_changed)
 
+    def show_rows(self, on: bool) -> None:
+        """Show the rows, or hide them."""
+        self._shown = on
+        self._rows.setRowVisible(self.list.box, on)
+        self._on_changed()
+
     def _on_changed(self) -> None:
-        self._rows.setRowVisible(self.numbers, self.list.layer is not None)
+        self._rows.setRowVisible(self.numbers, self._shown and self.list.layer is not None)
         self.hint.say("" if self._numbers is not None else _NO_NUMBERS)
         self.changed.emit()
 

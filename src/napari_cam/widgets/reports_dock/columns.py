@@ -44,7 +44,7 @@ class Column:
         """Return a cell as it is shown."""
         value = self.cells[row]
         if self.words is not None:
-            return self.words[value]
+            return self.words[int(value)]
         if np.isnan(value):
             return NONE
         return f"{value:.0f}" if self.whole else f"{value:.4g}"
@@ -58,7 +58,10 @@ class Column:
         """Return (n,) which rows say `word`; all of a column of numbers."""
         if self.words is None:
             return np.ones(len(self), bool)
-        return self.cells == (self.words.index(word) if word in self.words else -1)
+        same: NDArray[np.bool_] = self.cells == (
+            self.words.index(word) if word in self.words else -1
+        )
+        return same
 
 
 _TITLES = {

@@ -81,8 +81,8 @@ def look_of_row(finished: Finished, row: int) -> Look | None:
         return Look(place, a, b if b in maps else None, threshold)
     if finished.report.kind != "agreement":
         return None if place is None else Look(place, None, None, threshold)
-    among = _among(maps, str(cells["metric"]), a)
-    return Look(place, None, None, threshold, among) if len(among) > 1 else None
+    joined = among(maps, str(cells["metric"]), a)
+    return Look(place, None, None, threshold, joined) if len(joined) > 1 else None
 
 
 def _name(cells: Any, side: str) -> MapName:
@@ -102,7 +102,7 @@ def _threshold(finished: Finished, cells: Any) -> str:
     return str(chosen.get(named, ""))
 
 
-def _among(maps: Any, metric: str, fixed: MapName) -> tuple[MapName, ...]:
+def among(maps: Any, metric: str, fixed: MapName) -> tuple[MapName, ...]:
     """Return the maps that a condition of phi_m (network fixed) or phi_c (method fixed) joins."""
     called = plainest(maps)
     if "phi_m" in metric:

@@ -93,16 +93,20 @@ def run_report(request: ReportRequest, progress: Progress) -> Iterator[Finished]
         progress.check()
     reference = request.reference
     truth = None if reference is None else reference.on(request.grid, request.unit_axis)
-    foreground, within = request.foreground, None
-    if foreground is not None:
-        tissue = isinstance(foreground, Tissue)
-        within = foreground.mask() if tissue else foreground.on(request.grid, request.unit_axis)
+    within = _foreground(request)
     progress.check()
     compared = Compared(request, maps, truth, within)
     make = {"overlap": _overlap, "agreement": _agreement, "faithfulness": _faithfulness}
     report = make[request.kind](compared, progress)
     progress.check()
     yield Finished(report, compared)
+
+
+def _foreground(request: ReportRequest) -> Any:
+    given = request.foreground
+    if given is None or isinstance(given, Tissue):
+        return None if given is None else given.mask()
+    return given.on(request.grid, request.unit_axis)
 
 
 def _case(compared: Compared) -> Any:

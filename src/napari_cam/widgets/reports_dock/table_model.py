@@ -62,11 +62,7 @@ class RowsModel(QAbstractTableModel):
     @property
     def total(self) -> int:
         """How many rows the report has."""
-        first = self.columns[0] if self.columns else None
-        data = (
-            None if first is None else (first.codes if first.codes is not None else first.numbers)
-        )
-        return 0 if data is None else len(data)
+        return len(self.columns[0]) if self.columns else 0
 
     def _found(self) -> NDArray[np.intp]:
         keep = np.ones(self.total, bool)
