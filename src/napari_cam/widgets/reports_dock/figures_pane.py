@@ -51,7 +51,7 @@ class FiguresPane(QWidget):
             return
         from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 
-        canvas = FigureCanvasQTAgg(figure.draw())
+        canvas = FigureCanvasQTAgg(figure.draw())  # type: ignore[no-untyped-call]
         width, height = (round(100 * inches) for inches in canvas.figure.get_size_inches())
         canvas.setFixedSize(width, height)
         self.area.setWidget(canvas)
