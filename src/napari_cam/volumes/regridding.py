@@ -54,15 +54,15 @@ def regrid(
         True for numbers, which come back as float32; False for labels and masks, whose nearest
         voxel is taken.
     """
-    where = {"matrix": places[:3, :3], "offset": places[:3, 3], "output_shape": shape}
+    matrix, offset = places[:3, :3], places[:3, 3]
     if linear:
         kept = np.asarray(values, np.float32)
-        read = affine_transform(kept, **where, order=1, mode="nearest")
+        read = affine_transform(kept, matrix, offset, shape, order=1, mode="nearest")
         read[~covered(values.shape, places, shape)] = 0
         return np.asarray(read)
     plain = np.asarray(values)
     codes = plain.view(np.uint8) if plain.dtype == np.bool_ else plain
-    found = affine_transform(codes, **where, order=0, mode="grid-constant", cval=0)
+    found = affine_transform(codes, matrix, offset, shape, order=0, mode="grid-constant", cval=0)
     return np.asarray(found.view(np.bool_) if plain.dtype == np.bool_ else found)
 
 
