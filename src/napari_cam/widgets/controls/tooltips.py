@@ -45,7 +45,10 @@ def take_table(tips: Mapping[str, Tip]) -> None:
 
 
 def describe(widget: QWidget, name: str, more: str = "") -> None:
-    """Give `widget` its name and its tooltip of a table, with `more` in front of it."""
+    """Give `widget` its name and its tooltip of a table, with `more` in front of it.
+
+    `more` may name layers, and Qt takes what looks like it for HTML.
+    """
     tip = next(table[name] for table in _TABLES if name in table)
     widget.setObjectName(name)
-    widget.setToolTip(f"{more} {tip}".strip())
+    widget.setToolTip(f"{more.replace('<', '‹')} {tip}".strip())

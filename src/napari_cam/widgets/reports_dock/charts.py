@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.reports.cases import MapName, plainest
-from napari_cam.widgets.reports_dock.look import Look, among
+from napari_cam.widgets.reports_dock.look import Look, among, whole
 from napari_cam.widgets.reports_dock.request import Finished
 
 _OVERLAP = {
@@ -201,12 +201,11 @@ def _thresholds(finished: Finished) -> list[str]:
 
 
 def _point(row: Mapping[Any, Any], look: Look) -> Point:
-    count = row["n"]
     return Point(
         float(row["value"]),
         float(row["ci_low"]),
         float(row["ci_high"]),
-        int(count) if count == count and str(count) != "<NA>" else 0,
+        whole(row["n"]) or 0,
         look,
     )
 

@@ -72,8 +72,7 @@ class Seen:
 def look_of_row(finished: Finished, row: int) -> Look | None:
     """Return what a row of the report's table is about; None where it is about no map."""
     cells = finished.report.table.iloc[row]
-    unit = cells["unit"]
-    place = None if unit is None or unit != unit or str(unit) == "<NA>" else int(unit)
+    place = whole(cells["unit"])
     threshold = _threshold(finished, cells)
     a, b = _name(cells, "a"), _name(cells, "b")
     maps = finished.compared.maps
@@ -83,6 +82,11 @@ def look_of_row(finished: Finished, row: int) -> Look | None:
         return None if place is None else Look(place, None, None, threshold)
     joined = among(maps, str(cells["metric"]), a)
     return Look(place, None, None, threshold, joined) if len(joined) > 1 else None
+
+
+def whole(cell: Any) -> int | None:
+    """Return a count of the report's table, None where it holds none."""
+    return None if str(cell) in ("<NA>", "nan", "None") else int(cell)
 
 
 def _name(cells: Any, side: str) -> MapName:
