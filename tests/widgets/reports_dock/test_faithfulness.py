@@ -20,7 +20,7 @@ from tests.widgets.reports_dock.conftest import (
     rest,
 )
 
-SHAPE = (4, 56, 72)
+SHAPE = (9, 56, 72)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def sample(make_napari_viewer):
     image = Layer.create(*volume_to_layer(volume, "fillet"))
     viewer.add_layer(image)
     made = nc.explain_one(
-        nc.load_sample_model(), volume, "gradcam", targets=nc.ClassScore("damaged")
+        nc.load_sample_model(), volume, "gradcam", nc.ClassScore("damaged")
     )
     viewer.add_layer(Layer.create(*heatmap_to_layer(made, image, "Grad-CAM")))
     return viewer

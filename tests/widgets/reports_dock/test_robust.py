@@ -326,7 +326,8 @@ def test_a_painted_comparison_is_left_to_its_painter(qtbot, viewer, dock):
     assert len([each for each in viewer.layers if "right and wrong" in each.name]) == 2
 
 
-def test_every_control_has_its_tooltip_of_the_table(dock):
+def test_every_control_has_its_tooltip_of_the_table(qtbot, dock):
+    make(qtbot, dock)  # pages that say nothing are not there
     assert not {*REPORT_TOOLTIPS} & ({*TOOLTIPS} | {*SEEDS_TOOLTIPS}), "one name, one tooltip"
     found = {
         widget.objectName(): widget

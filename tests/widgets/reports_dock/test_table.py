@@ -126,5 +126,5 @@ def test_copied_rows_have_tabs_and_no_formulas():
     table = rows(unit=[3], value=[0.1], method_a=["=cmd()\t\nx"])
     lines = tab_separated(table).splitlines()
     assert lines[0].split("\t") == ["level", "unit", "method_a", "metric", "value"]
-    assert lines[1].split("\t") == ["unit", "3", "'=cmd() x", "iou", "0.1"]
+    assert lines[1].split("\t") == ["unit", "3", "'=cmd()  x", "iou", "0.1"]
     assert len(lines) == 2

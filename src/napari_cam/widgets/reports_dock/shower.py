@@ -9,7 +9,7 @@ from psygnal import Signal
 
 from napari_cam.reports.overlay import COLOURS, colour_table
 from napari_cam.widgets.follow import Follower
-from napari_cam.widgets.position import layer_axis, put_on_slider, show_index
+from napari_cam.widgets.position import bare, layer_axis, put_on_slider, show_index
 from napari_cam.widgets.reports_dock.gathering import COMPARISON
 from napari_cam.widgets.reports_dock.look import BOTH, ONLY_A, ONLY_B, Look, Seen, seen
 from napari_cam.widgets.result_layer import ResultLayer, as_heatmap
@@ -67,7 +67,7 @@ class Shower:
         finished, picture = self._state.finished, self._state.judged
         if finished is None or picture is None or look is None:
             return
-        if picture.reference() is None:
+        if not self._there(picture):
             self.failed.emit(_GONE)
             return
         compared = finished.compared
@@ -76,6 +76,11 @@ class Shower:
             self._looking.want((compared, look), now=True)
         else:
             self.said.emit("", ())
+
+    def _there(self, picture: Picture) -> bool:
+        """Whether an image is still in the viewer."""
+        layer = picture.reference()
+        return layer is not None and any(bare(each) is layer for each in self._viewer.layers)
 
     def _go(self, picture: Picture, compared: Compared, look: Look) -> None:
         first = look.among[0] if look.among else look.a
@@ -88,7 +93,7 @@ class Shower:
 
     def _show(self, asked: tuple[Compared, Look], found: Seen | None) -> None:
         picture, finished = self._state.judged, self._state.finished
-        if picture is None or picture.reference() is None or finished is None:
+        if picture is None or finished is None or not self._there(picture):
             return
         if found is None or asked[0] is not finished.compared:
             self.said.emit("", ())
@@ -106,7 +111,7 @@ class Shower:
         finished, picture = self._state.finished, self._state.judged
         if finished is None or picture is None:
             return 0
-        if picture.reference() is None:
+        if not self._there(picture):
             self.failed.emit(_GONE)
             return 0
         arrays = finished.report.arrays
