@@ -82,7 +82,8 @@ def main(folder: Path | None) -> None:
         QTest.qWait(700)
         if where is not None:
             shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
-            shot.quantize(256).save(where / f"{name}.png", optimize=True)
+            few = shot.quantize(256, method=Image.Quantize.MAXCOVERAGE)
+            few.save(where / f"{name}.png", optimize=True)
 
     def make(kind: str) -> None:
         box = dock.choose.kind

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from qtpy.QtWidgets import QSizePolicy
+
+_LETTER = 6.5  # pixels of a letter of a tick
+_LONGEST_NAME = 24
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class Canvas(FigureCanvasQTAgg):
             label.set_fontsize(9)
         for spine in axes.spines.values():
             spine.set_color(ink.lines)
+
+    def turn_of(self, names: Sequence[str]) -> int:
+        """Return by how many degrees names along the axis are turned so that they fit."""
+        room = 0.8 * self.width() / max(len(names), 1)
+        longest = min(max(map(len, names), default=0), _LONGEST_NAME)
+        return 0 if longest * _LETTER < room else 30
 
     def redraw(self) -> None:
         """Draw as soon as the window has time."""

@@ -212,3 +212,10 @@ def _point(row: Mapping[Any, Any], look: Look) -> Point:
 
 def _name(row: Mapping[Any, Any], side: str) -> MapName:
     return MapName(*(str(row[f"{part}_{side}"]) for part in ("method", "backbone", "layer")))
+
+
+def bare_threshold(threshold: str) -> str:
+    """Return "0.5" of "fixed(0.5)": most thresholds are numbers; other names stay."""
+    if threshold.startswith("fixed(") and threshold.endswith(")"):
+        return threshold[len("fixed(") : -1]
+    return threshold

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_cam.errors import MaskError
 from napari_cam.masks.rules import ThresholdRule
@@ -78,6 +86,7 @@ class ChoosePane(QWidget):
         self.bar = QProgressBar()
         self.said = QLabel()
         self.hint = Hint()
+        self.scroll_area = QScrollArea()
         self._rules: tuple[ThresholdRule, ...] = ()
         self._wrong = ""
         self._lay_out()
@@ -104,7 +113,8 @@ class ChoosePane(QWidget):
         below.addLayout(self.more)
         for box in (self.soft, self.surfaces, self.names):
             below.addWidget(box)
-        layout = QVBoxLayout(self)
+        choices = QWidget()
+        layout = QVBoxLayout(choices)
         layout.setContentsMargins(4, 4, 8, 4)
         layout.setSpacing(5)
         layout.addLayout(top)
@@ -113,13 +123,21 @@ class ChoosePane(QWidget):
         layout.addLayout(self.rows)
         layout.addWidget(self.resample)
         layout.addWidget(Fold("More", rest, opened=False))
+        layout.addStretch(1)
+        self.scroll_area.setWidgetResizable(True)
+        self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll_area.setWidget(choices)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 4)
+        outer.setSpacing(4)
+        outer.addWidget(self.scroll_area, 1)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run, 1)
         buttons.addWidget(self.cancel)
-        layout.addLayout(buttons)
+        outer.addLayout(buttons)
         for widget in (self.bar, self.said, self.hint):
-            layout.addWidget(widget)
-        layout.addStretch(1)
+            outer.addWidget(widget)
 
     def _wire(self) -> None:
         self.kind.currentIndexChanged.connect(lambda _index: self._on_kind())

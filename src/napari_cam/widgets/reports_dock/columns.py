@@ -54,6 +54,14 @@ class Column:
         keys = self.cells[rows]
         return rows[np.argsort(-keys if descending else keys, kind="stable")]
 
+    def says(self, rows: NDArray[np.intp] | slice = slice(None)) -> bool:
+        """Whether any of some rows holds anything."""
+        cells = self.cells[rows]
+        if self.words is None:
+            return bool(np.isfinite(cells).any())
+        empty = self.words.index("") if "" in self.words else -1
+        return bool((cells != empty).any())
+
     def holds(self, word: str) -> NDArray[np.bool_]:
         """Return (n,) which rows say `word`; all of a column of numbers."""
         if self.words is None:
@@ -104,7 +112,7 @@ def columns_of(table: Any) -> tuple[Column, ...]:
             column = Column(key, title, numbers, whole=key in _WHOLE)
         else:
             column = _text(key, title, table[key].tolist())
-        if key == "value" or _says(column):
+        if key == "value" or column.says():
             found.append(column)
     return tuple(found)
 
@@ -128,13 +136,9 @@ def _text(key: str, title: str, cells: list[Any]) -> Column:
     from napari_cam.reports.tables import printable
 
     found: Mapping[Any, None] = dict.fromkeys(cells)
-    shown = {cell: printable(str(cell)) for cell in found}
+    shown = {cell: "" if cell is None or cell != cell else printable(str(cell)) for cell in found}
     words = tuple(sorted(set(shown.values())))
     place = {word: number for number, word in enumerate(words)}
     of_cell = {cell: place[word] for cell, word in shown.items()}
     codes = np.fromiter((of_cell[cell] for cell in cells), np.int32, len(cells))
     return Column(key, title, codes, words)
-
-
-def _says(column: Column) -> bool:
-    return any(column.words) if column.words is not None else bool(np.isfinite(column.cells).any())

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cam.widgets.controls.parts import combo, refill
 from napari_cam.widgets.reports_dock.canvas import Canvas, Ink
-from napari_cam.widgets.reports_dock.charts import Curves, Point
+from napari_cam.widgets.reports_dock.charts import Curves, Point, bare_threshold
 
 _HELP = "Point at a curve for its numbers; click a point to see the masks at its threshold."
 _NEAR = 14  # pixels from a point
@@ -37,8 +37,10 @@ class CurvesPane(QWidget):
         self._axes: Any = None
         self._box = QVBoxLayout(self)
         self._box.setContentsMargins(0, 4, 0, 0)
-        self._box.addWidget(self.what)
-        self._box.addWidget(self.said)
+        row = QHBoxLayout()
+        row.addWidget(self.what, 2)
+        row.addWidget(self.said, 3)
+        self._box.addLayout(row)
         self.what.currentIndexChanged.connect(lambda _index: self._draw())
 
     @property
@@ -79,8 +81,9 @@ class CurvesPane(QWidget):
                 color=_COLOURS[place % len(_COLOURS)], marker=_MARKERS[place % len(_MARKERS)],
             )  # fmt: skip
         axes.set_ylim(-0.03, 1.03)
-        turn = 30 if len(curves.thresholds) > 10 else 0
-        name_ticks(axes, "x", [_bare(each) for each in curves.thresholds], turn=turn)
+        names = [bare_threshold(each) for each in curves.thresholds]
+        turn = canvas.turn_of(names)
+        name_ticks(axes, "x", names, turn=turn)
         axes.set_xlabel("threshold")
         axes.set_ylabel(curves.title.split(",")[0])
         axes.grid(color=canvas.ink.lines, alpha=0.35, linewidth=0.6)
@@ -122,8 +125,3 @@ class CurvesPane(QWidget):
         found = self._near(event)
         if found is not None:
             self.chosen.emit(found[2].look)
-
-
-def _bare(threshold: str) -> str:
-    """Return "0.5" of "fixed(0.5)": most thresholds are numbers."""
-    return threshold.removeprefix("fixed(").removesuffix(")") if "fixed" in threshold else threshold

@@ -10,9 +10,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
     QDockWidget,
-    QFrame,
     QMainWindow,
-    QScrollArea,
     QSplitter,
     QVBoxLayout,
     QWidget,
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     import napari
     from qtpy.QtGui import QResizeEvent, QShowEvent
 
-_CHOICES, _HEIGHT = 350, 400  # pixels
+_CHOICES, _HEIGHT = 350, 420  # pixels
 _NARROW = 760  # below that the report stands under the choices
 
 
@@ -71,14 +69,9 @@ class ReportsDock(QWidget):
         self.follow_layers()
 
     def _lay_out(self) -> None:
-        self.scroll_area = QScrollArea()
-        self.scroll_area.setWidgetResizable(True)
-        self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll_area.setWidget(self.choose)
-        self.scroll_area.setMinimumWidth(300)
+        self.choose.setMinimumWidth(300)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.addWidget(self.scroll_area)
+        self.splitter.addWidget(self.choose)
         self.splitter.addWidget(self.result)
         self.splitter.setStretchFactor(0, 0)
         self.splitter.setStretchFactor(1, 1)
@@ -224,6 +217,7 @@ class ReportsDock(QWidget):
         offered = [] if picture is None else judgeable(self._viewer.layers)
         # Those of the image first; what lies elsewhere can be resampled.
         here = [] if picture is None else [each for each in offered if picture.holds(each)]
+        here.sort(key=lambda each: not isinstance(each, Image))
         elsewhere = [each for each in offered if not any(each is other for other in here)]
         ticked = self.choose.maps.chosen
         if self.choose.all_cams.isChecked():

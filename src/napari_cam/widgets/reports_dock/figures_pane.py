@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_cam.widgets.controls.parts import combo, refill
 
@@ -25,9 +25,11 @@ class FiguresPane(QWidget):
         self._drawn: Any = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
-        layout.addWidget(self.what)
+        row = QHBoxLayout()
+        row.addWidget(self.what, 2)
+        row.addWidget(self.caption, 3)
+        layout.addLayout(row)
         layout.addWidget(self.area, 1)
-        layout.addWidget(self.caption)
         self.what.currentIndexChanged.connect(lambda _index: self._draw())
 
     def show_figures(self, figures: tuple[Any, ...]) -> None:

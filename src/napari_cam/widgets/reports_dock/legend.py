@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 Colours = Sequence[tuple[int, str, str]]
 _SIDE = 12
+_HELP = "Click a row, a cell or a point to see its masks in the viewer."
 
 
 class Legend(QWidget):
@@ -25,15 +26,14 @@ class Legend(QWidget):
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.addWidget(self.text, 1)
-        self.setVisible(False)
+        self.say("", ())
 
     def say(self, text: str, colours: Colours) -> None:
-        """Say what is shown; nothing where `text` is empty."""
-        self.text.setText(text)
+        """Say what is shown; where `text` is empty, how to see something."""
+        self.text.setText(text or _HELP)
         if tuple(colours) != tuple(self._colours):
             self._colours = tuple(colours)
             self._swatch()
-        self.setVisible(bool(text))
 
     def _swatch(self) -> None:
         for widget in self._swatches:

@@ -152,7 +152,7 @@ def _overlap(compared: Compared, look: Look, a: MapName, reference: Mask) -> See
     mask = _cut(compared, item, look)
     region = _region(compared, [item])
     labels = overlay_labels(mask, reference, region)
-    text = f"{_short(a)}{_at(compared, item, look)} beside the reference"
+    text = f"{_short(compared, a)}{_at(compared, item, look)} beside the reference"
     number = _iou_text(compared, look, mask & region, reference & region)
     return Seen(labels, False, look, f"{text}: {number}.")
 
@@ -161,8 +161,8 @@ def _pair(compared: Compared, look: Look, a: MapName, b: MapName) -> Seen:
     region = _region(compared, [*compared.maps.values()])
     one, two = (_cut(compared, compared.maps[name], look) & region for name in (a, b))
     labels = (one * np.uint8(ONLY_A) + two * np.uint8(ONLY_B)).astype(np.uint8)
-    text = f"{_short(a)} and {_short(b)}{_at(compared, compared.maps[a], look)}"
-    least = " (of these maps the pair that agrees least)" if look.among else ""
+    text = f"{_short(compared, a)} and {_short(compared, b)}{_at(compared, compared.maps[a], look)}"
+    least = " (the pair that agrees least)" if look.among else ""
     return Seen(labels, True, look, f"{text}{least}: {_iou_text(compared, look, one, two)}.")
 
 
@@ -231,8 +231,8 @@ def _at(compared: Compared, item: Any, look: Look) -> str:
     return f" at {rule.name}" if rule is not None and isinstance(item, Heatmap) else ""
 
 
-def _short(name: MapName) -> str:
+def _short(compared: Compared, name: MapName) -> str:
     from napari_cam.reports.tables import printable
 
-    text = printable(name.label)
+    text = printable(plainest(compared.maps)[name].label)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

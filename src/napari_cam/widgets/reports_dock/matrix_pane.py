@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cam.widgets.controls.parts import combo, refill
 from napari_cam.widgets.reports_dock.canvas import Canvas, Ink
-from napari_cam.widgets.reports_dock.charts import Matrix, Point
+from napari_cam.widgets.reports_dock.charts import Matrix, Point, bare_threshold
 
 _WITH_NUMBERS = 16  # a matrix of more maps shows colours alone
 _HELP = "Point at a cell for its number; click to see its masks."
@@ -34,8 +34,10 @@ class MatrixPane(QWidget):
         self._axes: Any = None
         self._box = QVBoxLayout(self)
         self._box.setContentsMargins(0, 4, 0, 0)
-        self._box.addWidget(self.what)
-        self._box.addWidget(self.said)
+        row = QHBoxLayout()
+        row.addWidget(self.what, 2)
+        row.addWidget(self.said, 3)
+        self._box.addLayout(row)
         self.what.currentIndexChanged.connect(lambda _index: self._draw())
 
     @property
@@ -79,7 +81,8 @@ class MatrixPane(QWidget):
         map_ = _COLOURS[matrix.low]
         image = axes.imshow(values, cmap=map_, vmin=matrix.low, vmax=matrix.high, aspect="auto")
         name_ticks(axes, "y", matrix.rows)
-        name_ticks(axes, "x", matrix.columns, turn=30)
+        names = [bare_threshold(each) for each in matrix.columns]
+        name_ticks(axes, "x", names, turn=canvas.turn_of(names))
         if max(values.shape) <= _WITH_NUMBERS:
             for (row, column), value in np.ndenumerate(values):
                 if np.isfinite(value):

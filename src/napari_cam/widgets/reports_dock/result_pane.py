@@ -29,7 +29,7 @@ _EMPTY = (
 )
 _NO_REPORT = "Make a report first."
 _NO_ARRAYS = "This report has no maps."
-_NOTES_LINES = 4
+_NOTES_LINES = 3
 _FIRST = {
     "overlap": {"level": "unit", "metric": "iou_foreground"},
     "agreement": {"level": "unit", "metric": "phi_m"},
@@ -49,7 +49,8 @@ class ResultPane(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.title = QLabel(_EMPTY)
+        self.title = QLabel()
+        self.nothing = QLabel(_EMPTY)
         self.notes = QPlainTextEdit()
         self.table = TablePane()
         self.matrix = MatrixPane()
@@ -59,9 +60,9 @@ class ResultPane(QWidget):
         self.tabs = QTabWidget()
         self.shown = Legend()
         self.copy = button("copy_rows", "Copy", self.copy_wanted.emit)
-        self.save = button("save_report", "Save CSV, HTML, figures…", self.save_wanted.emit)
+        self.save = button("save_report", "Save files…", self.save_wanted.emit)
         self.replace = button("replace_files", "Replace them", self.replace_wanted.emit)
-        self.arrays = button("add_arrays", "Add maps as layers", self.arrays_wanted.emit)
+        self.arrays = button("add_arrays", "Add as layers", self.arrays_wanted.emit)
         self.done = QLabel()
         self._lay_out()
         self.table.row_chosen.connect(self.row_chosen.emit)
@@ -72,34 +73,38 @@ class ResultPane(QWidget):
     def _lay_out(self) -> None:
         self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.title.setWordWrap(True)
+        self.title.setStyleSheet("font-weight: bold; font-size: 14px;")
+        self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.nothing.setWordWrap(True)
         self.done.setTextFormat(Qt.TextFormat.PlainText)
         self.done.setWordWrap(True)
         for box, name in ((self.notes, "report_notes"), (self.text, "report_text")):
             describe(box, name)
             box.setReadOnly(True)
-        self.notes.setFixedHeight(_NOTES_LINES * self.notes.fontMetrics().lineSpacing() + 14)
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.replace.setVisible(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
-        for widget in (self.title, self.notes):
-            layout.addWidget(widget)
-        layout.addWidget(self.tabs, 1)
-        layout.addWidget(self.shown)
         row = QHBoxLayout()
+        row.addWidget(self.title, 1)
         for each in (self.copy, self.save, self.arrays):
             row.addWidget(each)
-        row.addWidget(self.done, 1)
-        row.addWidget(self.replace)
         layout.addLayout(row)
+        below = QHBoxLayout()
+        below.addWidget(self.done, 1)
+        below.addWidget(self.replace)
+        layout.addLayout(below)
+        layout.addWidget(self.notes)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.shown)
+        layout.addWidget(self.nothing, 1)
 
     def show_nothing(self) -> None:
         """Show that there is no report."""
-        for widget in (self.notes, self.tabs):
+        for widget in (self.notes, self.tabs, self.shown, self.done):
             widget.setVisible(False)
-        self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
         for control in (self.copy, self.save, self.arrays):
             allow(control, _NO_REPORT)
 
@@ -108,11 +113,11 @@ class ResultPane(QWidget):
         from napari_cam.reports.tables import printable
 
         report = finished.report
-        self.title.setAlignment(Qt.AlignmentFlag.AlignLeft)
-        self.title.setStyleSheet("font-weight: bold; font-size: 14px;")
+        self.nothing.setVisible(False)
         self.title.setText(printable(report.title))
         notes = [*report.notes, *([report.policy] if report.policy else [])]
         self.notes.setPlainText("\n".join(f"• {printable(note)}" for note in notes))
+        self._fit_notes(len(notes))
         first = dict(_FIRST.get(report.kind, {}))
         if finished.compared.headline and "level" in first:
             first["threshold_a"] = finished.compared.headline
@@ -123,13 +128,20 @@ class ResultPane(QWidget):
         self.figures.show_figures(report.figures)
         self.text.setPlainText(report.summary())
         self._show_tabs(bool(matrices), any(len(each.thresholds) > 1 for each in curves))
-        for widget in (self.notes, self.tabs):
+        for widget in (self.notes, self.tabs, self.shown):
             widget.setVisible(True)
         for control in (self.copy, self.save):
             allow(control, "")
         allow(self.arrays, "" if report.arrays else _NO_ARRAYS)
         self.shown.say("", ())
         self.say("")
+
+    def _fit_notes(self, count: int) -> None:
+        """Make the notes as high as they are, up to a few whole lines."""
+        document = self.notes.document()
+        margins = 2 * document.documentMargin() if document is not None else 8
+        lines = min(count, _NOTES_LINES) * self.notes.fontMetrics().lineSpacing()
+        self.notes.setFixedHeight(int(lines + margins) + 2 * self.notes.frameWidth())
 
     def _show_tabs(self, matrix: bool, curves: bool) -> None:
         before = self.tabs.tabText(self.tabs.currentIndex())
@@ -155,6 +167,7 @@ class ResultPane(QWidget):
     def say(self, text: str, replace: bool = False) -> None:
         """Say what was done with the report; whether files may be replaced is asked beside it."""
         self.done.setText(text)
+        self.done.setVisible(bool(text))
         self.replace.setVisible(replace)
 
     def show_seen(self, text: str, colours: Any) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito (2008): told apart by everyone, and in brightness too.
 PAIR = ((ONLY_A, "the first alone", "#0072B2"), (ONLY_B, "the second alone", "#E69F00"),
-        (BOTH, "both", "#F0F0F0"))  # fmt: skip
+        (BOTH, "both", "#009E73"))  # fmt: skip
 OVERLAP = tuple((each.code, each.name, each.colour) for each in COLOURS)
 _OPACITY = 0.55
 _GONE = "The image of this report was removed from the viewer; the report itself stays."

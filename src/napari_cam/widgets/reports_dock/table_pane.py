@@ -70,6 +70,11 @@ class TablePane(QWidget):
         view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         view.setAlternatingRowColors(True)
+        view.setShowGrid(False)
+        view.setStyleSheet(
+            "QTableView { alternate-background-color: rgba(128, 128, 128, 30); }"
+            "QTableView::item { padding-left: 5px; padding-right: 5px; }"
+        )
         view.setWordWrap(False)
         view.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -100,6 +105,12 @@ class TablePane(QWidget):
         self._fit(columns)
         self._say()
         self._chosen = -1
+
+    def _hide_silent(self) -> None:
+        """Hide columns that say nothing in the rows that are shown."""
+        rows = self.model.rows
+        for place, column in enumerate(self.model.columns):
+            self.view.setColumnHidden(place, not column.says(rows) and column.key != "value")
 
     def choose(self, key: str, word: str | None) -> None:
         """Filter by a word of a column, as if it was chosen from its list; None for all."""
@@ -138,6 +149,7 @@ class TablePane(QWidget):
         return self.model.rows[np.array(places, dtype=np.intp)]
 
     def _say(self) -> None:
+        self._hide_silent()
         shown, total = self.model.rowCount(), self.model.total
         text = f"{total:,} rows" if shown == total else f"{shown:,} of {total:,} rows"
         self.count.setText(text.replace(",", "\u202f"))
@@ -148,7 +160,7 @@ class TablePane(QWidget):
         for place, column in enumerate(columns):
             words = ("0.00000",) if column.words is None else column.words
             longest = max((*words, column.title + "  ▾"), key=len)
-            width = metrics.horizontalAdvance(longest[: 2 * _LONGEST]) + 18
+            width = metrics.horizontalAdvance(longest[: 2 * _LONGEST]) + 24
             self.view.setColumnWidth(place, min(max(width, _NARROWEST), _WIDEST))
 
 
