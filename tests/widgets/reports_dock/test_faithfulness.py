@@ -30,14 +30,13 @@ def sample(make_napari_viewer):
     volume = phantom(7, shape=SHAPE, spacing=(3.0, 0.5, 0.75)).volume
     image = Layer.create(*volume_to_layer(volume, "fillet"))
     viewer.add_layer(image)
-    made = nc.explain_one(
-        nc.load_sample_model(), volume, "gradcam", nc.ClassScore("damaged")
-    )
+    made = nc.explain_one(nc.load_sample_model(), volume, "gradcam", nc.ClassScore("damaged"))
     viewer.add_layer(Layer.create(*heatmap_to_layer(made, image, "Grad-CAM")))
     return viewer
 
 
 def test_the_sample_network_is_asked_and_the_verdict_stands_first(qtbot, sample, open_dock):
+    sample.layers["Grad-CAM"].visible = False
     dock = open_dock(sample)
     choose(dock.choose.kind, "faithfulness")
     dock.choose.network.network.setCurrentIndex(1)  # the sample
@@ -59,6 +58,7 @@ def test_the_sample_network_is_asked_and_the_verdict_stands_first(qtbot, sample,
     go_to(dock, 0)
     rest(qtbot, dock)
     assert sample.dims.current_step[0] == unit
+    assert sample.layers["Grad-CAM"].visible
 
 
 def test_maps_of_another_network_are_refused(qtbot, sample, open_dock):

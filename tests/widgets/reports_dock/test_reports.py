@@ -230,6 +230,7 @@ def test_curves_tell_and_a_point_shows_its_threshold(qtbot, viewer, dock):
     np.testing.assert_array_equal(
         viewer.layers["report: right and wrong"].data, np.where(IN_R, FN, TN)
     )
+    assert set(cells(dock, "threshold")) == {"fixed(0.8)"}, "the table follows"
     pane._on_move(at_pixel(pane._axes, 0.5, 0.9))
     assert "Point at a curve" in pane.said.text()
 
@@ -275,3 +276,28 @@ def test_settings_reach_the_report(qtbot, dock):
     at = {"threshold_a": "fixed(0.7)", "level": "unit", "method_a": "layercam"}
     # Q is 0.7 where it is high, which counts with >=; in slice 2 it is wrong.
     np.testing.assert_allclose(values_of(report, "iou_foreground", **at), [1, 0, 0])
+
+
+def test_a_picture_has_one_slice(qtbot, make_napari_viewer, open_dock):
+    from napari.layers import Layer
+
+    from napari_cam.volumes.volume import Volume
+    from napari_cam.widgets.layer_format import heatmap_to_layer, mask_to_layer
+    from napari_cam.widgets.result_layer import as_heatmap
+
+    viewer = make_napari_viewer()
+    image = viewer.add_image(np.random.default_rng(0).random((4, 6)), name="picture")
+    image = getattr(image, "__wrapped__", image)
+    grid = Volume.from_array(np.zeros((1, 4, 6), np.float32)).grid
+    values = np.where(IN_P[:1], 0.9, 0.1).astype(np.float32)
+    made = as_heatmap(values, grid, {"method": {"name": "gradcam"}})
+    viewer.add_layer(Layer.create(*heatmap_to_layer(made, image, "P")))
+    viewer.add_layer(Layer.create(*mask_to_layer(IN_R[:1].astype(np.uint8), image, "outline")))
+    dock = open_dock(viewer)
+    refer_to(dock, "outline")
+    report = make(qtbot, dock)
+    rows = report.select(metric="iou_foreground", level="unit", threshold_a="fixed(0.5)")
+    assert rows["value"].tolist() == [pytest.approx(8 / 12)]
+    go_to(dock, 0)
+    rest(qtbot, dock)
+    assert viewer.layers["report: right and wrong"].data[0].tolist() == [TP, TP, FP, TN, TN, TN]

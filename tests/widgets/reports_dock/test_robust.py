@@ -127,7 +127,6 @@ def test_closing_the_viewer_while_a_report_is_made(qtbot, make_napari_viewer, ga
     dock = open_dock(viewer)
     refer_to(dock, "outline")
     begin(qtbot, dock, gate)
-    dock.shut()
     viewer.close()
     gate.open.set()
     qtbot.wait(300)

@@ -24,6 +24,15 @@ _PHI = {
     "phi_m_unit_mean": "agreement of methods (phi_m), mean over slices",
     "phi_c_unit_mean": "agreement of networks (phi_c), mean over slices",
 }
+_SHORT = {
+    "iou_foreground_unit_mean": "IoU",
+    "dice_foreground_unit_mean": "Dice",
+    "precision_unit_mean": "precision",
+    "recall_unit_mean": "recall",
+    "iou_pooled_foreground": "IoU",
+    "phi_m_unit_mean": "phi_m",
+    "phi_c_unit_mean": "phi_c",
+}
 _RANKS = "spearman_pair_unit_mean"
 _PAIRS = "iou_pair_unit_mean"
 
@@ -85,8 +94,8 @@ class Curves:
 
     Attributes
     ----------
-    title
-        What they are.
+    title, short
+        What they are, in words and beside the axis.
     thresholds
         Names along the axis.
     points
@@ -94,6 +103,7 @@ class Curves:
     """
 
     title: str
+    short: str
     thresholds: tuple[str, ...]
     points: Mapping[str, Sequence[Point | None]] = field(repr=False)
 
@@ -181,7 +191,7 @@ def curves_of(finished: Finished) -> list[Curves]:
             look = _phi_look(finished, metric, name, threshold) if agreement else None
             look = look or Look(None, name, None, threshold)
             line[thresholds.index(threshold)] = _point(row, look)
-        found.append(Curves(title, tuple(thresholds), lines))
+        found.append(Curves(title, _SHORT[metric], tuple(thresholds), lines))
     return found
 
 

@@ -85,7 +85,7 @@ class CurvesPane(QWidget):
         turn = canvas.turn_of(names)
         name_ticks(axes, "x", names, turn=turn)
         axes.set_xlabel("threshold")
-        axes.set_ylabel(curves.title.split(",")[0])
+        axes.set_ylabel(curves.short)
         axes.grid(color=canvas.ink.lines, alpha=0.35, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         canvas.dress(axes)

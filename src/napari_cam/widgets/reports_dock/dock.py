@@ -89,7 +89,7 @@ class ReportsDock(QWidget):
         self.reporter.changed.connect(self._allow)
         self.state.finished_changed.connect(self._on_finished)
         self.result.row_chosen.connect(self._on_row)
-        self.result.look_chosen.connect(self._on_look)
+        self.result.look_chosen.connect(self._on_point)
         self.result.arrays_wanted.connect(self._add_arrays)
         self.shower.said.connect(self.result.show_seen)
         for part in (self.reporter, self.shower, self.saver):
@@ -263,12 +263,13 @@ class ReportsDock(QWidget):
     def _on_row(self, row: int) -> None:
         finished = self.state.finished
         if finished is not None:
-            self._on_look(look_of_row(finished, row))
+            self._fail("")
+            self.shower.look(look_of_row(finished, row))
 
-    def _on_look(self, look: Look | None) -> None:
+    def _on_point(self, look: Look) -> None:
+        """Look at a cell or a point; its threshold is now that of table and matrix."""
         self._fail("")
-        if look is not None and look.unit is None and look.threshold:
-            self.result.matrix.show_threshold(look.threshold)
+        self.result.show_threshold(look.threshold)
         self.shower.look(look)
 
     def _add_arrays(self) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.counts import iou
-from napari_cam.masks.rules import ThresholdRule
+from napari_cam.masks.rules import Fixed, ThresholdRule
 from napari_cam.reports.cases import MapName, plainest
 from napari_cam.reports.overlay import overlay_labels
 from napari_cam.widgets.dock.cutting import one_slice
@@ -141,10 +141,10 @@ def seen(asked: tuple[Compared, Look]) -> Iterator[Seen | None]:
         yield None
 
 
-def rule_of(compared: Compared, look: Look) -> ThresholdRule | None:
-    """Return the rule of a look; None where the report has no thresholds."""
+def rule_of(compared: Compared, look: Look) -> ThresholdRule:
+    """Return the rule of a look, else the one shown first; half where a report has none."""
     rules = compared.rules
-    return rules.get(look.threshold) or rules.get(compared.headline)
+    return rules.get(look.threshold) or rules.get(compared.headline) or Fixed(0.5)
 
 
 def _overlap(compared: Compared, look: Look, a: MapName, reference: Mask) -> Seen:
@@ -170,9 +170,9 @@ def _cut(compared: Compared, item: Any, look: Look) -> Mask:
     """Return the mask of a map at the threshold of a look."""
     from napari_cam.reports.scores import cut_maps
 
+    if not isinstance(item, Heatmap):
+        return np.asarray(item)
     rule = rule_of(compared, look)
-    if not isinstance(item, Heatmap) or rule is None:
-        return np.asarray(item.values > 0.5 if isinstance(item, Heatmap) else item)
     masks = cut_maps(item, [rule], compared.request.strict, compared.foreground)
     return masks[rule.name]
 
@@ -206,7 +206,7 @@ def _part(compared: Compared, name: MapName, look: Look) -> Mask:
     if look.unit is None or axis is None:
         return _cut(compared, item, look) & region
     inside = np.take(region, [look.unit], axis)
-    if not isinstance(item, Heatmap) or rule is None or rule.scope != "unit":
+    if not isinstance(item, Heatmap) or rule.scope != "unit":
         return np.take(_cut(compared, item, look), [look.unit], axis) & inside
     from napari_cam.reports.scores import cut_maps
 
@@ -227,8 +227,7 @@ def _iou_text(compared: Compared, look: Look, a: Mask, b: Mask) -> str:
 
 
 def _at(compared: Compared, item: Any, look: Look) -> str:
-    rule = rule_of(compared, look)
-    return f" at {rule.name}" if rule is not None and isinstance(item, Heatmap) else ""
+    return f" at {rule_of(compared, look).name}" if isinstance(item, Heatmap) else ""
 
 
 def _short(compared: Compared, name: MapName) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -15,7 +16,7 @@ from napari_cam.widgets.layer_axes import facts_of
 from napari_cam.widgets.reports_dock import reporting
 from napari_cam.widgets.reports_dock.gathering import labels_mask, named_maps
 from napari_cam.widgets.reports_dock.reporting import Cancelled, Progress
-from napari_cam.widgets.reports_dock.request import Finished, ReportRequest
+from napari_cam.widgets.reports_dock.request import ReportRequest
 from napari_cam.widgets.worker import Failure, Job
 
 if TYPE_CHECKING:
@@ -59,10 +60,12 @@ class Reporter:
         except NapariCamError as error:
             self.failed.emit(str(error))
             return
+        chosen = [weakref.ref(layer) for layer in self._pane.maps.chosen]
+        layers = dict(zip(request.maps, chosen, strict=True))
         progress = self._progress = Progress()
         self._job = Job(
             lambda: reporting.run_report(request, progress),
-            lambda finished: self._arrived(picture, finished),
+            lambda finished: self._state.set_finished(finished, picture, layers),
             self._ended,
         ).start()
         self._timer.start()
@@ -137,9 +140,6 @@ class Reporter:
         if self._job is not None and not self._progress.cancelled.is_set():
             progress = self._progress
             self._pane.show_running(progress.what, progress.done, progress.total)
-
-    def _arrived(self, picture: Picture, finished: Finished) -> None:
-        self._state.set_finished(finished, picture)
 
     def _ended(self, failure: Failure | None) -> None:
         self._job = None

@@ -139,7 +139,8 @@ class ResultPane(QWidget):
     def _fit_notes(self, count: int) -> None:
         """Make the notes as high as they are, up to a few whole lines."""
         document = self.notes.document()
-        margins = 2 * document.documentMargin() if document is not None else 8
+        margin = document.documentMargin() if document is not None else 4
+        margins = margin if count > _NOTES_LINES else 2 * margin  # no part of a line below
         lines = min(count, _NOTES_LINES) * self.notes.fontMetrics().lineSpacing()
         self.notes.setFixedHeight(int(lines + margins) + 2 * self.notes.frameWidth())
 
@@ -158,6 +159,12 @@ class ResultPane(QWidget):
                 place = self.tabs.addTab(page, title)
                 if title == before:
                     self.tabs.setCurrentIndex(place)
+
+    def show_threshold(self, threshold: str) -> None:
+        """Show table and matrix at a threshold, where they have it."""
+        self.matrix.show_threshold(threshold)
+        if self.table.filters["threshold_a"].currentData() is not None:
+            self.table.choose("threshold_a", threshold)
 
     def set_ink(self, ink: Ink) -> None:
         """Take the colours of another theme."""

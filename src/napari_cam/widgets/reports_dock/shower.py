@@ -72,10 +72,21 @@ class Shower:
             return
         compared = finished.compared
         self._go(picture, compared, look)
-        if look.a is not None or look.among:
+        if look.b is not None or look.among or (look.a and compared.reference is not None):
             self._looking.want((compared, look), now=True)
         else:
-            self.said.emit("", ())
+            self._show_map(look)
+
+    def _show_map(self, look: Look) -> None:
+        """Show the heatmap itself, where there is nothing beside it."""
+        for result in (self.pair, self.overlap):
+            if result.layer is not None:
+                result.layer.visible = False
+        known = None if look.a is None else self._state.layers.get(look.a)
+        layer = None if known is None else known()
+        if layer is not None:
+            layer.visible = True
+        self.said.emit("", ())
 
     def _there(self, picture: Picture) -> bool:
         """Whether an image is still in the viewer."""

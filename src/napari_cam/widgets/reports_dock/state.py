@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 if TYPE_CHECKING:
+    from napari_cam.reports.cases import MapName
     from napari_cam.widgets.picture import Picture
     from napari_cam.widgets.reports_dock.request import Finished
 
@@ -27,6 +30,8 @@ class ReportsState:
         The latest report; None before the first.
     judged
         The image that the latest report is of.
+    layers
+        The layers of its maps, by name; weak.
     """
 
     picture_changed = Signal()
@@ -37,6 +42,7 @@ class ReportsState:
         self.no_picture = NO_PICTURE
         self.finished: Finished | None = None
         self.judged: Picture | None = None
+        self.layers: Mapping[MapName, weakref.ReferenceType[Any]] = {}
 
     @property
     def missing(self) -> str:
@@ -48,7 +54,12 @@ class ReportsState:
         self.picture, self.no_picture = picture, problem
         self.picture_changed.emit()
 
-    def set_finished(self, finished: Finished, judged: Picture) -> None:
-        """Take another report and the image that it is of."""
-        self.finished, self.judged = finished, judged
+    def set_finished(
+        self,
+        finished: Finished,
+        judged: Picture,
+        layers: Mapping[MapName, weakref.ReferenceType[Any]],
+    ) -> None:
+        """Take another report, the image that it is of and the layers of its maps."""
+        self.finished, self.judged, self.layers = finished, judged, layers
         self.finished_changed.emit()
