@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 from napari_cam.reports.overlay import FN, FP, TN, TP
 from tests.widgets.reports_dock.conftest import (
@@ -66,6 +67,9 @@ def test_the_table_begins_with_slices_at_the_first_threshold(qtbot, dock):
     dock.result.table.choose("threshold_a", "fixed(0.8)")
     assert cells(dock, "value") == ["0.6667", "0", "–", "–", "–", "–"]
     assert "6 of" in dock.result.table.count.text()
+    model = dock.result.table.model
+    tips = [model.data(model.index(0, n), Qt.ItemDataRole.ToolTipRole) for n in range(4)]
+    assert "<qt>resnet18 / gradcam / layer4 (layer P)</qt>" in tips
 
 
 def test_a_row_of_a_slice_takes_the_viewer_there_and_shows_both_masks(qtbot, viewer, dock):

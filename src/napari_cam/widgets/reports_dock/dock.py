@@ -253,7 +253,9 @@ class ReportsDock(QWidget):
 
         finished = self.state.finished
         if finished is not None:
-            self.result.show_report(finished, ink_of(self._viewer))
+            known = {name.label: each() for name, each in self.state.layers.items()}
+            layers = {label: str(layer.name) for label, layer in known.items() if layer is not None}
+            self.result.show_report(finished, ink_of(self._viewer), layers)
 
     def _on_theme(self, _event: Any = None) -> None:
         from napari_cam.widgets.reports_dock.canvas import ink_of

@@ -14,6 +14,7 @@ import numpy as np
 from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
 from napari_cam.widgets.foregrounds import Tissue
+from napari_cam.widgets.reports_dock.columns import columns_of
 from napari_cam.widgets.reports_dock.request import (
     Compared,
     Finished,
@@ -99,7 +100,7 @@ def run_report(request: ReportRequest, progress: Progress) -> Iterator[Finished]
     make = {"overlap": _overlap, "agreement": _agreement, "faithfulness": _faithfulness}
     report = make[request.kind](compared, progress)
     progress.check()
-    yield Finished(report, compared)
+    yield Finished(report, compared, columns_of(report.table))
 
 
 def _foreground(request: ReportRequest) -> Any:

@@ -20,6 +20,7 @@ from napari_cam.widgets.reports_dock.placed import Placed
 if TYPE_CHECKING:
     from napari_cam.reports.report import Report
     from napari_cam.widgets.dock.running import Network
+    from napari_cam.widgets.reports_dock.columns import Column
 
 Kind = Literal["overlap", "agreement", "faithfulness"]
 Mask = NDArray[np.bool_]
@@ -129,7 +130,8 @@ class Compared:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A report and what was compared in it."""
+    """A report, what was compared in it, and its table as it is shown."""
 
     report: Report
     compared: Compared
+    columns: tuple[Column, ...] = field(default=(), repr=False)

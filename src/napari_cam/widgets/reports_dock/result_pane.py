@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -12,7 +13,6 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QTabWidget, QVBo
 from napari_cam.widgets.controls.parts import allow, button
 from napari_cam.widgets.controls.tooltips import describe
 from napari_cam.widgets.reports_dock.charts import curves_of, matrices_of
-from napari_cam.widgets.reports_dock.columns import columns_of
 from napari_cam.widgets.reports_dock.curves_pane import CurvesPane
 from napari_cam.widgets.reports_dock.figures_pane import FiguresPane
 from napari_cam.widgets.reports_dock.legend import Legend
@@ -108,8 +108,8 @@ class ResultPane(QWidget):
         for control in (self.copy, self.save, self.arrays):
             allow(control, _NO_REPORT)
 
-    def show_report(self, finished: Finished, ink: Ink) -> None:
-        """Show a report."""
+    def show_report(self, finished: Finished, ink: Ink, layers: Mapping[str, str]) -> None:
+        """Show a report; `layers` tells for the names of its maps what their layers are called."""
         from napari_cam.reports.tables import printable
 
         report = finished.report
@@ -121,7 +121,8 @@ class ResultPane(QWidget):
         first = dict(_FIRST.get(report.kind, {}))
         if finished.compared.headline and "level" in first:
             first["threshold_a"] = finished.compared.headline
-        self.table.show_columns(columns_of(report.table), first)
+        self.table.show_columns(finished.columns, first)
+        self.table.model.layers = {printable(name): layer for name, layer in layers.items()}
         matrices, curves = matrices_of(finished), curves_of(finished)
         self.matrix.show_matrices(matrices, ink)
         self.curves.show_curves(curves, ink)

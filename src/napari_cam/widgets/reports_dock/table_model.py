@@ -29,12 +29,15 @@ class RowsModel(QAbstractTableModel):
         What is shown.
     rows
         (m,) numbers of the report's rows in the order in which they are shown.
+    layers
+        What the layers of maps are called, by the maps' names; told on hover.
     """
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.columns: tuple[Column, ...] = ()
         self.rows: NDArray[np.intp] = np.empty(0, np.intp)
+        self.layers: Mapping[str, str] = {}
         self._wanted: dict[str, str] = {}
         self._sorted: tuple[int, bool] | None = None
 
@@ -95,8 +98,9 @@ class RowsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _LEFT if column.words is not None else _RIGHT
         if role == Qt.ItemDataRole.ToolTipRole:
-            # Qt takes what looks like it for HTML.
-            return f"<qt>{html.escape(column.text(int(self.rows[index.row()])))}</qt>"
+            text = column.text(int(self.rows[index.row()]))
+            layer = f" (layer {self.layers[text]})" if text in self.layers else ""
+            return f"<qt>{html.escape(text + layer)}</qt>"  # Qt takes what looks like it for HTML
         return None
 
     def headerData(  # noqa: N802
