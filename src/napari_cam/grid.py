@@ -82,3 +82,10 @@ class Grid:
             return False
         corners = np.array(np.meshgrid(*[(0, n) for n in self.shape])).reshape(3, -1).T
         return bool(np.abs(self.world(corners) - other.world(corners)).max() <= tolerance)
+
+    def described(self) -> str:
+        """Return shape, voxel size, directions and first voxel, as error messages name a grid."""
+        size = " x ".join(f"{each:.3g}" for each in self.spacing)
+        letters = f", {self.orientation}" if self.orientation else ""
+        corner = ", ".join(f"{each:.4g}" for each in self.affine[:3, 3])
+        return f"a grid of {self.shape} voxels of {size} {self.units}{letters} from ({corner})"

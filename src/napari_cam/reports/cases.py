@@ -136,8 +136,8 @@ class Case:
             placed = grid.orientation is not None and other.orientation is not None
             if grid.shape != other.shape or (placed and not grid.same_as(other, tolerance=1e-2)):
                 raise ReportError(
-                    f"'{name.label}' of '{self.subject}' lies on {_geometry(grid)} but its "
-                    f"reference on {_geometry(other)}; resample one of them first."
+                    f"'{name.label}' of '{self.subject}' lies on {grid.described()} but its "
+                    f"reference on {other.described()}; resample one of them first."
                 )
         for what, array in (("reference", self.reference), ("foreground", self.foreground)):
             found = getattr(array, "shape", None)
@@ -277,10 +277,3 @@ def plainest(names: Iterable[MapName]) -> dict[MapName, MapName]:
     known = tuple(dict.fromkeys(names))
     unique = len({(name.method, name.backbone) for name in known}) == len(known)
     return {name: replace(name, layer="") if unique else name for name in known}
-
-
-def _geometry(grid: Grid) -> str:
-    size = " x ".join(f"{each:.3g}" for each in grid.spacing)
-    letters = f", {grid.orientation}" if grid.orientation else ""
-    corner = ", ".join(f"{each:.4g}" for each in grid.affine[:3, 3])
-    return f"a grid of {grid.shape} voxels of {size} {grid.units}{letters} from ({corner})"

@@ -109,6 +109,20 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
     Cells that a spreadsheet would run as a formula begin with an apostrophe; column names too.
     """
+    _safe(table).to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
+
+
+def tab_separated(table: pd.DataFrame) -> str:
+    """Return the columns of a table that hold anything as lines with tabs, for the clipboard.
+
+    Numbers are written in full, and cells are as safe for spreadsheets as those of `write_csv`.
+    """
+    empty = [name for name in table if (table[name].isna() | (table[name] == "")).all()]
+    kept = _safe(table.drop(columns=empty))
+    return str(kept.to_csv(None, index=False, sep="\t", lineterminator="\n"))
+
+
+def _safe(table: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for place, (_, column) in enumerate(table.items()):
         words = not pd.api.types.is_numeric_dtype(column)
@@ -117,7 +131,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
         )
     safe = pd.DataFrame(columns, index=table.index)
     safe.columns = pd.Index([guarded(name) for name in table])
-    safe.to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
+    return safe
 
 
 @dataclass(frozen=True, eq=False)

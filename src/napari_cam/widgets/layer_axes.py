@@ -137,6 +137,12 @@ def values_of(layer: Layer, axes: ImageAxes, time: int | None) -> tuple[Any, tup
     return data, names
 
 
+def volume_view(data: Any, axes: ImageAxes) -> NDArray[Any]:
+    """Return a layer's voxels as (z, y, x), without copying."""
+    view: NDArray[Any] = np.asarray(data).transpose(axes.spatial)
+    return view[None] if len(axes.spatial) == 2 else view
+
+
 def _time_index(layer: Layer, time: int | None, n_times: int) -> slice:
     if time is None or not 0 <= time < n_times:
         raise VolumeError(

@@ -13,10 +13,10 @@ import pytest
 import napari_cam as nc
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.size import mask_size
+from napari_cam.widgets.controls.tooltips import Tip
 from napari_cam.widgets.dock.as_text import as_command, as_python
 from napari_cam.widgets.dock.heatmap_step import duration, probabilities
 from napari_cam.widgets.dock.network_step import as_table
-from napari_cam.widgets.dock.position import neighbour
 from napari_cam.widgets.dock.request import (
     SAMPLE_SEGMENTATION,
     MaskRequest,
@@ -24,7 +24,7 @@ from napari_cam.widgets.dock.request import (
     Request,
 )
 from napari_cam.widgets.dock.settings import Settings, read_settings
-from napari_cam.widgets.dock.tooltips import Tip
+from napari_cam.widgets.position import neighbour
 
 
 def test_probabilities():

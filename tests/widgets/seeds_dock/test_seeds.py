@@ -18,8 +18,8 @@ from napari.utils.interactions import (
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_cam.widgets.picture import read_mask
 from napari_cam.widgets.readers import read_layers
-from napari_cam.widgets.seeds_dock.picture import read_mask
 from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
 from napari_cam.widgets.writers import write_labels
 from tests.widgets.seeds_dock.conftest import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_cam.widgets.dock.position import shown_index
 from napari_cam.widgets.dock.request import SAMPLE, Request
 from napari_cam.widgets.dock.settings import read_settings
 from napari_cam.widgets.layer_format import FACTS
+from napari_cam.widgets.position import shown_index
 
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume

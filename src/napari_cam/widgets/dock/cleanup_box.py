@@ -6,8 +6,8 @@ from psygnal import Signal
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QWidget
 
 from napari_cam.masks.cleanup import Cleanup
-from napari_cam.widgets.dock.parts import Fold, column, combo, form
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.parts import Fold, column, combo, form
+from napari_cam.widgets.controls.tooltips import describe
 
 _PER = [("the whole volume", "volume"), ("each slice", "unit")]
 _NONE = "none"

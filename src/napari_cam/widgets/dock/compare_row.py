@@ -5,7 +5,7 @@ from __future__ import annotations
 from psygnal import Signal
 from qtpy.QtWidgets import QGridLayout, QWidget
 
-from napari_cam.widgets.dock.parts import allow, button, combo
+from napari_cam.widgets.controls.parts import allow, button, combo
 
 _SCOPES = [("this slice", False), ("all slices", True)]
 

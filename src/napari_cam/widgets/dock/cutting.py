@@ -14,8 +14,8 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import ONLY, binarize
 from napari_cam.masks.gate import where_predicted
 from napari_cam.masks.rules import Fixed, OutOf255, rule_from_text
-from napari_cam.widgets.dock.foregrounds import Tissue
 from napari_cam.widgets.dock.request import MaskRequest
+from napari_cam.widgets.foregrounds import Tissue
 
 
 @dataclass(frozen=True, eq=False)

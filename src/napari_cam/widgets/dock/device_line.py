@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QLabel
 
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.tooltips import describe
 
 
 class DeviceLine(QLabel):

@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_cam.errors import NapariCamError
+from napari_cam.widgets.controls.parts import Hint, allow, quiet
 from napari_cam.widgets.dock.asking import Asking
 from napari_cam.widgets.dock.comparing import Comparer, one_per_level
 from napari_cam.widgets.dock.device_line import DeviceLine
@@ -25,9 +26,7 @@ from napari_cam.widgets.dock.mask_step import MaskStep
 from napari_cam.widgets.dock.masking import Masker
 from napari_cam.widgets.dock.network_step import NetworkStep
 from napari_cam.widgets.dock.opened import take_opened
-from napari_cam.widgets.dock.parts import Hint, allow, quiet
 from napari_cam.widgets.dock.pixel_sets import PixelSets
-from napari_cam.widgets.dock.position import bare
 from napari_cam.widgets.dock.request import SAMPLE
 from napari_cam.widgets.dock.running import Network, Progress
 from napari_cam.widgets.dock.save_step import SaveStep
@@ -37,6 +36,7 @@ from napari_cam.widgets.dock.shortcuts import Shortcuts
 from napari_cam.widgets.dock.side_by_side import SideBySide
 from napari_cam.widgets.dock.slice_view import SliceView
 from napari_cam.widgets.dock.state import DockState, Made
+from napari_cam.widgets.position import bare
 
 if TYPE_CHECKING:
     import napari

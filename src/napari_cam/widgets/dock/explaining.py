@@ -11,11 +11,11 @@ from psygnal import Signal
 
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.dock.heatmap_layers import Asked, HeatmapLayers
-from napari_cam.widgets.dock.position import layer_axis, put_on_slider, shown_index
 from napari_cam.widgets.dock.running import Progress, RawMaps, Result, run_request, unit_axis
 from napari_cam.widgets.dock.state import DockState, Made, Picked
-from napari_cam.widgets.dock.worker import Failure, Job
 from napari_cam.widgets.layer_format import layer_to_volume
+from napari_cam.widgets.position import layer_axis, put_on_slider, shown_index
+from napari_cam.widgets.worker import Failure, Job
 
 if TYPE_CHECKING:
     from napari.layers import Image

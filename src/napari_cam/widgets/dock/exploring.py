@@ -13,9 +13,9 @@ from qtpy.QtCore import QTimer
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.dock.explaining import picked_volume
 from napari_cam.widgets.dock.heatmap_layers import Asked, HeatmapLayers
-from napari_cam.widgets.dock.position import layer_axis, shown_index
 from napari_cam.widgets.dock.running import Progress, run_request, unit_axis
-from napari_cam.widgets.dock.worker import Failure, Job
+from napari_cam.widgets.position import layer_axis, shown_index
+from napari_cam.widgets.worker import Failure, Job
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject

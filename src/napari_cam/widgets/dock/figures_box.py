@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.tooltips import describe
 
 if TYPE_CHECKING:
     from napari_cam.widgets.dock.figures import Figures

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_cam.widgets.dock.parts import Step
+from napari_cam.widgets.controls.parts import Step
 
 _MIN_WIDTH = 330
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Layer
 from qtpy.QtCore import QTimer
 
-from napari_cam.widgets.dock.position import bare
 from napari_cam.widgets.dock.state import OF_A_DOCK, DockState, Made, Picked
 from napari_cam.widgets.layer_format import heatmap_to_layer
+from napari_cam.widgets.position import bare
 
 if TYPE_CHECKING:
     from napari.layers import Image

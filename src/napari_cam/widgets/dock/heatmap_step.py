@@ -21,10 +21,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form
+from napari_cam.widgets.controls.tooltips import describe
 from napari_cam.widgets.dock.compare_row import CompareRow
-from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form
 from napari_cam.widgets.dock.shortcuts import KEYS
-from napari_cam.widgets.dock.tooltips import describe
 
 if TYPE_CHECKING:
     from napari_cam.widgets.dock.running import Progress

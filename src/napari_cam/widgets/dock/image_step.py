@@ -11,11 +11,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QLabel, QListWidget, QListWidgetItem, QWidget
 
 from napari_cam.errors import NapariCamError
-from napari_cam.widgets.dock.parts import Hint, column, combo, form, quiet, refill
-from napari_cam.widgets.dock.position import bare
+from napari_cam.widgets.controls.parts import Hint, column, combo, form, quiet, refill
+from napari_cam.widgets.controls.tooltips import describe
 from napari_cam.widgets.dock.state import Picked
-from napari_cam.widgets.dock.tooltips import describe
 from napari_cam.widgets.layer_format import image_axes, is_derived
+from napari_cam.widgets.position import bare
 
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_cam.widgets.dock.running import layers_of_image, load_network
-from napari_cam.widgets.dock.worker import Failure, Job
+from napari_cam.widgets.worker import Failure, Job
 
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume

@@ -9,12 +9,12 @@ from psygnal import Signal
 
 from napari_cam.errors import MaskError, NapariCamError
 from napari_cam.widgets.dock.explaining import picked_volume
-from napari_cam.widgets.dock.foregrounds import Foreground, Tissue
 from napari_cam.widgets.dock.measuring import Measurer
 from napari_cam.widgets.dock.on_grid import labels_on
-from napari_cam.widgets.dock.position import bare
 from napari_cam.widgets.dock.request import MaskRequest
 from napari_cam.widgets.dock.watching import Watch
+from napari_cam.widgets.foregrounds import Foreground, Tissue
+from napari_cam.widgets.position import bare
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject

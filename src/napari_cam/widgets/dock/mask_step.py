@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QWidget
 
+from napari_cam.widgets.controls.labels_combo import LabelsCombo
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill
+from napari_cam.widgets.controls.reference_box import ReferenceBox
+from napari_cam.widgets.controls.tooltips import describe
 from napari_cam.widgets.dock.cleanup_box import CleanupBox
 from napari_cam.widgets.dock.figures_box import FiguresBox
-from napari_cam.widgets.dock.labels_combo import LabelsCombo
-from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form, refill
-from napari_cam.widgets.dock.reference_box import ReferenceBox
 from napari_cam.widgets.dock.rule_box import RuleBox
-from napari_cam.widgets.dock.tooltips import describe
 
 if TYPE_CHECKING:
     from napari.layers import Labels

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from napari_cam.widgets.dock.foregrounds import LabelSet, Tissue
 from napari_cam.widgets.dock.request import SCRIPT_IMAGE, SCRIPT_LABELS, MaskRequest
+from napari_cam.widgets.foregrounds import LabelSet, Tissue
 
 if TYPE_CHECKING:
     from napari_cam.masks.cleanup import Cleanup

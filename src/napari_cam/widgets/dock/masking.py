@@ -14,17 +14,17 @@ from qtpy.QtCore import QTimer
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.colormaps import mask_colormap
 from napari_cam.widgets.dock.cutting import Cut, cut_heatmap, cut_slice
-from napari_cam.widgets.dock.position import slice_on_screen
 from napari_cam.widgets.dock.request import MaskRequest
 from napari_cam.widgets.dock.state import DockState, Made, MadeMask
 from napari_cam.widgets.dock.watching import Watch
-from napari_cam.widgets.dock.worker import Failure, Job
 from napari_cam.widgets.layer_format import (
     image_axes,
     layer_provenance,
     layer_to_volume,
     mask_to_layer,
 )
+from napari_cam.widgets.position import slice_on_screen
+from napari_cam.widgets.worker import Failure, Job
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject

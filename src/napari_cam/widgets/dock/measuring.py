@@ -12,17 +12,17 @@ from napari_cam.errors import NapariCamError
 from napari_cam.widgets.dock.cutting import one_slice
 from napari_cam.widgets.dock.figures import Figures, figures_of
 from napari_cam.widgets.dock.on_grid import labels_on
-from napari_cam.widgets.dock.position import slice_on_screen
 from napari_cam.widgets.dock.watching import Watch
-from napari_cam.widgets.dock.worker import Failure, Job
 from napari_cam.widgets.layer_format import image_axes, layer_to_volume
+from napari_cam.widgets.position import slice_on_screen
+from napari_cam.widgets.worker import Failure, Job
 
 if TYPE_CHECKING:
     from napari.layers import Labels
     from qtpy.QtCore import QObject
 
-    from napari_cam.widgets.dock.foregrounds import LabelSet
     from napari_cam.widgets.dock.state import Made, MadeMask
+    from napari_cam.widgets.foregrounds import LabelSet
 
 _PAUSE_MS = 80  # nobody paints or moves the slider for so long before the volume is measured
 

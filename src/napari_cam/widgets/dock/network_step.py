@@ -23,16 +23,25 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form, quiet, refill
+from napari_cam.widgets.controls.parts import (
+    Hint,
+    allow,
+    button,
+    column,
+    combo,
+    form,
+    quiet,
+    refill,
+)
+from napari_cam.widgets.controls.tooltips import describe
 from napari_cam.widgets.dock.region_box import RegionBox
 from napari_cam.widgets.dock.request import SAMPLES
-from napari_cam.widgets.dock.tooltips import describe
 
 if TYPE_CHECKING:
     from napari_cam.models.layers import LayerInfo
     from napari_cam.widgets.dock.running import MethodHelp, Network
 
-_FILES = "Model files (*.safetensors *.pt *.pth *.th *.ckpt *.bin *.pt2);;All files (*)"
+FILES = "Model files (*.safetensors *.pt *.pth *.th *.ckpt *.bin *.pt2);;All files (*)"
 _NAME = Qt.ItemDataRole.UserRole
 _SAMPLES = [("Sample: healthy or damaged", None), ("Sample: damaged voxels (U-Net)", None)]
 _SLOW = "Slow: run the network many times"
@@ -178,7 +187,7 @@ class NetworkStep(QWidget):
 
     def choose_file(self) -> None:
         """Ask for a model file and take it."""
-        path, _ = QFileDialog.getOpenFileName(self, "Open a network", self._folder, _FILES)
+        path, _ = QFileDialog.getOpenFileName(self, "Open a network", self._folder, FILES)
         if path:
             self._folder = str(Path(path).parent)
             self.open_file(path)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cam.errors import MaskError
-from napari_cam.widgets.dock.foregrounds import LabelSet
-from napari_cam.widgets.dock.position import bare
+from napari_cam.widgets.foregrounds import LabelSet
 from napari_cam.widgets.layer_format import layer_to_volume
+from napari_cam.widgets.position import bare
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cam.errors import NapariCamError
-from napari_cam.widgets.dock.position import bare
 from napari_cam.widgets.dock.request import Request
 from napari_cam.widgets.dock.running import Result
 from napari_cam.widgets.dock.state import OF_A_DOCK, DockState, Made, Picked
@@ -19,6 +18,7 @@ from napari_cam.widgets.layer_format import (
     layer_to_heatmap,
     layer_to_volume,
 )
+from napari_cam.widgets.position import bare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,9 +9,18 @@ from napari.layers import Labels
 from psygnal import Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QSpinBox, QWidget
 
-from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form, quiet, refill
-from napari_cam.widgets.dock.position import bare
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.parts import (
+    Hint,
+    allow,
+    button,
+    column,
+    combo,
+    form,
+    quiet,
+    refill,
+)
+from napari_cam.widgets.controls.tooltips import describe
+from napari_cam.widgets.position import bare
 
 _KINDS = [
     ("where the class is predicted", "predicted"),

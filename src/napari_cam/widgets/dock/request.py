@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_cam.masks.cleanup import Cleanup
-from napari_cam.widgets.dock.foregrounds import Foreground
+from napari_cam.widgets.foregrounds import Foreground
 
 SAMPLE, SAMPLE_SEGMENTATION = "sample", "sample:segmentation"
 SAMPLES = (SAMPLE, SAMPLE_SEGMENTATION)

@@ -9,8 +9,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QLabel
 from superqt import QLabeledDoubleSlider
 
-from napari_cam.widgets.dock.parts import combo, quiet
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.parts import combo, quiet
+from napari_cam.widgets.controls.tooltips import describe
 
 _SCOPES = [("each slice", "unit"), ("the whole volume", "volume")]
 _STRICT = [("value > cut", True), ("value ≥ cut", False)]

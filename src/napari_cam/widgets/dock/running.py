@@ -34,7 +34,7 @@ _SHARE = 5
 _LONGEST_WAIT_S = 0.5  # nobody may be looking any more
 
 # One network looks at one batch at a time: hooks on a network are no business of two threads.
-_LOOKING = threading.Lock()
+LOOKING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def load_network(
     layers: tuple[LayerInfo, ...] = ()
     problem = ""
     try:
-        with _LOOKING:
+        with LOOKING:
             layers = tuple(candidate_layers(model))
     except NapariCamError as error:
         problem = str(error)
@@ -130,7 +130,7 @@ def layers_of_image(
 
     shape = sliced_along(model, axis).card.preparation.input_shape(volume)
     if shape[0] == model.card.in_channels and np.prod(shape[1:]) <= _TRACED[len(shape) - 1]:
-        with _LOOKING:
+        with LOOKING:
             layers = tuple(candidate_layers(model, shape))
         yield layers
 
@@ -320,7 +320,7 @@ def _target(request: Request) -> Any:
 def _one_at_a_time(batches: Iterator[ExplainedUnits]) -> Iterator[ExplainedUnits]:
     """Yield the batches of a run, none of which is computed while another network looks."""
     while True:
-        with _LOOKING:
+        with LOOKING:
             part = next(batches, None)
         if part is None:
             return

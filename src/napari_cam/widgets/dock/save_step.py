@@ -9,7 +9,7 @@ from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QWidget
 
 from napari_cam.files import suffixes
-from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form, refill
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill
 
 NIFTI, TIFF = "NIfTI (*.nii.gz *.nii)", "TIFF (*.tif *.tiff)"
 _EXTENSIONS = (".nii", ".nii.gz", ".tif", ".tiff", ".ome.tif", ".ome.tiff")

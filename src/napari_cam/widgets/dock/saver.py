@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QApplication
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.dock.saving import Savable, as_text, file_name, savable, writing_job
 from napari_cam.widgets.dock.state import MadeMask
-from napari_cam.widgets.dock.worker import Failure, Job
+from napari_cam.widgets.worker import Failure, Job
 
 if TYPE_CHECKING:
     from napari_cam.widgets.dock.masking import Masker

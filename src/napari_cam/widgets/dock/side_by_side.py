@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Layer
 from psygnal import Signal
 
-from napari_cam.widgets.dock.position import bare
 from napari_cam.widgets.layer_format import FACTS
+from napari_cam.widgets.position import bare
 
 if TYPE_CHECKING:
     from napari_cam.widgets.dock.state import Made

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cam.widgets.dock.position import layer_axis, neighbour, show_index, shown_index
+from napari_cam.widgets.position import layer_axis, neighbour, show_index, shown_index
 
 if TYPE_CHECKING:
     from napari_cam.widgets.dock.heatmap_step import HeatmapStep

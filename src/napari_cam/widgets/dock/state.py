@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from psygnal import Signal
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 OF_A_DOCK: WeakSet[Image] = WeakSet()
 """Layers of heatmaps that a dock made and still looks after: others leave them to it."""
+
+OPEN_NETWORKS: WeakValueDictionary[str, Network] = WeakValueDictionary()
+"""Networks that a dock holds, by the digest of their weights: others need not load them again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +196,8 @@ class DockState:
     def set_network(self, network: Network | None, problem: str = "") -> None:
         """Take a network, or none and the sentence that says why."""
         self.network, self.no_network = network, problem
+        if network is not None:
+            OPEN_NETWORKS[network.model.sha256] = network
         self.network_changed.emit()
 
     def set_image(self, picked: Picked | None, problem: str = "") -> None:

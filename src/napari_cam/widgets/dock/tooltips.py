@@ -1,37 +1,8 @@
-"""What every control of the dock does, with its unit and default: one table."""
+"""What every control of the dock "CAM" does, with its unit and default."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from qtpy.QtWidgets import QWidget
-
-
-@dataclass(frozen=True)
-class Tip:
-    """What a control does, the unit of its value and what it stands at.
-
-    Attributes
-    ----------
-    text
-        One or two sentences.
-    unit, default
-        Empty where the control has none.
-    """
-
-    text: str
-    unit: str = ""
-    default: str = ""
-
-    def __str__(self) -> str:
-        parts = [self.text]
-        if self.unit:
-            parts.append(f"Unit: {self.unit}.")
-        if self.default:
-            parts.append(f"Default: {self.default}.")
-        return " ".join(parts)
-
+from napari_cam.widgets.controls.tooltips import Tip, take_table
 
 TOOLTIPS: dict[str, Tip] = {
     "image": Tip("The image to explain. Nothing in it is changed.", default="the active layer"),
@@ -216,17 +187,4 @@ TOOLTIPS: dict[str, Tip] = {
 }
 """By the control's object name."""
 
-_TABLES: list[Mapping[str, Tip]] = [TOOLTIPS]
-
-
-def take_table(tips: Mapping[str, Tip]) -> None:
-    """Let `describe` know the controls of another dock, whose names are all different."""
-    if not any(tips is known for known in _TABLES):
-        _TABLES.append(tips)
-
-
-def describe(widget: QWidget, name: str, more: str = "") -> None:
-    """Give `widget` its name and its tooltip of a table, with `more` in front of it."""
-    tip = next(table[name] for table in _TABLES if name in table)
-    widget.setObjectName(name)
-    widget.setToolTip(f"{more} {tip}".strip())
+take_table(TOOLTIPS)

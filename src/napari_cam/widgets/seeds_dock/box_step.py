@@ -6,9 +6,9 @@ from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QWidget
 
-from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form
-from napari_cam.widgets.dock.tooltips import describe
-from napari_cam.widgets.seeds_dock.ticks import tick
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form
+from napari_cam.widgets.controls.ticks import tick
+from napari_cam.widgets.controls.tooltips import describe
 
 _TISSUE = [("k-means", "kmeans"), ("Otsu", "otsu"), ("not zero", "nonzero")]
 _OUTSIDE = [("unlabelled", "unlabelled"), ("background", "background")]

@@ -10,12 +10,12 @@ from napari.layers import Layer, Shapes
 from psygnal import Signal
 
 from napari_cam.errors import NapariCamError
-from napari_cam.widgets.dock.parts import refill
-from napari_cam.widgets.dock.position import bare
+from napari_cam.widgets.controls.parts import refill
+from napari_cam.widgets.follow import Follower
 from napari_cam.widgets.layer_format import mask_to_layer
+from napari_cam.widgets.picture import Picture, labels_on, read_mask, shapes_of
+from napari_cam.widgets.position import bare
 from napari_cam.widgets.seeds_dock.boxing import Box, BoxRequest, Drawn, boxed
-from napari_cam.widgets.seeds_dock.follow import Follower
-from napari_cam.widgets.seeds_dock.picture import Picture, labels_on, read_mask, shapes_of
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

@@ -12,7 +12,7 @@ from napari_cam.errors import NapariCamError
 from napari_cam.masks.classes import LabelClass, LabelClasses
 from napari_cam.widgets.layer_axes import facts_of
 from napari_cam.widgets.seeds_dock.class_colours import free_class
-from napari_cam.widgets.seeds_dock.seeds_layer import background_code
+from napari_cam.widgets.seeds_record import background_code
 
 if TYPE_CHECKING:
     from napari_cam.widgets.seeds_dock.seeds_step import SeedsStep

@@ -16,8 +16,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cam.masks.classes import LabelClass, LabelClasses
-from napari_cam.widgets.dock.parts import quiet
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.parts import quiet
+from napari_cam.widgets.controls.tooltips import describe
 
 _COLOUR, _LABEL, _NAME, _HEATMAPS = range(4)
 

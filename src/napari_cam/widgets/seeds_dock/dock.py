@@ -12,9 +12,10 @@ from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_cam.errors import NapariCamError
-from napari_cam.widgets.dock.parts import Hint, Step, allow, combo, form, quiet, refill
-from napari_cam.widgets.dock.position import bare
+from napari_cam.widgets.controls.parts import Hint, Step, allow, combo, form, quiet, refill
 from napari_cam.widgets.dock.shortcuts import Shortcuts
+from napari_cam.widgets.picture import Picture, heatmaps_on, images, labels_on
+from napari_cam.widgets.position import bare
 from napari_cam.widgets.seeds_dock.box_step import BoxStep
 from napari_cam.widgets.seeds_dock.boxer import Boxer
 from napari_cam.widgets.seeds_dock.class_editor import ClassEditor
@@ -22,14 +23,13 @@ from napari_cam.widgets.seeds_dock.ensemble_step import EnsembleStep
 from napari_cam.widgets.seeds_dock.ensembler import Ensembler
 from napari_cam.widgets.seeds_dock.export_step import ExportStep
 from napari_cam.widgets.seeds_dock.exporter import Exporter
-from napari_cam.widgets.seeds_dock.picture import Picture, heatmaps_on, images, labels_on
 from napari_cam.widgets.seeds_dock.review_step import ReviewStep
 from napari_cam.widgets.seeds_dock.reviewer import Reviewer
 from napari_cam.widgets.seeds_dock.seeder import Seeder, open_as_seeds
-from napari_cam.widgets.seeds_dock.seeds_layer import is_seeds
 from napari_cam.widgets.seeds_dock.seeds_step import NEW_LAYER, SeedsStep
 from napari_cam.widgets.seeds_dock.state import NO_PICTURE, SeedsState
 from napari_cam.widgets.seeds_dock.tooltips import KEYS
+from napari_cam.widgets.seeds_record import is_seeds
 
 if TYPE_CHECKING:
     import napari

@@ -8,10 +8,10 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
-from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form
+from napari_cam.widgets.controls.tick_list import TickList
 from napari_cam.widgets.seeds_dock.ensembling import MEAN
 from napari_cam.widgets.seeds_dock.rule_row import RuleRow
-from napari_cam.widgets.seeds_dock.tick_list import TickList
 
 OPERATORS = [
     ("or: in any member", "or"),

@@ -10,6 +10,10 @@ from psygnal import Signal
 from napari_cam.errors import NapariCamError
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.agreement_map import Consensus
+from napari_cam.widgets.follow import Follower
+from napari_cam.widgets.picture import Picture, read_heatmap, read_mask
+from napari_cam.widgets.record_names import made_by, told_apart
+from napari_cam.widgets.result_layer import ResultLayer, as_heatmap
 from napari_cam.widgets.seeds_dock.ensembling import (
     MEAN,
     Combined,
@@ -18,10 +22,6 @@ from napari_cam.widgets.seeds_dock.ensembling import (
     combined_slice,
     counted,
 )
-from napari_cam.widgets.seeds_dock.follow import Follower
-from napari_cam.widgets.seeds_dock.names import made_by, told_apart
-from napari_cam.widgets.seeds_dock.picture import Picture, read_heatmap, read_mask
-from napari_cam.widgets.seeds_dock.results import ResultLayer, as_heatmap
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

@@ -22,9 +22,9 @@ from qtpy.QtWidgets import (
 from napari_cam.files import suffixes
 from napari_cam.masks.classes import LabelClasses
 from napari_cam.masks.dicom_form import ABNORMAL, BACKGROUND, CONCEPT, LESION
-from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form, refill
-from napari_cam.widgets.dock.tooltips import describe
-from napari_cam.widgets.seeds_dock.ticks import tick
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill
+from napari_cam.widgets.controls.ticks import tick
+from napari_cam.widgets.controls.tooltips import describe
 
 _LABEL, _CATEGORY, _TYPE = range(3)
 

@@ -12,10 +12,10 @@ from psygnal import Signal
 from napari_cam.errors import NapariCamError
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.seeds import Seeds
-from napari_cam.widgets.dock.worker import Failure, Job
+from napari_cam.widgets.picture import heatmaps_on, read_heatmap
 from napari_cam.widgets.seeds_dock.exporting import Form, export_job, file_name, seeds_of
-from napari_cam.widgets.seeds_dock.picture import heatmaps_on, read_heatmap
-from napari_cam.widgets.seeds_dock.seeds_layer import background_code
+from napari_cam.widgets.seeds_record import background_code
+from napari_cam.widgets.worker import Failure, Job
 
 if TYPE_CHECKING:
     from napari_cam.widgets.seeds_dock.export_step import ExportStep

@@ -17,7 +17,8 @@ from napari_cam.masks.dicom_form import Code, SegmentationForm, SegmentForm
 from napari_cam.masks.seeds import Seeds
 from napari_cam.widgets.layer_axes import facts_of
 from napari_cam.widgets.layer_format import recorded
-from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer, background_code
+from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
+from napari_cam.widgets.seeds_record import background_code
 
 if TYPE_CHECKING:
     from napari_cam.grid import Grid

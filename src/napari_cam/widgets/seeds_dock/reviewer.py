@@ -20,12 +20,14 @@ from napari_cam.masks.review import (
     next_slice,
     previous_slice,
 )
-from napari_cam.widgets.dock.position import bare
+from napari_cam.widgets.follow import Follower
+from napari_cam.widgets.layer_axes import volume_view
+from napari_cam.widgets.picture import Picture
+from napari_cam.widgets.position import bare
 from napari_cam.widgets.seeds_dock.brush import brush_radii, brush_size, painted
 from napari_cam.widgets.seeds_dock.ensembling import EnsembleRequest
-from napari_cam.widgets.seeds_dock.follow import Follower
-from napari_cam.widgets.seeds_dock.picture import Picture
-from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer, background_code, volume_view
+from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
+from napari_cam.widgets.seeds_record import background_code
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

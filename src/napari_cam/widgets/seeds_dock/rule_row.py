@@ -7,8 +7,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout
 from superqt import QLabeledDoubleSlider
 
-from napari_cam.widgets.dock.parts import combo, quiet
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.parts import combo, quiet
+from napari_cam.widgets.controls.tooltips import describe
 
 _RULES = [("fixed", "fixed"), ("quantile", "quantile"), ("Otsu", "otsu")]
 _FIRST = {"fixed": 0.5, "quantile": 0.9}

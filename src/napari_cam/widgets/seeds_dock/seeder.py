@@ -10,12 +10,12 @@ from napari.layers import Labels, Layer
 from psygnal import Signal
 
 from napari_cam.errors import MaskError, NapariCamError
-from napari_cam.widgets.dock.position import bare
+from napari_cam.widgets.follow import Follower
 from napari_cam.widgets.layer_format import layer_provenance, mask_to_layer
+from napari_cam.widgets.picture import Picture, labels_on, read_heatmap, read_mask
+from napari_cam.widgets.position import bare
+from napari_cam.widgets.result_layer import ResultLayer
 from napari_cam.widgets.seeds_dock.class_colours import class_colormap
-from napari_cam.widgets.seeds_dock.follow import Follower
-from napari_cam.widgets.seeds_dock.picture import Picture, labels_on, read_heatmap, read_mask
-from napari_cam.widgets.seeds_dock.results import ResultLayer
 from napari_cam.widgets.seeds_dock.seeding import (
     Proposal,
     SeedsRequest,
@@ -23,12 +23,8 @@ from napari_cam.widgets.seeds_dock.seeding import (
     proposed_slice,
     recoded,
 )
-from napari_cam.widgets.seeds_dock.seeds_layer import (
-    SEEDS,
-    SeedsLayer,
-    background_code,
-    is_seeds,
-)
+from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
+from napari_cam.widgets.seeds_record import SEEDS, background_code, is_seeds
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

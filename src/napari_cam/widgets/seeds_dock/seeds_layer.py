@@ -18,16 +18,14 @@ from napari_cam.errors import MaskError, NapariCamError
 from napari_cam.masks.classes import BACKGROUND, HIGHEST, LabelClass, LabelClasses
 from napari_cam.masks.commit import Commit, Mode, commit
 from napari_cam.masks.review import Reviewed
-from napari_cam.widgets.layer_axes import ImageAxes, facts_of, image_axes
+from napari_cam.widgets.layer_axes import ImageAxes, facts_of, image_axes, volume_view
 from napari_cam.widgets.layer_format import FACTS, layer_provenance
 from napari_cam.widgets.seeds_dock.class_colours import class_colormap, colour_for
 from napari_cam.widgets.seeds_dock.tracking import open_tracker
+from napari_cam.widgets.seeds_record import SEEDS, background_code, seeds_record
 
 if TYPE_CHECKING:
     from napari.layers import Labels
-
-SEEDS = "seeds"
-"""The kind of a layer of seeds, and the key of its record in ``metadata["napari_cam"]``."""
 
 
 class SeedsLayer:
@@ -250,31 +248,6 @@ class SeedsLayer:
         return layer
 
 
-def seeds_record(layer: Labels) -> Mapping[str, Any]:
-    """Return what a layer's metadata says of it as seeds; empty where it says nothing."""
-    facts = facts_of(layer)
-    if facts.get("kind") != SEEDS:
-        return {}
-    # An exported file tells it under what it was made from, and its classes by itself.
-    made_from = facts.get("made_from")
-    for place in (facts, made_from if isinstance(made_from, Mapping) else {}):
-        record = place.get(SEEDS)
-        if isinstance(record, Mapping):
-            return record
-    return {"classes": facts["classes"]} if "classes" in facts else {}
-
-
-def is_seeds(layer: Any) -> bool:
-    """Whether a layer holds seeds of ours."""
-    return facts_of(layer).get("kind") == SEEDS
-
-
-def volume_view(data: Any, axes: ImageAxes) -> NDArray[Any]:
-    """Return a layer's voxels as (z, y, x), without copying."""
-    view: NDArray[Any] = np.asarray(data).transpose(axes.spatial)
-    return view[None] if len(axes.spatial) == 2 else view
-
-
 def layer_index(where: tuple[NDArray[np.intp], ...], axes: ImageAxes) -> tuple[Any, ...]:
     """Return indices (z, y, x) as indices along a layer's own axes."""
     missing = 3 - len(axes.spatial)
@@ -328,22 +301,3 @@ def _review(record: Mapping[str, Any], shape: tuple[int, ...], axis: int) -> Rev
         known = None
     fits = known is not None and shape[known.axis] == known.n_slices
     return known if fits and known is not None else Reviewed(shape[axis], axis)
-
-
-def background_code(classes: LabelClasses) -> int | None:
-    """Return the code that means background, None where no class does."""
-    return next((each.code for each in classes if _is_background(each)), None)
-
-
-def background_in(layer: Labels) -> int | None:
-    """Return the label that means background in a layer of seeds, None where none does."""
-    try:
-        return background_code(LabelClasses.from_json(seeds_record(layer)["classes"]))
-    except (KeyError, MaskError):
-        return BACKGROUND
-
-
-def _is_background(each: LabelClass) -> bool:
-    return each.name.casefold() == "background" or (
-        each.code == BACKGROUND and not each.name.startswith("label ")
-    )

@@ -9,11 +9,11 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QWidget
 
-from napari_cam.widgets.dock.parts import Hint, allow, button, column, combo, form, refill
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill
+from napari_cam.widgets.controls.tick_list import TickList
+from napari_cam.widgets.controls.tooltips import describe
 from napari_cam.widgets.seeds_dock.class_table import ClassTable
 from napari_cam.widgets.seeds_dock.rule_row import slider
-from napari_cam.widgets.seeds_dock.tick_list import TickList
 
 NEW_LAYER = "a new layer"
 OF_HEATMAPS = "ticked heatmaps"

@@ -11,7 +11,7 @@ from napari_cam.masks.classes import LabelClasses
 from napari_cam.widgets.seeds_dock.boxing import Box
 
 if TYPE_CHECKING:
-    from napari_cam.widgets.seeds_dock.picture import Picture
+    from napari_cam.widgets.picture import Picture
     from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
 
 NO_PICTURE = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from napari_cam.widgets.dock.tooltips import Tip, take_table
+from napari_cam.widgets.controls.tooltips import Tip, take_table
 
 KEYS: Mapping[str, str] = {
     "previous_class": "Shift+F2",

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from napari_cam.widgets.dock.parts import combo, refill
+from napari_cam.widgets.controls.parts import combo, refill
 
 if TYPE_CHECKING:
     from napari.layers import Labels

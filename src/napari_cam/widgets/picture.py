@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from napari_cam.errors import NapariCamError, VolumeError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
-from napari_cam.widgets.dock.position import bare, layer_axis, show_index, shown_index
-from napari_cam.widgets.layer_axes import ImageAxes, facts_of, image_axes, layer_grid
+from napari_cam.widgets.layer_axes import ImageAxes, facts_of, image_axes, layer_grid, volume_view
 from napari_cam.widgets.layer_format import (
     is_derived,
     is_heatmap,
     layer_to_heatmap,
     layer_to_volume,
 )
-from napari_cam.widgets.seeds_dock.seeds_layer import background_in, is_seeds, volume_view
+from napari_cam.widgets.position import bare, layer_axis, show_index, shown_index
+from napari_cam.widgets.seeds_record import background_in, is_seeds
 from napari_cam.widgets.world import layer_world
 
 if TYPE_CHECKING:

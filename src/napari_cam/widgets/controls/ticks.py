@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QCheckBox
 
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.tooltips import describe
 
 
 def tick(name: str, text: str) -> QCheckBox:

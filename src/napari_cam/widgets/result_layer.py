@@ -14,15 +14,15 @@ from psygnal import Signal
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.widgets.colormaps import mask_colormap
-from napari_cam.widgets.dock.position import bare
+from napari_cam.widgets.layer_axes import volume_view
 from napari_cam.widgets.layer_format import (
     FACTS,
     heatmap_to_layer,
     layer_provenance,
     mask_to_layer,
 )
-from napari_cam.widgets.seeds_dock.picture import Picture
-from napari_cam.widgets.seeds_dock.seeds_layer import volume_view
+from napari_cam.widgets.picture import Picture
+from napari_cam.widgets.position import bare
 
 
 class ResultLayer:

@@ -1,4 +1,4 @@
-"""Which labels a mask is compared with: a part of step 4."""
+"""Which labels masks are compared with."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 from qtpy.QtWidgets import QFormLayout, QLineEdit
 
-from napari_cam.widgets.dock.labels_combo import LabelsCombo
-from napari_cam.widgets.dock.parts import Hint
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.labels_combo import LabelsCombo
+from napari_cam.widgets.controls.parts import Hint
+from napari_cam.widgets.controls.tooltips import describe
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -19,16 +19,25 @@ _NO_NUMBERS = "Labels are whole numbers from 1 with commas between them, such as
 
 
 class ReferenceBox:
-    """The reference and its labels: rows of a form."""
+    """The reference and its labels: rows of a form.
+
+    Parameters
+    ----------
+    rows
+        The form.
+    name
+        Of the list; the labels are `name` with "_labels" after it.
+    """
 
     changed = Signal()
 
-    def __init__(self, rows: QFormLayout) -> None:
+    def __init__(self, rows: QFormLayout, name: str = "reference") -> None:
         self._rows = rows
-        self.list = LabelsCombo("reference", [("none", "")])
+        self._shown = True
+        self.list = LabelsCombo(name, [("none", "")])
         self.numbers = QLineEdit()
         self.numbers.setPlaceholderText("all but 0")
-        describe(self.numbers, "reference_labels")
+        describe(self.numbers, f"{name}_labels")
         self.hint = Hint()
         rows.addRow("Reference", self.list.box)
         rows.addRow("Its labels", self.numbers)
@@ -37,8 +46,14 @@ class ReferenceBox:
         self.list.box.currentIndexChanged.connect(lambda _index: self._on_changed())
         self.numbers.editingFinished.connect(self._on_changed)
 
+    def show_rows(self, on: bool) -> None:
+        """Show the rows, or hide them."""
+        self._shown = on
+        self._rows.setRowVisible(self.list.box, on)
+        self._on_changed()
+
     def _on_changed(self) -> None:
-        self._rows.setRowVisible(self.numbers, self.list.layer is not None)
+        self._rows.setRowVisible(self.numbers, self._shown and self.list.layer is not None)
         self.hint.say("" if self._numbers is not None else _NO_NUMBERS)
         self.changed.emit()
 

@@ -10,7 +10,7 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.tooltips import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,6 +62,7 @@ class Hint(QLabel):
         super().__init__()
         self.setWordWrap(True)
         self.setStyleSheet(f"color: {colour};")
+        self.setTextFormat(Qt.TextFormat.PlainText)  # names of layers may hold anything
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setVisible(False)
 

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_cam.widgets.dock.worker import Failure, Job
+from napari_cam.widgets.worker import Failure, Job
 
 _REST_MS = 60
 Asked = TypeVar("Asked")

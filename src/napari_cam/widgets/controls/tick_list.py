@@ -10,8 +10,8 @@ from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
-from napari_cam.widgets.dock.parts import quiet
-from napari_cam.widgets.dock.tooltips import describe
+from napari_cam.widgets.controls.parts import quiet
+from napari_cam.widgets.controls.tooltips import describe
 
 
 class TickList(QListWidget):

@@ -1,0 +1,285 @@
+"""The dock "CAM reports": choices at the left, the report at the right; wide."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QMainWindow,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cam.errors import NapariCamError
+from napari_cam.widgets.controls.parts import Hint, allow, refill
+from napari_cam.widgets.picture import Picture, images
+from napari_cam.widgets.position import bare
+from napari_cam.widgets.reports_dock.choose_pane import ChoosePane
+from napari_cam.widgets.reports_dock.gathering import is_cam, judgeable, labels_layers
+from napari_cam.widgets.reports_dock.look import Look, look_of_row
+from napari_cam.widgets.reports_dock.reporter import Reporter, network_of
+from napari_cam.widgets.reports_dock.result_pane import ResultPane
+from napari_cam.widgets.reports_dock.saver import Saver
+from napari_cam.widgets.reports_dock.shower import Shower
+from napari_cam.widgets.reports_dock.state import NO_PICTURE, ReportsState
+
+if TYPE_CHECKING:
+    import napari
+    from qtpy.QtGui import QResizeEvent, QShowEvent
+
+_CHOICES, _HEIGHT = 350, 420  # pixels
+_NARROW = 760  # below that the report stands under the choices
+
+
+class ReportsDock(QWidget):
+    """Whether to believe a map: reports on layers, made in the background.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer whose layers are judged.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._closed = False
+        self._following = False
+        self._placed = False
+        self.state = ReportsState()
+        self.choose = ChoosePane()
+        self.result = ResultPane()
+        self.problem = Hint("#ff6060")
+        self.reporter = Reporter(napari_viewer, self.state, self.choose, self)
+        self.shower = Shower(napari_viewer, self.state, self)
+        self.saver = Saver(self.state, self.result)
+        self._images: list[weakref.ReferenceType[Image]] = []
+        self._lay_out()
+        self._wire()
+        self._wire_viewer()
+        # Closing the whole window destroys the dock without taking it out first.
+        myself = weakref.ref(self)
+        self.destroyed.connect(lambda: _shut(myself()))
+        self.follow_layers()
+
+    def _lay_out(self) -> None:
+        self.choose.setMinimumWidth(300)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.addWidget(self.choose)
+        self.splitter.addWidget(self.result)
+        self.splitter.setStretchFactor(0, 0)
+        self.splitter.setStretchFactor(1, 1)
+        self.splitter.setSizes([_CHOICES, 900])
+        self.splitter.setChildrenCollapsible(False)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.splitter, 1)
+        outer.addWidget(self.problem)
+        self.setMinimumSize(320, 220)
+
+    def _wire(self) -> None:
+        self.choose.image.currentIndexChanged.connect(lambda _index: self._on_image())
+        self.choose.changed.connect(self._on_choice)
+        self.reporter.changed.connect(self._allow)
+        self.state.finished_changed.connect(self._on_finished)
+        self.result.row_chosen.connect(self._on_row)
+        self.result.look_chosen.connect(self._on_point)
+        self.result.arrays_wanted.connect(self._add_arrays)
+        self.shower.said.connect(self.result.show_seen)
+        for part in (self.reporter, self.shower, self.saver):
+            part.failed.connect(self._fail)
+
+    def _wire_viewer(self) -> None:
+        events = self._viewer.layers.events
+        for event in (events.inserted, events.removed, events.reordered, events.renamed):
+            event.connect(self.follow_layers)
+        self._viewer.events.theme.connect(self._on_theme)
+
+    def _unwire_viewer(self) -> None:
+        events = self._viewer.layers.events
+        for event in (events.inserted, events.removed, events.reordered, events.renamed):
+            event.disconnect(self.follow_layers)
+        self._viewer.events.theme.disconnect(self._on_theme)
+
+    # The dock's own life.
+
+    def event(self, a0: QEvent | None) -> bool:
+        """Close when napari takes the dock out of its window, open when it is put back."""
+        if a0 is not None and a0.type() == QEvent.Type.ParentChange:
+            if self.parent() is None:
+                self.shut()
+            elif self._closed:
+                self._reopen()
+        return bool(super().event(a0))
+
+    def showEvent(self, a0: QShowEvent | None) -> None:  # noqa: N802
+        """Go to the bottom of the window the first time."""
+        super().showEvent(a0)
+        if not self._placed:
+            self._placed = True
+            QTimer.singleShot(0, self._go_to_the_bottom)
+
+    def resizeEvent(self, a0: QResizeEvent | None) -> None:  # noqa: N802
+        """Put the report beside the choices, or under them where the dock is narrow."""
+        super().resizeEvent(a0)
+        wide = self.width() >= _NARROW
+        wanted = Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical
+        if self.splitter.orientation() != wanted:
+            self.splitter.setOrientation(wanted)
+            if wide:
+                self.splitter.setSizes([_CHOICES, max(self.width() - _CHOICES, 400)])
+
+    def _go_to_the_bottom(self) -> None:
+        """Move from the side, where napari opens every dock, to the bottom: the report is wide."""
+        dock = self.parent()
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parent()
+        window = None if dock is None else dock.parent()
+        if dock is None or not isinstance(window, QMainWindow) or self._closed:
+            return
+        side = window.dockWidgetArea(dock)
+        if dock.isFloating() or side != Qt.DockWidgetArea.RightDockWidgetArea:
+            return  # it was put there by somebody
+        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+        window.resizeDocks([dock], [_HEIGHT], Qt.Orientation.Vertical)
+
+    def shut(self) -> None:
+        """Stop everything and let go of the viewer; nothing arrives any more."""
+        if self._closed:
+            return
+        self._closed = True
+        for part in (self.reporter, self.shower, self.saver):
+            part.drop()
+        self._unwire_viewer()
+
+    def _reopen(self) -> None:
+        self._closed = False
+        self._wire_viewer()
+        self.choose.show_idle("")
+        self.follow_layers()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being worked out or written."""
+        return self.reporter.running or self.shower.busy or self.saver.running
+
+    # The image and its layers.
+
+    def follow_layers(self, _event: Any = None) -> None:
+        """Follow the viewer's layers."""
+        if self._closed or self._following:
+            return
+        self._following = True
+        try:
+            self._list_images()
+            self._list_maps()
+            self.choose.show_labels(labels_layers(self._viewer.layers))
+        finally:
+            self._following = False
+        self._allow()
+
+    def _list_images(self) -> None:
+        found = images(self._viewer.layers)
+        old = None if self.state.picture is None else self.state.picture.reference()
+        chosen = next((each for each in found if each is old), None)
+        active = bare(self._viewer.layers.selection.active)
+        if chosen is None:
+            chosen = next((each for each in found if each is active), found[0] if found else None)
+        place = next((n for n, each in enumerate(found) if each is chosen), -1)
+        self._images = [weakref.ref(each) for each in found]
+        refill(self.choose.image, [(str(each.name), None) for each in found], place)
+        allow(self.choose.image, "" if found else NO_PICTURE)
+        if chosen is not old or chosen is None:
+            self._take_image(chosen)
+
+    def _on_image(self) -> None:
+        place = self.choose.image.currentIndex()
+        self._take_image(self._images[place]() if 0 <= place < len(self._images) else None)
+        self.follow_layers()
+
+    def _take_image(self, layer: Image | None) -> None:
+        if layer is None:
+            self.state.set_picture(None, NO_PICTURE)
+            return
+        try:
+            self.state.set_picture(Picture.of(layer))
+        except NapariCamError as error:
+            self.state.set_picture(None, str(error))
+
+    def _list_maps(self) -> None:
+        picture = self.state.picture
+        offered = [] if picture is None else judgeable(self._viewer.layers)
+        # Those of the image first; what lies elsewhere can be resampled.
+        here = [] if picture is None else [each for each in offered if picture.holds(each)]
+        here.sort(key=lambda each: not isinstance(each, Image))
+        elsewhere = [each for each in offered if not any(each is other for other in here)]
+        ticked = self.choose.maps.chosen
+        if self.choose.all_cams.isChecked():
+            ticked = [each for each in here if is_cam(each)]
+        self.choose.show_maps([*here, *elsewhere], ticked)
+
+    # What can be done.
+
+    def _on_choice(self) -> None:
+        if not self._following and not self._closed:
+            self._following = True
+            try:
+                if self.choose.all_cams.isChecked():
+                    self._list_maps()
+            finally:
+                self._following = False
+        self._allow()
+
+    def _allow(self) -> None:
+        self.choose.network.follow(network_of(self.choose.maps.chosen))
+        self.choose.show_state(self.state.missing, self.reporter.running)
+
+    def _fail(self, sentence: str) -> None:
+        """Say what went wrong, in the dock and as a notification; "" for nothing."""
+        self.problem.say(sentence)
+        if sentence:
+            show_error(sentence)
+
+    # The report.
+
+    def _on_finished(self) -> None:
+        from napari_cam.widgets.reports_dock.canvas import ink_of
+
+        finished = self.state.finished
+        if finished is not None:
+            known = {name.label: each() for name, each in self.state.layers.items()}
+            layers = {label: str(layer.name) for label, layer in known.items() if layer is not None}
+            self.result.show_report(finished, ink_of(self._viewer), layers)
+
+    def _on_theme(self, _event: Any = None) -> None:
+        from napari_cam.widgets.reports_dock.canvas import ink_of
+
+        self.result.set_ink(ink_of(self._viewer))
+
+    def _on_row(self, row: int) -> None:
+        finished = self.state.finished
+        if finished is not None:
+            self._fail("")
+            self.shower.look(look_of_row(finished, row))
+
+    def _on_point(self, look: Look) -> None:
+        """Look at a cell or a point; its threshold is now that of table and matrix."""
+        self._fail("")
+        self.result.show_threshold(look.threshold)
+        self.shower.look(look)
+
+    def _add_arrays(self) -> None:
+        count = self.shower.add_arrays()
+        if count:
+            self.result.say(f"{count} map{'s' * (count != 1)} added as layers.")
+
+
+def _shut(dock: ReportsDock | None) -> None:
+    if dock is not None:
+        dock.shut()
