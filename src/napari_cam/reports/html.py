@@ -30,6 +30,8 @@ body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sa
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .2rem; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
 h1, h2, p, li, td, th, figcaption { overflow-wrap: anywhere; unicode-bidi: isolate; }
+/* As wide as its words, up to a limit: without it tables break names letter by letter. */
+td > div, th > div { width: max-content; max-width: 22rem; }
 .kind { color: #57606a; margin: 0 0 1rem; }
 .notes { background: #f6f8fa; border-left: 4px solid #0072b2; padding: .6rem 1rem .6rem 2rem;
   margin: 1rem 0; }
@@ -37,9 +39,11 @@ h1, h2, p, li, td, th, figcaption { overflow-wrap: anywhere; unicode-bidi: isola
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 caption { caption-side: bottom; text-align: left; color: #57606a; padding: .4rem 0; }
 th, td { padding: .22rem .7rem; border-bottom: 1px solid #d8dee4; text-align: left;
-  vertical-align: top; max-width: 22rem; }
+  vertical-align: top; }
 th { border-bottom: 2px solid #1b1f24; }
 td.number { text-align: right; white-space: nowrap; }
+th.number { vertical-align: bottom; }
+th.number > div { margin-left: auto; max-width: 9rem; text-align: right; }
 figure { margin: 1.2rem 0 2rem; break-inside: avoid; }
 figure img { max-width: 100%; height: auto; }
 figcaption { color: #57606a; font-size: .9rem; }
@@ -53,6 +57,10 @@ details pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .78rem;
   h2 { break-after: avoid; }
   details { display: none; }
   .scroll { overflow: visible; }
+  table { font-size: 7.5pt; }
+  th, td { padding: .15rem .35rem; }
+  td > div { max-width: 9rem; }
+  th.number > div { max-width: 5rem; }
 }
 """
 
@@ -71,7 +79,7 @@ def page_of(report: Report, pictures: Sequence[tuple[bytes, bytes]] | None = Non
     sentences = [*report.notes, *([report.policy] if report.policy else [])]
     if report.undefined:
         counted = ", ".join(f"{name} {count}" for name, count in report.undefined.items())
-        sentences.append(f"Undefined values: {counted}.")
+        sentences.append(f"Undefined values, of all maps and thresholds together: {counted}.")
     notes = "".join(f'<li dir="auto">{_text(each)}</li>' for each in sentences)
     parts = [
         "<!DOCTYPE html>",
@@ -98,10 +106,17 @@ def _text(value: object) -> str:
 def _table(table: ReportTable) -> str:
     """Return a table; numbers are aligned at their right."""
     cells = table.cells()
-    head = "".join(f'<th scope="col" dir="auto">{_text(name)}</th>' for name in cells.columns)
     shown = cells.head(_MOST_ROWS)
+    rows = shown.to_numpy().tolist()
+    numbers = [all(map(_is_number, column)) for column in zip(*rows, strict=True)]
+    numbers = numbers or [False] * len(cells.columns)
+    head = "".join(
+        f'<th scope="col" dir="auto"{_NUMBER if number else ""}><div>{_text(name)}</div></th>'
+        for name, number in zip(cells.columns, numbers, strict=True)
+    )
     body = "".join(
-        f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in shown.to_numpy().tolist()
+        f"<tr>{''.join(_cell(*each) for each in zip(row, numbers, strict=True))}</tr>"
+        for row in rows
     )
     left = len(cells) - len(shown)
     more = f" {left} more rows stand in table.csv." if left else ""
@@ -112,11 +127,19 @@ def _table(table: ReportTable) -> str:
     )
 
 
-def _cell(value: str) -> str:
-    number = pd.notna(pd.to_numeric(value.split(" ")[0], errors="coerce")) or value == "–"
-    return (
-        f'<td class="number">{_text(value)}</td>' if number else f"<td dir=auto>{_text(value)}</td>"
-    )
+_NUMBER = ' class="number"'
+
+
+def _cell(value: str, number: bool) -> str:
+    if number:
+        return f"<td{_NUMBER}>{_text(value)}</td>"
+    return f'<td dir="auto"><div>{_text(value)}</div></td>'
+
+
+def _is_number(value: str) -> bool:
+    """Whether a cell is a number, with its interval or not: "0.31 (0.20 to 0.45)", "<.001", "–"."""
+    first = value.split(" ")[0].removeprefix("<")
+    return value == "–" or bool(pd.notna(pd.to_numeric(first, errors="coerce")))
 
 
 def _figures(
