@@ -42,7 +42,7 @@ from napari_cam.reports.statistics import (
     kruskal_wallis,
     ratio_of,
 )
-from napari_cam.reports.tables import tidy
+from napari_cam.reports.tables import counted, tidy
 
 Floats = NDArray[np.float64]
 Condition = tuple[str, str, str]  # method, backbone, layer; what is not fixed is ""
@@ -374,9 +374,10 @@ def _notes(
     subjects = {each.subject for each in found}
     groups = {each.group for each in found}
     units = sum(len(each.unit) for each in found)
+    sizes = {"map": len(names), "subject": len(subjects), "group": len(groups), "unit": units}
     notes = [
         "Maps that agree are not thereby right: they may all look at the wrong thing.",
-        f"{len(names)} maps, {len(subjects)} subjects, {len(groups)} groups, {units} units.",
+        f"{', '.join(counted(number, thing) for thing, number in sizes.items())}.",
     ]
     if compared:
         notes.append(

@@ -74,7 +74,7 @@ def page_of(report: Report, pictures: Sequence[tuple[bytes, bytes]] | None = Non
     sentences = [*report.notes, *([report.policy] if report.policy else [])]
     if report.undefined:
         counted = ", ".join(f"{name} {count}" for name, count in report.undefined.items())
-        sentences.append(f"Undefined values: {counted}.")
+        sentences.append(f"Undefined values, of all maps and thresholds together: {counted}.")
     notes = "".join(f'<li dir="auto">{_text(each)}</li>' for each in sentences)
     parts = [
         "<!DOCTYPE html>",

@@ -36,7 +36,7 @@ from napari_cam.reports.overlap_metrics import DEFINITIONS, ratio, unit_metrics
 from napari_cam.reports.overlap_tables import called_so, overlap_tables
 from napari_cam.reports.report import Report
 from napari_cam.reports.scores import Scores, Scoring, hard, score
-from napari_cam.reports.tables import tidy
+from napari_cam.reports.tables import counted, tidy
 from napari_cam.reports.threshold_choice import (
     ORACLE,
     OUT_OF_FOLD,
@@ -283,12 +283,11 @@ def _notes(
     trained_on: Callable[[str], bool | None] | None,
 ) -> tuple[str, ...]:
     """Return what a reader must know, whom the network knows first."""
-    n = len(facts.subjects)
     notes = [_trained(facts.subjects, trained_on)]
     groups = {name for each in scores for name in each.group}
     units = max(len(each.unit) for each in scores)
     notes.append(
-        f"{n} subject{'s' * (n != 1)} in {len(groups)} group{'s' * (len(groups) != 1)}, "
+        f"{counted(len(facts.subjects), 'subject')} in {counted(len(groups), 'group')}, "
         f"up to {units} units for each map."
     )
     if len(groups) < 2:
@@ -317,12 +316,12 @@ def _trained(subjects: Mapping[str, None], trained_on: Callable[[str], bool | No
     known = [] if trained_on is None else [trained_on(each) for each in subjects]
     if not known or all(each is None for each in known):
         return (
-            f"Whether the network was trained on any of the {n} subject{'s' * (n != 1)} is not "
+            f"Whether the network was trained on any of the {counted(n, 'subject')} is not "
             "known; numbers of training subjects say nothing about others."
         )
     hits = sum(each is True for each in known)
     end = "; their numbers say nothing about others." if hits else "."
-    return f"The network was trained on {hits} of the {n} subjects{end}"
+    return f"The network was trained on {hits} of the {counted(n, 'subject')}{end}"
 
 
 def _rows(scores: Scores, settings: _Settings) -> Iterator[pd.DataFrame]:

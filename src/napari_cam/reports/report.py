@@ -143,7 +143,7 @@ class Report:
             parts.append(f"- {self.policy}")
         if self.undefined:
             counted = ", ".join(f"{name} {count}" for name, count in self.undefined.items())
-            parts.append(f"- Undefined values: {counted}.")
+            parts.append(f"- Undefined values, of all maps and thresholds together: {counted}.")
         for table in self.tables:
             lines = table.text().split("\n")
             if len(lines) > _MOST_LINES:

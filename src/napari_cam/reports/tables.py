@@ -90,6 +90,11 @@ def printable(text: str) -> str:
     return "".join(kept)
 
 
+def counted(number: int, thing: str) -> str:
+    """Return "1 subject", "2 subjects"."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def guarded(value: Any) -> Any:
     """Return a cell as a spreadsheet may read it: text that looks like a formula is quoted."""
     if not isinstance(value, str):

@@ -42,7 +42,7 @@ from napari_cam.reports.faithfulness.measuring import (
 from napari_cam.reports.faithfulness.verdict import UNSTABLE, Check, verdict_of
 from napari_cam.reports.report import Report
 from napari_cam.reports.statistics import Interval
-from napari_cam.reports.tables import ReportTable
+from napari_cam.reports.tables import ReportTable, counted
 
 _METRICS = (
     *("deletion", "insertion", "road", "road_morf", "road_lerf", "average_drop", "increase"),
@@ -285,8 +285,7 @@ def _warnings(
     chosen: bool,
 ) -> list[str]:
     units = sum(len(case.units) for case in cases)
-    subjects = "1 subject" if len(cases) == 1 else f"{len(cases)} subjects"
-    notes = [f"Asked about {units} units of {subjects}"]
+    notes = [f"Asked about {counted(units, 'unit')} of {counted(len(cases), 'subject')}"]
     notes[0] += f", at most {most} of each." if chosen else "."
     if len(cases) == 1:
         notes.append(
