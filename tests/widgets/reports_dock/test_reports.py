@@ -94,6 +94,9 @@ def test_a_row_of_a_slice_takes_the_viewer_there_and_shows_both_masks(qtbot, vie
     )
     names = [each.name for each in viewer.layers if each.name.startswith("report")]
     assert names == ["report: right and wrong"], "one layer is renewed"
+    assert layer.visible
+    make(qtbot, dock, "agreement")
+    assert not layer.visible, "it was of the report before"
 
 
 def test_a_row_shows_its_own_threshold(qtbot, viewer, dock):

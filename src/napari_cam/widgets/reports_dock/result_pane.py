@@ -29,7 +29,7 @@ _EMPTY = (
 )
 _NO_REPORT = "Make a report first."
 _NO_ARRAYS = "This report has no maps."
-_NOTES_LINES = 3
+_NOTES_LINES, _MOST_LINES = 3, 5
 _FIRST = {
     "overlap": {"level": "unit", "metric": "iou_foreground"},
     "agreement": {"level": "unit", "metric": "phi_m"},
@@ -117,7 +117,8 @@ class ResultPane(QWidget):
         self.title.setText(printable(report.title))
         notes = [*report.notes, *([report.policy] if report.policy else [])]
         self.notes.setPlainText("\n".join(f"• {printable(note)}" for note in notes))
-        self._fit_notes(len(notes))
+        verdicts = getattr(report, "verdicts", None) or {}
+        self._fit_notes(len(notes), 1 + len(verdicts))
         first = dict(_FIRST.get(report.kind, {}))
         if finished.compared.headline and "level" in first:
             first["threshold_a"] = finished.compared.headline
@@ -137,12 +138,13 @@ class ResultPane(QWidget):
         self.shown.say("", ())
         self.say("")
 
-    def _fit_notes(self, count: int) -> None:
-        """Make the notes as high as they are, up to a few whole lines."""
+    def _fit_notes(self, count: int, wanted: int) -> None:
+        """Make the notes as high as they are, up to a few whole lines, more to show verdicts."""
+        most = min(max(_NOTES_LINES, wanted), _MOST_LINES)
         document = self.notes.document()
         margin = document.documentMargin() if document is not None else 4
-        margins = margin if count > _NOTES_LINES else 2 * margin  # no part of a line below
-        lines = min(count, _NOTES_LINES) * self.notes.fontMetrics().lineSpacing()
+        margins = margin if count > most else 2 * margin  # no part of a line below
+        lines = min(count, most) * self.notes.fontMetrics().lineSpacing()
         self.notes.setFixedHeight(int(lines + margins) + 2 * self.notes.frameWidth())
 
     def _show_tabs(self, matrix: bool, curves: bool) -> None:

@@ -51,6 +51,7 @@ class Shower:
         self._viewer, self._state = viewer, state
         self.overlap = ResultLayer(viewer, "report: right and wrong", overlap_look)
         self.pair = ResultLayer(viewer, "report: two maps", pair_look)
+        state.finished_changed.connect(self._hide)
         self._looking = Follower(parent, seen, self._show, self.failed.emit)
 
     @property
@@ -77,11 +78,15 @@ class Shower:
         else:
             self._show_map(look)
 
-    def _show_map(self, look: Look) -> None:
-        """Show the heatmap itself, where there is nothing beside it."""
+    def _hide(self) -> None:
+        """Hide what was looked at before; of another report it would be misread."""
         for result in (self.pair, self.overlap):
             if result.layer is not None:
                 result.layer.visible = False
+
+    def _show_map(self, look: Look) -> None:
+        """Show the heatmap itself, where there is nothing beside it."""
+        self._hide()
         known = None if look.a is None else self._state.layers.get(look.a)
         layer = None if known is None else known()
         if layer is not None:

@@ -105,6 +105,7 @@ class TablePane(QWidget):
         self._fit(columns)
         self._say()
         self._chosen = -1
+        self.view.scrollToTop()
 
     def _hide_silent(self) -> None:
         """Hide columns that say nothing in the rows that are shown."""
