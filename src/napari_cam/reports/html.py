@@ -50,7 +50,7 @@ figcaption { color: #57606a; font-size: .9rem; }
 details pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .78rem;
   background: #f6f8fa; padding: .8rem; }
 @media print {
-  @page { margin: 1.5cm; }
+  @page { size: landscape; margin: 1.2cm; }
   body { max-width: none; margin: 0; padding: 0; font-size: 10.5pt; }
   thead { display: table-header-group; }
   tr { break-inside: avoid; }
@@ -60,6 +60,7 @@ details pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .78rem;
   table { font-size: 7.5pt; }
   th, td { padding: .15rem .35rem; }
   td > div { max-width: 9rem; }
+  td.number { white-space: normal; overflow-wrap: normal; }
   th.number > div { max-width: 5rem; }
 }
 """
