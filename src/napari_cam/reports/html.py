@@ -49,13 +49,15 @@ figcaption { color: #57606a; font-size: .9rem; }
 details pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .78rem;
   background: #f6f8fa; padding: .8rem; }
 @media print {
-  @page { margin: 1.5cm; }
+  @page { size: landscape; margin: 1.2cm; }
   body { max-width: none; margin: 0; padding: 0; font-size: 10.5pt; }
   thead { display: table-header-group; }
   tr { break-inside: avoid; }
   h2 { break-after: avoid; }
   details { display: none; }
   .scroll { overflow: visible; }
+  table { font-size: 8.5pt; }
+  th, td { padding: .15rem .4rem; }
 }
 """
 
