@@ -244,6 +244,18 @@ def test_consensus_and_disagreement_are_counted():
     assert found.arrays["disagreement"][share == 0.25] == pytest.approx(0.75)
 
 
+@pytest.mark.parametrize(("axis", "pixel"), [(0, 0.5 / 0.8), (1, 3 / 0.8), (2, 3 / 0.5)])
+def test_the_consensus_of_a_slice_is_drawn_as_it_lies(axis, pixel):
+    maps = {(str(k), "n"): heatmap(noise(k), axis=axis) for k in range(3)}
+    found = agreement_report(maps, thresholds="fixed:0.5", resamples=0)
+    (figure,) = [each.draw() for each in found.figures if each.name == "consensus"]
+    share = np.mean([noise(k) > 0.5 for k in range(3)], axis=0)
+    number = np.moveaxis(share, axis, 0).sum((1, 2)).argmax()
+    shown = figure.axes[0]
+    assert shown.get_aspect() == pytest.approx(pixel)
+    np.testing.assert_allclose(shown.images[0].get_array(), share.take(number, axis), rtol=1e-6)
+
+
 def test_only_where_all_networks_looked():
     inside = np.ones(SHAPE, bool)
     inside[:, :, 8:] = False

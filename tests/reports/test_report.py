@@ -261,6 +261,23 @@ def test_nothing_is_written_over_or_left_half_done(tmp_path):
     assert (tmp_path / "r" / "mine.txt").read_text() == "kept"
 
 
+def test_figures_of_the_report_before_are_gone_and_nothing_else(tmp_path):
+    report(figures=(drawing(), drawing())).save(tmp_path)
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    (tmp_path / "figures" / "01-mine.png").write_text("kept")
+    facts = json.loads((tmp_path / "report.json").read_text())
+    assert {name.removeprefix("figures/") for name in facts["figures"]} == drawn
+    report(figures=(drawing(),)).save(tmp_path, overwrite=True)
+    left = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert left == {"01-mine.png"} | {name for name in drawn if name.startswith("01-")}
+    facts["figures"] = ["figures/../../gone.png", "table.csv", "figures/01-mine.png", 3]
+    (tmp_path / "report.json").write_text(json.dumps(facts))
+    (tmp_path.parent / "gone.png").write_text("kept")
+    report().save(tmp_path, overwrite=True)
+    assert (tmp_path.parent / "gone.png").exists()
+    assert (tmp_path / "table.csv").exists()
+
+
 def test_a_disk_that_fills_up_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
     report(figures=(drawing(),)).save(tmp_path / "r")
     before = {path: path.read_bytes() for path in (tmp_path / "r").rglob("*") if path.is_file()}

@@ -22,7 +22,7 @@ from napari_cam.errors import ReportError
 from napari_cam.masks.rules import ThresholdRule
 from napari_cam.provenance import stamp
 from napari_cam.reports.aggregate import Intervals
-from napari_cam.reports.agreement_figures import agreement_figures
+from napari_cam.reports.agreement_figures import ConsensusMaps, agreement_figures
 from napari_cam.reports.agreement_tables import (
     PHIS,
     Phi,
@@ -136,6 +136,7 @@ def agreement_report(
     )
     order = _clustered(pairs, names, first.name)
     arrays = _consensus(found[0])
+    shown = ConsensusMaps(arrays, found[0].axis, found[0].grid)
     return Report(
         table=table,
         kind="agreement",
@@ -153,7 +154,7 @@ def agreement_report(
             maps=[each.label for each in names],
             subjects=len({each.subject for each in found}),
         ),
-        figures=agreement_figures(table, order, called, first.name, compared, arrays),
+        figures=agreement_figures(table, order, called, first.name, compared, shown),
         tables=agreement_tables(table, order, called, first.name, compared),
         empty=empty,
         arrays=arrays,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from napari_cam.reports.agreement_tables import (
 )
 from napari_cam.reports.cases import MapName
 from napari_cam.reports.overlap_figures import heat_matrix
+from napari_cam.reports.panels import plane_of, proportion_of
 from napari_cam.reports.plotting import (
     COLOURS,
     DIVERGING,
@@ -35,8 +37,29 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from napari_cam.grid import Grid
+
 _WITH_NUMBERS = 16  # a matrix of more maps shows colours alone
 _KEYS = ["method_a", "backbone_a", "layer_a"]
+
+
+@dataclass(frozen=True, eq=False)
+class ConsensusMaps:
+    """What one subject's maps share.
+
+    Attributes
+    ----------
+    arrays
+        Consensus and disagreement (z, y, x) by name; none where they were not counted.
+    axis
+        Array axis of the slices; None for the volume of a 3D network.
+    grid
+        Where they lie; None where that is not known.
+    """
+
+    arrays: Mapping[str, NDArray[np.float32]]
+    axis: int | None
+    grid: Grid | None
 
 
 def agreement_figures(
@@ -45,7 +68,7 @@ def agreement_figures(
     called: Mapping[MapName, MapName],
     headline: str,
     tests: Tests,
-    arrays: Mapping[str, NDArray[np.float32]],
+    shown: ConsensusMaps,
 ) -> tuple[ReportFigure, ...]:
     """Return the figures that the numbers allow.
 
@@ -53,8 +76,8 @@ def agreement_figures(
     ----------
     table, order, called, headline, tests
         As in :func:`napari_cam.reports.agreement_tables.agreement_tables`.
-    arrays
-        Consensus and disagreement (z, y, x).
+    shown
+        Consensus and disagreement of one subject.
     """
     figures = []
     words = "Box: quartiles and median (number); whiskers: 1.5 interquartile ranges; IoU, no unit."
@@ -80,12 +103,12 @@ def agreement_figures(
             draw = partial(_matrix_figure, values, [called[name].label for name in order], limits)
             caption = "Mean over units; maps that agree stand together (average linkage)."
             figures.append(ReportFigure(metric, title, draw, caption))
-    if arrays:
+    if shown.arrays:
         figures.append(
             ReportFigure(
                 "consensus",
                 "Consensus and disagreement",
-                partial(_consensus_figure, arrays),
+                partial(_consensus_figure, shown),
                 "One slice of the first subject: share s of maps whose mask holds the pixel, and "
                 "4 s (1 - s), which is 1 where half of them do.",
                 picture=True,
@@ -170,13 +193,23 @@ def _matrix_figure(
     return figure
 
 
-def _consensus_figure(arrays: Mapping[str, NDArray[np.float32]]) -> Figure:
-    across = next(iter(arrays.values())).sum(axis=(1, 2))
-    number = int(across.argmax())
-    figure = new_figure(3.4 * len(arrays) + 0.6, 3.2)
-    grid = figure.subplots(1, len(arrays), squeeze=False)[0]
-    for axes, (name, array) in zip(grid, arrays.items(), strict=True):
-        image = axes.imshow(array[number], cmap=SEQUENTIAL, vmin=0, vmax=1, interpolation="nearest")
+def _consensus_figure(shown: ConsensusMaps) -> Figure:
+    """Draw the slice with the most votes, as it lies in the world."""
+    axis = 0 if shown.axis is None else shown.axis
+    across = np.moveaxis(next(iter(shown.arrays.values())), axis, 0).sum(axis=(1, 2))
+    number, pixel, height = int(across.argmax()), 1.0, 2.8
+    if shown.grid is not None:
+        rows_mm, columns_mm = np.delete(shown.grid.spacing, axis).tolist()
+        pixel, height = rows_mm / columns_mm, 2.8 * proportion_of(shown.grid, axis)
+    figure = new_figure(3.4 * len(shown.arrays) + 0.6, height + 0.4)
+    panels = figure.subplots(1, len(shown.arrays), squeeze=False)[0]
+    for axes, (name, array) in zip(panels, shown.arrays.items(), strict=True):
+        plane: NDArray[Any] = np.take(array, number, axis)
+        if shown.grid is not None:
+            plane = plane_of(array, shown.grid, axis, number)
+        image = axes.imshow(
+            plane, cmap=SEQUENTIAL, vmin=0, vmax=1, interpolation="nearest", aspect=pixel
+        )
         axes.set_title(label(name), fontsize=9)
         axes.set_axis_off()
         figure.colorbar(image, ax=axes, shrink=0.75).ax.tick_params(labelsize=8)

@@ -226,14 +226,16 @@ def _overlay_figure(pictures: Pictures) -> Figure:
     n = len(pictures.overlays)
     columns = min(5, n)
     rows = -(-n // columns)
-    height = 1.7 * proportion_of(volume, pictures.axis)
+    height = 1.7 * proportion_of(volume.grid, pictures.axis)
     figure = new_figure(1.7 * columns, rows * (height + 0.35) + 0.4)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():
         axes.set_axis_off()
     for axes, (rule, value, labels) in zip(grid.ravel(), pictures.overlays, strict=False):
         picture = overlay_image(labels)
-        shown = [plane_of(picture[..., channel], volume, pictures.axis, 0) for channel in range(3)]
+        shown = [
+            plane_of(picture[..., channel], volume.grid, pictures.axis, 0) for channel in range(3)
+        ]
         axes.imshow(np.stack(shown, axis=-1), aspect="auto", interpolation="nearest")
         text = "undefined" if np.isnan(value) else f"{value:.3f}"
         axes.set_title(f"{label(rule)}\nIoU {text}", fontsize=8)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from napari_cam.errors import ReportError
+from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.rules import ThresholdRule
 from napari_cam.reports.cases import Case, Map, MapName
@@ -41,6 +42,10 @@ class PairScores:
     votes
         (z, y, x) in how many of the maps' masks each voxel lies at the headline threshold, and
         None where that was not asked for.
+    axis
+        Along which array axis the units lie; None for the volume of a 3D network.
+    grid
+        Where the maps lie; None for plain masks of no stated place.
     """
 
     subject: str
@@ -51,6 +56,8 @@ class PairScores:
     iou: Floats = field(repr=False)
     rank: Floats | None = field(repr=False)
     votes: NDArray[np.uint16] | None = field(repr=False)
+    axis: int | None
+    grid: Grid | None = field(repr=False)
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -84,6 +91,7 @@ def pair_scores(
     region: NDArray[np.bool_] | None = None
     axis: int | None = None
     counted: NDArray[np.uint16] | None = None
+    grid = case.grid
     for name, item in case.named():
         here = region_of(case, item)
         if names and (axis_of(case, item) != axis or here.shape != region.shape):  # type: ignore[union-attr]
@@ -92,6 +100,7 @@ def pair_scores(
                 f"'{names[0].label}'; compare maps of one grid, all of 2D or all of 3D networks."
             )
         axis = axis_of(case, item)
+        grid = item.grid if grid is None and isinstance(item, Heatmap) else grid
         region = here if region is None else region & here
         masks = cut_maps(item, rules, strict, case.foreground)
         packed.append(pack((masks[_at(masks, rule)] for rule in rules), axis))
@@ -117,9 +126,8 @@ def pair_scores(
         ]
     )
     rank = _ranks(items, inside, axis, use) if ranks else None
-    return PairScores(
-        case.subject, case.group, case.class_name, tuple(names), use, iou, rank, counted
-    )
+    who = (case.subject, case.group, case.class_name)
+    return PairScores(*who, tuple(names), use, iou, rank, counted, axis, grid)
 
 
 def _at(masks: Any, rule: ThresholdRule) -> str:

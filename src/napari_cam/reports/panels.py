@@ -20,6 +20,7 @@ from PIL import Image
 
 from napari_cam.errors import MaskError, WriteError
 from napari_cam.files import check_writable, sidecar_path, write_sidecar, writing
+from napari_cam.grid import Grid
 from napari_cam.provenance import stamp
 from napari_cam.reports.plotting import width_of
 from napari_cam.volumes.volume import Volume
@@ -102,7 +103,7 @@ def panel_sheet(
         Where a map, mask or truth does not lie on the volume's grid, or there is nothing to show.
     """
     _check(volume, rows, column_titles, axis)
-    grey, aspect = _grey(volume), proportion_of(volume, axis)
+    grey, aspect = _grey(volume), proportion_of(volume.grid, axis)
     sheet = _Sheet.of(rows, len(column_titles), _CELL_WIDTH * aspect, bool(title))
     width, height = sheet.width, sheet.height
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
@@ -238,10 +239,10 @@ def _grey(volume: Volume) -> NDArray[np.float32]:
     return clipped
 
 
-def plane_of(array: NDArray[Any], volume: Volume, axis: int, number: int) -> NDArray[Any]:
+def plane_of(array: NDArray[Any], grid: Grid, axis: int, number: int) -> NDArray[Any]:
     """Return one slice as it is shown: rows down, columns to the right."""
     plane: NDArray[Any] = array.take(number, axis)
-    letters = volume.orientation
+    letters = grid.orientation
     if letters is None:
         return plane
     shown = [letter for place, letter in enumerate(letters) if place != axis]
@@ -250,9 +251,9 @@ def plane_of(array: NDArray[Any], volume: Volume, axis: int, number: int) -> NDA
     return flipped
 
 
-def proportion_of(volume: Volume, axis: int) -> float:
+def proportion_of(grid: Grid, axis: int) -> float:
     """Return height / width of a slice in the world."""
-    sizes = [n * mm for n, mm in zip(volume.shape, volume.spacing, strict=True)]
+    sizes = [n * mm for n, mm in zip(grid.shape, grid.spacing, strict=True)]
     del sizes[axis]
     return min(max(sizes[0] / sizes[1], 0.2), 3.0)
 
@@ -268,10 +269,10 @@ def _heat_colours() -> ListedColormap:
 
 def _draw(axes: Axes, volume: Volume, grey: NDArray[np.float32], panel: Panel, axis: int) -> None:
     axes.set_axis_off()
-    plane = plane_of(grey, volume, axis, panel.number)
+    plane = plane_of(grey, volume.grid, axis, panel.number)
     axes.imshow(plane, cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="bilinear")
     if panel.heatmap is not None:
-        heat = plane_of(panel.heatmap, volume, axis, panel.number)
+        heat = plane_of(panel.heatmap, volume.grid, axis, panel.number)
         axes.imshow(
             heat, cmap=_heat_colours(), vmin=0, vmax=1, aspect="auto", interpolation="bilinear"
         )
@@ -279,7 +280,7 @@ def _draw(axes: Axes, volume: Volume, grey: NDArray[np.float32], panel: Panel, a
     for outlined, colour, style, width in outlines:
         if outlined is None:
             continue
-        inside = plane_of(outlined, volume, axis, panel.number)
+        inside = plane_of(outlined, volume.grid, axis, panel.number)
         if 0 < inside.sum() <= _FEW_PIXELS:
             _ring(axes, inside, colour)
         elif inside.any() and not inside.all():

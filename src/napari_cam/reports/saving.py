@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 _LONGEST = 40
+_FIGURE = re.compile(r"figures/\d\d-[a-z0-9-]+\.(svg|pdf|png)")
 
 
 def save_report(report: Report, folder: Path, overwrite: bool) -> Path:
@@ -33,6 +34,7 @@ def save_report(report: Report, folder: Path, overwrite: bool) -> Path:
         Where a file exists already or the folder cannot be written.
     """
     made = _make(folder)
+    former = _former_figures(folder)
     try:
         names = [*_figure_files(report), "table.csv", "report.json", "report.html"]
         targets = [folder / name for name in names]
@@ -42,6 +44,8 @@ def save_report(report: Report, folder: Path, overwrite: bool) -> Path:
         with tempfile.TemporaryDirectory(prefix="napari-cam-report-") as temporary:
             _write(report, Path(temporary))
             _place(Path(temporary), folder, names, overwrite)
+        for name in former.difference(names):  # of a report that is there no more
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise WriteError(
             f"The report could not be written to {folder} ({error.strerror or error}); "
@@ -73,6 +77,7 @@ def facts_of(report: Report) -> dict[str, Any]:
             "undefined": report.undefined,
             "provenance": report.provenance,
             "tables": tables,
+            "figures": _figure_files(report),
             "rows": {"of_units": int(len(report.table) - len(rows)), "in": "table.csv"},
             "columns": columns,
         }
@@ -122,6 +127,17 @@ def _figure_files(report: Report) -> list[str]:
         f"figures/{place:02d}-{_stem(each.name)}" for place, each in enumerate(report.figures, 1)
     )
     return [f"{stem}.{kind}" for stem in stems for kind in ("svg", "pdf", "png")]
+
+
+def _former_figures(folder: Path) -> set[str]:
+    """Return the figures that the report in `folder` says are its own; none where there is none."""
+    try:
+        listed = json.loads((folder / "report.json").read_text(encoding="utf-8"))["figures"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()
+    names = listed if isinstance(listed, list) else []
+    # Nothing but what this module would have written: the file may be anybody's.
+    return {each for each in names if isinstance(each, str) and _FIGURE.fullmatch(each)}
 
 
 def _stem(name: str) -> str:
