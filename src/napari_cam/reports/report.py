@@ -163,7 +163,8 @@ class Report:
         folder
             Made where it does not exist; other files in it stay.
         overwrite
-            Whether files of these names may be replaced.
+            Whether files of these names may be replaced. Figures of the report before, which its
+            report.json lists, are then removed.
 
         Returns
         -------
