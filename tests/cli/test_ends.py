@@ -48,8 +48,16 @@ def test_help_names_every_command(call: Call, flag: str) -> None:
     assert ended.code == 0
     for name in (
         *("demo", "explain", "mask", "ensemble", "calibrate", "seeds", "export"),
-        *("info", "layers", "methods", "architectures"),
+        *("report", "info", "layers", "methods", "architectures"),
     ):
+        assert f"\n  {name} " in ended.out
+    assert "..." not in ended.out.partition("Commands:")[2]
+
+
+def test_help_names_every_report(call: Call) -> None:
+    ended = call("report", "--help")
+    assert ended.code == 0
+    for name in ("overlap", "agreement", "association", "faithfulness"):
         assert f"\n  {name} " in ended.out
     assert "..." not in ended.out.partition("Commands:")[2]
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Judge maps: by a reference, by each other, by a measurement, by the network itself.",
+    help="Judge whether maps are to be believed.\n\nBy a reference, by each other, by a "
+    "measurement, or by the network itself.",
 )
 
 Heatmaps = Annotated[
@@ -105,8 +106,9 @@ def overlap(
     title: Title = "Overlap with the reference",
     overwrite: Overwrite = False,
 ) -> None:
-    """Compare heatmaps with a reference: IoU, Dice, distances, pointing game, threshold curves.
+    """Compare heatmaps with a reference.
 
+    IoU, Dice, distances, pointing game, threshold curves.
     Writes report.html, table.csv, report.json and a folder of figures, and prints the summary.
     """
     from napari_cam.reports.case_files import read_table
@@ -153,8 +155,9 @@ def agreement(
     title: Title = "Agreement of maps",
     overwrite: Overwrite = False,
 ) -> None:
-    """Compare heatmaps with each other: methods with the network fixed, networks with the method.
+    """Compare heatmaps with each other.
 
+    Methods with the network fixed, networks with the method fixed, every pair.
     Writes report.html, table.csv, report.json and a folder of figures, and prints the summary.
     """
     from napari_cam.reports.agreement import agreement_report

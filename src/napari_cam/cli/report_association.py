@@ -57,8 +57,9 @@ def association(
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Correlate the damage that heatmaps claim with a measurement of each subject.
+    """Correlate what heatmaps claim with a measurement.
 
+    Their damage with a number for each subject.
     Writes report.html, table.csv, report.json and a folder of figures, and prints the summary.
     """
     from napari_cam.reports.association import association_report

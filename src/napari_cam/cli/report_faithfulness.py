@@ -74,8 +74,9 @@ def faithfulness(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     overwrite: Overwrite = False,
 ) -> ExitCode | None:
-    """Ask the network whether heatmaps show what it used: deletion, ROAD, random weights, floors.
+    """Ask the network whether heatmaps show what it used.
 
+    Deletion, insertion, ROAD, random weights, floors that know nothing.
     Writes report.html, table.csv, report.json and a folder of figures, and prints the verdict.
     """
     from napari_cam.cli.opening import open_model
