@@ -18,7 +18,8 @@ from skimage import data
 import napari_cam as nc
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "camera")
-METHODS = ("gradcam", "hirescam", "layercam")
+METHODS = ("gradcam", "layercam", "eigencam")
+LAYER = "features"  # the default layer holds the class scores themselves: methods coincide there
 
 
 def photographs() -> dict[str, nc.Volume]:
@@ -50,7 +51,7 @@ def main() -> None:
     maps = {
         name: {
             (key.method.name, "squeezenet1_0"): heatmap
-            for key, heatmap in nc.explain(model, volume, METHODS).items()
+            for key, heatmap in nc.explain(model, volume, METHODS, layers=LAYER).items()
         }
         for name, volume in volumes.items()
     }
