@@ -154,6 +154,26 @@ def test_a_folder_of_references(study: Path, tmp_path: Path, call: Call) -> None
     assert call(*given).code == 0
 
 
+def test_files_take_the_reference_beside_them(study: Path, tmp_path: Path, call: Call) -> None:
+    maps = [study / "fillet 1" / f"map-{place}.nii.gz" for place in range(2)]
+    ended = call("report", "overlap", *maps, *FAST, "--out", tmp_path / "out")
+    assert ended.code == 0, ended.err
+    truth = reference_of(study, 1)
+    expected = [
+        jaccard_score(truth[z].ravel(), (values_of(study, 1, 0)[z] > 0.5).ravel())
+        for z in range(SHAPE[0])
+    ]
+    found = cohort_value(tmp_path / "out", "iou_foreground_unit_mean", threshold_a="fixed(0.5)")
+    assert found == pytest.approx(np.mean(expected))
+    apart = [maps[0], study / "fillet 2" / "map-1.nii.gz"]
+    ended = call("report", "overlap", *apart, *FAST, "--out", tmp_path / "other")
+    assert "has no reference" in ended.err
+    ended = call("report", "overlap", study / "none.nii.gz", *FAST, "--out", tmp_path / "other")
+    assert ended.code == 1
+    assert "There is no heatmap file" in ended.err
+    assert not (tmp_path / "other").exists()
+
+
 def test_agreement_of_subjects_folders(study: Path, tmp_path: Path, call: Call) -> None:
     ended = call("report", "agreement", study, "--out", tmp_path / "out", *FAST)
     assert ended.code == 0, ended.err
@@ -194,13 +214,14 @@ def test_how_the_networks_classified(study: Path, tmp_path: Path, call: Call) ->
     ("arguments", "message"),
     [
         ((), "Give heatmaps"),
-        (("nowhere.nii.gz", "--reference", "none.nii.gz"), "none.nii.gz"),
+        (("nowhere.nii.gz", "--reference", "none.nii.gz"), "no heatmap file nowhere.nii.gz"),
+        (("{study}/fillet 0/map-0.nii.gz", "--reference", "none.nii.gz"), "none.nii.gz"),
         (("{study}", "--empty", "2"), "nan, 0 or 1"),
         (("{study}", "--thresholds", "half"), "threshold rule"),
         (("{study}", "--cohort", "t.csv"), "--cohort"),
         (("--cohort", "t.csv", "--reference", "r.nii"), "leave the options out"),
         (("--cohort", "{study}/none.csv"), "cannot be read as a table"),
-        (("{study}/fillet 0/map-0.nii.gz",), "has no reference"),
+        (("{study}/fillet 0/map-0.nii.gz", "{study}/fillet 1/map-0.nii.gz"), "has no reference"),
         (("{study}/fillet 0", "{study}/fillet 0/map-0.nii.gz"), "not both"),
     ],
 )

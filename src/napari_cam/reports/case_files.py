@@ -183,12 +183,13 @@ def folder_cases(
         A folder's name is its subject's.
     reference, foreground
         A file, or a folder with a file for each subject, called as the subject. None takes the
-        file called "reference" or "foreground" in the subject's own folder, if there is one.
+        file called "reference" or "foreground" in the subject's own folder (of files given by
+        themselves the one that holds them all), if there is one.
 
     Raises
     ------
     ReportError
-        Where no heatmap is found, a subject's file is missing, or two folders have one name.
+        Where no heatmap is found, a file is missing, or two folders have one name.
     """
     files = [path for path in paths if not path.is_dir()]
     folders = [each for path in paths if path.is_dir() for each in _subject_folders(path)]
@@ -196,20 +197,32 @@ def folder_cases(
         raise ReportError("Give heatmap files of one subject, or folders of subjects; not both.")
     _check_names(folders)
     if files:
-        yield _case(
-            HeatmapFiles(files),
-            "1",
-            reference=_for_subject(reference, "1", None, REFERENCE),
-            foreground=_path(_for_subject(foreground, "1", None, FOREGROUND)),
+        missing = next((path for path in files if not path.is_file()), None)
+        if missing is not None:
+            raise ReportError(f"There is no heatmap file {missing}; check the path.")
+        parents = {path.resolve().parent for path in files}
+        yield _case_of(
+            files, "1", parents.pop() if len(parents) == 1 else None, reference, foreground
         )
     for folder in folders:
-        yield _case(
-            HeatmapFiles(_heatmaps(folder)),
-            folder.resolve().name,
-            reference=_for_subject(reference, folder.resolve().name, folder, REFERENCE),
-            foreground=_path(_for_subject(foreground, folder.resolve().name, folder, FOREGROUND)),
-            image=_background(_path(_for_subject(None, "", folder, IMAGE))),
-        )
+        yield _case_of(_heatmaps(folder), folder.resolve().name, folder, reference, foreground)
+
+
+def _case_of(
+    files: Sequence[Path],
+    subject: str,
+    folder: Path | None,
+    reference: str | Path | None,
+    foreground: str | Path | None,
+) -> Case:
+    """Return the case of one subject, what is not given taken from its folder."""
+    return _case(
+        HeatmapFiles(files),
+        subject,
+        reference=_for_subject(reference, subject, folder, REFERENCE),
+        foreground=_path(_for_subject(foreground, subject, folder, FOREGROUND)),
+        image=_background(_path(_for_subject(None, "", folder, IMAGE))),
+    )
 
 
 def _check_names(folders: Sequence[Path]) -> None:

@@ -315,9 +315,10 @@ def _trained(subjects: Mapping[str, None], trained_on: Callable[[str], bool | No
     n = len(subjects)
     known = [] if trained_on is None else [trained_on(each) for each in subjects]
     if not known or all(each is None for each in known):
+        whom = "the one subject" if n == 1 else f"any of the {n} subjects"
         return (
-            f"Whether the network was trained on any of the {counted(n, 'subject')} is not "
-            "known; numbers of training subjects say nothing about others."
+            f"Whether the network was trained on {whom} is not known; numbers of training subjects "
+            "say nothing about others."
         )
     hits = sum(each is True for each in known)
     end = "; their numbers say nothing about others." if hits else "."
