@@ -30,6 +30,7 @@ from napari_cam.reports.plotting import (
     name_ticks,
     new_figure,
     tidy_axes,
+    width_of,
 )
 from napari_cam.reports.report import ReportFigure
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from napari_cam.grid import Grid
 
 _WITH_NUMBERS = 16  # a matrix of more maps shows colours alone
+_LONGEST = 44  # letters of a map's name beside a matrix
 _KEYS = ["method_a", "backbone_a", "layer_a"]
 
 
@@ -175,8 +177,10 @@ def _title(rule: str, both: Any) -> str:
 def _matrix_figure(
     values: NDArray[np.float64], names: Sequence[str], limits: tuple[float, float]
 ) -> Figure:
-    size = max(3.2, min(0.42 * len(names), 11) + 1.8)
-    figure = new_figure(size + 0.9, size)
+    cells = max(1.6, min(0.42 * len(names), 11))
+    longest = max(width_of(label(name, _LONGEST)) for name in names)
+    room = longest * 8 / 72  # inches; the font has 8 points
+    figure = new_figure(cells + room + 1.2, cells + 0.75 * room + 0.3)
     axes = figure.subplots()
     colours = SEQUENTIAL if limits[0] == 0 else DIVERGING
     if len(names) <= _WITH_NUMBERS:
@@ -184,8 +188,8 @@ def _matrix_figure(
     else:
         image = axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1])
     # Method and network together; cut short, two of them might look the same.
-    name_ticks(axes, "y", names, longest=44)
-    name_ticks(axes, "x", names, turn=45, longest=44)
+    name_ticks(axes, "y", names, longest=_LONGEST)
+    name_ticks(axes, "x", names, turn=45, longest=_LONGEST)
     if len(names) > _WITH_NUMBERS:
         axes.tick_params(labelsize=6)
     bar = figure.colorbar(image, ax=axes, shrink=0.8)
