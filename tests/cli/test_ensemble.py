@@ -154,6 +154,22 @@ def test_masks_and_heatmaps_together(
     ]
 
 
+def test_the_background_of_seeds_is_no_mask(
+    call: Call, files: list[Path], out: Path, tmp_path: Path, source: nc.Volume
+) -> None:
+    drawn = np.array([[[0, 1, 2, 0]], [[1, 1, 3, 2]]], np.uint8)
+    for name in ("one", "two"):
+        record = {"kind": "seeds"}
+        nc.write_volume(tmp_path / f"{name}.nii.gz", drawn, like=source, provenance=record)
+    members = (tmp_path / "one.nii.gz", tmp_path / "two.nii.gz")
+    ended = call("ensemble", *members, "-o", out, "--reference", members[0])
+    assert ended.code == 0, ended.err
+    np.testing.assert_array_equal(
+        stored(out / "ensemble_and.nii.gz"), [[[0, 0, 1, 0]], [[0, 0, 1, 1]]]
+    )
+    assert rows(ended.out)[-1][-1] == "1.000"
+
+
 def test_staple_and_consensus(call: Call, files: list[Path], out: Path) -> None:
     ended = call(
         "ensemble", *files, "-o", out, "--operator", "staple", "--rule", "fixed:0.5", "--consensus"

@@ -11,7 +11,9 @@ import pytest
 
 import napari_cam as nc
 from napari_cam.errors import NapariCamError, ReportError
-from napari_cam.reports.case_files import folder_cases, read_cases, read_table
+from napari_cam.masks.classes import LabelClass, LabelClasses
+from napari_cam.masks.label_image import LabelImage
+from napari_cam.reports.case_files import folder_cases, read_cases, read_mask, read_table
 from napari_cam.reports.measurement_files import read_measurements
 from napari_cam.reports.reference import reference_report
 from tests.reports.heatmaps import SHAPE, blob, heatmap, noise
@@ -107,3 +109,28 @@ def test_a_column_too_many_shifts_nothing(tmp_path):
         read_measurements(path, "loss")
     path.write_text("subject,loss\nA,3.5\nB\n")
     assert read_table(path)["loss"].tolist()[0] == "3.5"
+
+
+@pytest.mark.parametrize("name", ["drawn.nii.gz", "drawn.ome.tif", "drawn.seg.nrrd"])
+def test_the_background_of_seeds_is_no_reference(study, tmp_path, name):
+    like = nc.read_volume(study / NAMES[0] / "reference.nii.gz")
+    labels = np.random.default_rng(6).integers(0, 4, SHAPE).astype(np.uint8)
+    classes = LabelClasses(
+        tuple(
+            LabelClass(code, word, colour)
+            for code, word, colour in (
+                (1, "background", "#0072B2"),
+                (2, "gaping", "#D55E00"),
+                (3, "blood", "#CC79A7"),
+            )
+        )
+    )
+    for kind, marked in (("seeds", labels > 1), ("labels", labels > 0)):
+        drawn = LabelImage(labels, classes, like.grid, kind)
+        (tmp_path / kind).mkdir()
+        nc.export_labels(tmp_path / kind / name, drawn, like)
+        found = read_mask(str(tmp_path / kind / name), "reference")
+        np.testing.assert_array_equal(found.values, marked)
+        assert found.grid.same_as(like.grid)
+        only = read_mask(f"{tmp_path / kind / name}:3", "reference")
+        np.testing.assert_array_equal(only.values, labels == 3)

@@ -117,10 +117,10 @@ class _Opened:
             self.heatmap, self.volume = read_heatmap(path)
             self.facts = dict(self.heatmap.provenance)
         else:
-            from napari_cam.cli.opening import open_labels, open_volume
+            from napari_cam.cli.opening import open_volume
 
             self.volume = open_volume(path)
-            self.mask = open_labels(path, self.volume.grid, "mask") != 0
+            self.mask = open_mask(path, self.volume.grid, "mask")
         self.name = " ".join([f"{number}:", *_words(self.facts)]).rstrip(":")
 
 

@@ -137,7 +137,7 @@ def open_region(text: str, grid: Grid) -> Any:
 
 
 def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
-    """Read a mask that lies on `grid`: True where the file is not 0.
+    """Read a mask that lies on `grid`: of seeds their classes, else what is not 0.
 
     Parameters
     ----------
@@ -155,14 +155,14 @@ def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
     MaskError
         Where it lies elsewhere.
     """
-    from napari_cam.masks.reading import is_dicom_seg
+    from napari_cam.masks.label_image import marked
+    from napari_cam.masks.reading import is_dicom_seg, stated_kind
 
     if path.is_file() and is_dicom_seg(path):
         from napari_cam.masks.dicom_seg_reading import read_dicom_seg
 
         return read_dicom_seg(path, grid).mask()  # its segments may overlap, or hold fractions
-    mask: NDArray[np.bool_] = open_labels(path, grid, what) != 0
-    return mask
+    return marked(open_labels(path, grid, what), stated_kind(path))
 
 
 def open_labels(path: Path, grid: Grid, what: str) -> NDArray[Any]:

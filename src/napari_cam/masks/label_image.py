@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
-from napari_cam.masks.classes import HIGHEST, UNLABELLED, LabelClass, LabelClasses
+from napari_cam.masks.classes import BACKGROUND, HIGHEST, UNLABELLED, LabelClass, LabelClasses
 from napari_cam.masks.placing import on_grid
 from napari_cam.masks.seeds import Seeds
 
@@ -58,6 +58,10 @@ class LabelImage:
             )
         return Seeds(self.labels.astype(np.uint8), self.classes, self.grid, self.provenance)
 
+    def mask(self) -> NDArray[np.bool_]:
+        """Return (z, y, x) where something is marked: of seeds their classes, else all but 0."""
+        return marked(self.labels, self.kind)
+
     def on(self, grid: Grid, what: str = "labels") -> LabelImage:
         """Return the same labels with the axes and directions of another grid of the same voxels.
 
@@ -67,6 +71,12 @@ class LabelImage:
             Where the grids' voxels are not the same, or labels lie outside of `grid`.
         """
         return replace(self, labels=on_grid(self.labels, self.grid, grid, what), grid=grid)
+
+
+def marked(labels: NDArray[Any], kind: str) -> NDArray[np.bool_]:
+    """Return where labels of a kind mark something; the background of seeds is marked as absent."""
+    there = np.asarray(labels != UNLABELLED)
+    return there & (labels != BACKGROUND) if kind == "seeds" else there
 
 
 def label_image(

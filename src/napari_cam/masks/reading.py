@@ -109,6 +109,11 @@ def _of_image(path: Path, facts: Mapping[str, Any]) -> LabelImage:
     return LabelImage(labels, classes, volume.grid, kind, stamped(facts), volume.notes)
 
 
+def stated_kind(path: Path) -> str:
+    """Return what the record beside a file says that its labels are; "labels" where nothing."""
+    return _kind(_record(path), "labels")
+
+
 def _record(path: Path) -> Mapping[str, Any]:
     """Return the record beside a file; empty where there is none that can be read."""
     try:

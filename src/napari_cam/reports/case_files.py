@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from napari_cam.errors import NapariCamError, ReportError
 from napari_cam.files import suffixes
 from napari_cam.heatmap import Heatmap
+from napari_cam.masks.label_image import marked
+from napari_cam.masks.reading import is_segmentation_file, read_labels, stated_kind
 from napari_cam.reports.cases import Case, MapName, name_of
 from napari_cam.volumes.heatmap_files import read_heatmap
 from napari_cam.volumes.reading import read_volume
@@ -330,7 +332,9 @@ def _same_place(one: Volume, two: Volume, path: str) -> None:
 
 
 def read_mask(text: str, what: str, shares: bool = False) -> Volume:
-    """Read a mask as a volume of booleans: "FILE" what is not 0 in it, "FILE:2" its label 2.
+    """Read a mask as a volume of booleans: "FILE:2" its label 2, "FILE" what is marked in it.
+
+    Of seeds that are their classes, of anything else what is not 0.
 
     Parameters
     ----------
@@ -349,11 +353,15 @@ def read_mask(text: str, what: str, shares: bool = False) -> Volume:
     file, colon, label = text.rpartition(":")
     labelled = bool(colon) and label.isdecimal() and not Path(text).exists()
     path = Path(file if labelled else text)
-    volume = read_volume(path)
+    if path.is_file() and is_segmentation_file(path):
+        image = read_labels(path)
+        volume = Volume(image.labels, image.grid)
+    else:
+        volume = read_volume(path)
     values = np.asarray(volume.values)
     if values.ndim != 3:
         raise ReportError(f"The {what} {path} holds {len(values)} channels; give a mask of one.")
     if shares and not labelled and bool((values != np.trunc(values)).any()):
         return replace(volume, values=values.astype(np.float32))
-    found = values == int(label) if labelled else values != 0
+    found = values == int(label) if labelled else marked(values, stated_kind(path))
     return replace(volume, values=found)
