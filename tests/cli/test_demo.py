@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import nibabel as nib
@@ -79,7 +80,7 @@ def test_the_contact_sheet_is_a_small_picture(folder: Path) -> None:
         assert len(sheet.convert("RGB").getcolors(1000) or ()) > 50
 
 
-def test_again_over_its_own_folder(folder: Path, call: Call) -> None:
+def test_again_over_its_own_folder(folder: Path, tmp_path: Path, call: Call) -> None:
     before = {path: path.read_bytes() for path in folder.rglob("*.nii.gz")}
     (folder / "contact_sheet.png").write_bytes(b"spoilt")
     (folder / "mine.txt").write_text("my notes")
@@ -96,6 +97,10 @@ def test_again_over_its_own_folder(folder: Path, call: Call) -> None:
         )
     assert f"Look at   {folder / 'contact_sheet.png'}" in ended.out
     assert "napari-cam explain IMAGE --model MODEL" in ended.out
+    (judge,) = re.findall(r"^Judge     napari-cam (.*) --out report$", ended.out, re.MULTILINE)
+    judged = call(*shlex.split(judge), "--resamples", 0, "--out", tmp_path / "report")
+    assert judged.code == 0, judged.err
+    assert (tmp_path / "report" / "report.html").is_file()
 
 
 def test_its_heatmaps_can_be_cut_again(folder: Path, call: Call, out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -130,6 +131,8 @@ def _report(results: DemoResults, files: DemoFiles) -> None:
     ]
     header = ("method", "IoU", "Dice", "energy inside", "peak inside")
     typer.echo(table(header, rows, right=range(1, 5)))
+    maps, truth = shlex.quote(str(files.folder / "heatmaps")), shlex.quote(str(files.truth))
+    judge = f"napari-cam report overlap {maps} --reference {truth} --out report"
     typer.echo(
         f"""
 IoU and Dice compare each Otsu mask with the true damage. Energy and peak inside are the share of a
@@ -140,6 +143,7 @@ layer; CAM keeps negative evidence, so that its zero is not where theirs is.
 Look at   {files.sheet}
           blue line: the true damage; dashed: the mask; colours: the heatmap
 Open      {files.volume} with a file of {files.folder / "heatmaps"} in any NIfTI viewer
+Judge     {judge}
 
 Your own images and network (napari-cam COMMAND --help says more):
   napari-cam info IMAGE

@@ -273,7 +273,7 @@ def _trained(model: LoadedModel, cases: list[Case]) -> list[str]:
         )
     else:
         seen = sum(map(bool, found))
-        text = f"The network was trained on {seen} of the {n} subjects explained here."
+        text = f"The network was trained on {seen} of the {counted(n, 'subject')} explained here."
     return [text]
 
 
