@@ -212,8 +212,8 @@ def at_pixel(axes, x, y):
 def test_the_matrix_tells_and_shows(qtbot, viewer, dock):
     make(qtbot, dock, "agreement")
     pane = dock.result.matrix
-    assert pane.matrix.title == "IoU of every pair at fixed(0.5)"
-    np.testing.assert_allclose(pane.matrix.values, [[np.nan, 5 / 9], [5 / 9, np.nan]])
+    assert pane.chart.title == "IoU of every pair at fixed(0.5)"
+    np.testing.assert_allclose(pane.chart.values, [[np.nan, 5 / 9], [5 / 9, np.nan]])
     pane._on_move(at_pixel(pane._axes, 1, 0))
     assert "0.556" in pane.said.text()
     assert "of 3 slices" in pane.said.text()
@@ -221,15 +221,15 @@ def test_the_matrix_tells_and_shows(qtbot, viewer, dock):
     rest(qtbot, dock)
     np.testing.assert_array_equal(viewer.layers["report: two maps"].data, IN_P * 1 + IN_Q * 2)
     pane.show_threshold("fixed(0.8)")
-    np.testing.assert_allclose(pane.matrix.values[0, 1], 0)
+    np.testing.assert_allclose(pane.chart.values[0, 1], 0)
 
 
 def test_curves_tell_and_a_point_shows_its_threshold(qtbot, viewer, dock):
     make(qtbot, dock)
     pane = dock.result.curves
-    assert pane.curves.thresholds == ("fixed(0.5)", "fixed(0.8)")
-    name = next(each for each in pane.curves.points if "layercam" in each)
-    assert [round(point.value, 3) for point in pane.curves.points[name]] == [0.333, 0.0]
+    assert pane.chart.thresholds == ("fixed(0.5)", "fixed(0.8)")
+    name = next(each for each in pane.chart.points if "layercam" in each)
+    assert [round(point.value, 3) for point in pane.chart.points[name]] == [0.333, 0.0]
     pane._on_move(at_pixel(pane._axes, 0, 1 / 3))
     assert "at fixed(0.5):  0.333" in pane.said.text()
     pane._on_press(at_pixel(pane._axes, 1, 0.0))  # Q at 0.8

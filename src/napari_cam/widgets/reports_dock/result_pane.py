@@ -125,8 +125,8 @@ class ResultPane(QWidget):
         self.table.show_columns(finished.columns, first)
         self.table.model.layers = {printable(name): layer for name, layer in layers.items()}
         matrices, curves = matrices_of(finished), curves_of(finished)
-        self.matrix.show_matrices(matrices, ink)
-        self.curves.show_curves(curves, ink)
+        self.matrix.show_charts(matrices, ink)
+        self.curves.show_charts(curves, ink)
         self.figures.show_figures(report.figures)
         self.text.setPlainText(report.summary())
         self._show_tabs(bool(matrices), any(len(each.thresholds) > 1 for each in curves))
