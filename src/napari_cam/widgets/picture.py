@@ -28,6 +28,11 @@ from napari_cam.widgets.world import layer_world
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
 
+NO_PICTURE = (
+    "There is no image: open one with File > Open, or try "
+    "File > Open Sample > Class activation maps."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:

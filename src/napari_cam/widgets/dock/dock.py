@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_cam.errors import NapariCamError
@@ -36,6 +34,7 @@ from napari_cam.widgets.dock.shortcuts import Shortcuts
 from napari_cam.widgets.dock.side_by_side import SideBySide
 from napari_cam.widgets.dock.slice_view import SliceView
 from napari_cam.widgets.dock.state import DockState, Made
+from napari_cam.widgets.live_dock import LiveDock
 from napari_cam.widgets.position import bare
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 _NO_LEVELS = "Only networks of task segmentation have levels."
 
 
-class CamDock(QWidget):
+class CamDock(LiveDock):
     """See where a network looked, cut it into a mask, save it.
 
     Parameters
@@ -59,7 +58,6 @@ class CamDock(QWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._closed = False
         self.state = DockState()
         settings = read_settings()
         self.image_step = ImageStep(napari_viewer)
@@ -85,9 +83,7 @@ class CamDock(QWidget):
         self._lay_out()
         self._wire_steps()
         self._wire_viewer()
-        # Closing the whole window destroys the dock without taking it out first.
-        myself = weakref.ref(self)
-        self.destroyed.connect(lambda: _shut(myself()))
+        self._end_with_window()
         self._on_made()
         self.follow_layers()
         self._load(SAMPLE, None)
@@ -169,25 +165,12 @@ class CamDock(QWidget):
 
     # The dock's own life.
 
-    def event(self, a0: QEvent | None) -> bool:
-        """Close when napari takes the dock out of its window, open when it is put back."""
-        if a0 is not None and a0.type() == QEvent.Type.ParentChange:
-            if self.parent() is None:
-                self.shut()
-            elif self._closed:
-                self._reopen()
-        return bool(super().event(a0))
-
     def showEvent(self, a0: QShowEvent | None) -> None:  # noqa: N802
         """Take the keys of the window."""
         self.shortcuts.take()
         super().showEvent(a0)
 
-    def shut(self) -> None:
-        """Stop everything and let go of the viewer; nothing arrives any more."""
-        if self._closed:
-            return
-        self._closed = True
+    def _stop(self) -> None:
         self.explainer.drop()
         self.explorer.drop()
         self.pixel_sets.drop()
@@ -200,8 +183,7 @@ class CamDock(QWidget):
         self._unwire_viewer()
         self.shortcuts.end()
 
-    def _reopen(self) -> None:
-        self._closed = False
+    def _start_again(self) -> None:
         self._wire_viewer()
         self.state.claim(True)
         self.masks.reopen()
@@ -380,8 +362,3 @@ class CamDock(QWidget):
             allow(button, missing)
         self.saver.show(missing)
         self.masks.list_made()
-
-
-def _shut(dock: CamDock | None) -> None:
-    if dock is not None:
-        dock.shut()

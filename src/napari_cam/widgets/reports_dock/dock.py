@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QDockWidget,
     QMainWindow,
     QSplitter,
     QVBoxLayout,
-    QWidget,
 )
 
-from napari_cam.errors import NapariCamError
-from napari_cam.widgets.controls.parts import Hint, allow, refill
-from napari_cam.widgets.picture import Picture, images
-from napari_cam.widgets.position import bare
+from napari_cam.widgets.controls.parts import Hint
+from napari_cam.widgets.live_dock import LiveDock
+from napari_cam.widgets.picture_list import PictureList
 from napari_cam.widgets.reports_dock.choose_pane import ChoosePane
 from napari_cam.widgets.reports_dock.gathering import is_cam, judgeable, labels_layers
 from napari_cam.widgets.reports_dock.look import Look, look_of_row
@@ -27,7 +24,7 @@ from napari_cam.widgets.reports_dock.reporter import Reporter, network_of
 from napari_cam.widgets.reports_dock.result_pane import ResultPane
 from napari_cam.widgets.reports_dock.saver import Saver
 from napari_cam.widgets.reports_dock.shower import Shower
-from napari_cam.widgets.reports_dock.state import NO_PICTURE, ReportsState
+from napari_cam.widgets.reports_dock.state import ReportsState
 
 if TYPE_CHECKING:
     import napari
@@ -37,7 +34,7 @@ _CHOICES, _HEIGHT = 350, 420  # pixels
 _NARROW = 760  # below that the report stands under the choices
 
 
-class ReportsDock(QWidget):
+class ReportsDock(LiveDock):
     """Whether to believe a map: reports on layers, made in the background.
 
     Parameters
@@ -49,7 +46,6 @@ class ReportsDock(QWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._closed = False
         self._following = False
         self._placed = False
         self.state = ReportsState()
@@ -59,13 +55,11 @@ class ReportsDock(QWidget):
         self.reporter = Reporter(napari_viewer, self.state, self.choose, self)
         self.shower = Shower(napari_viewer, self.state, self)
         self.saver = Saver(self.state, self.result)
-        self._images: list[weakref.ReferenceType[Image]] = []
+        self._pictures = PictureList(napari_viewer, self.choose.image, self.state)
         self._lay_out()
         self._wire()
         self._wire_viewer()
-        # Closing the whole window destroys the dock without taking it out first.
-        myself = weakref.ref(self)
-        self.destroyed.connect(lambda: _shut(myself()))
+        self._end_with_window()
         self.follow_layers()
 
     def _lay_out(self) -> None:
@@ -109,15 +103,6 @@ class ReportsDock(QWidget):
 
     # The dock's own life.
 
-    def event(self, a0: QEvent | None) -> bool:
-        """Close when napari takes the dock out of its window, open when it is put back."""
-        if a0 is not None and a0.type() == QEvent.Type.ParentChange:
-            if self.parent() is None:
-                self.shut()
-            elif self._closed:
-                self._reopen()
-        return bool(super().event(a0))
-
     def showEvent(self, a0: QShowEvent | None) -> None:  # noqa: N802
         """Go to the bottom of the window the first time."""
         super().showEvent(a0)
@@ -149,17 +134,12 @@ class ReportsDock(QWidget):
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
         window.resizeDocks([dock], [_HEIGHT], Qt.Orientation.Vertical)
 
-    def shut(self) -> None:
-        """Stop everything and let go of the viewer; nothing arrives any more."""
-        if self._closed:
-            return
-        self._closed = True
+    def _stop(self) -> None:
         for part in (self.reporter, self.shower, self.saver):
             part.drop()
         self._unwire_viewer()
 
-    def _reopen(self) -> None:
-        self._closed = False
+    def _start_again(self) -> None:
         self._wire_viewer()
         self.choose.show_idle("")
         self.follow_layers()
@@ -177,40 +157,16 @@ class ReportsDock(QWidget):
             return
         self._following = True
         try:
-            self._list_images()
+            self._pictures.follow()
             self._list_maps()
             self.choose.show_labels(labels_layers(self._viewer.layers))
         finally:
             self._following = False
         self._allow()
 
-    def _list_images(self) -> None:
-        found = images(self._viewer.layers)
-        old = None if self.state.picture is None else self.state.picture.reference()
-        chosen = next((each for each in found if each is old), None)
-        active = bare(self._viewer.layers.selection.active)
-        if chosen is None:
-            chosen = next((each for each in found if each is active), found[0] if found else None)
-        place = next((n for n, each in enumerate(found) if each is chosen), -1)
-        self._images = [weakref.ref(each) for each in found]
-        refill(self.choose.image, [(str(each.name), None) for each in found], place)
-        allow(self.choose.image, "" if found else NO_PICTURE)
-        if chosen is not old or chosen is None:
-            self._take_image(chosen)
-
     def _on_image(self) -> None:
-        place = self.choose.image.currentIndex()
-        self._take_image(self._images[place]() if 0 <= place < len(self._images) else None)
+        self._pictures.take_chosen()
         self.follow_layers()
-
-    def _take_image(self, layer: Image | None) -> None:
-        if layer is None:
-            self.state.set_picture(None, NO_PICTURE)
-            return
-        try:
-            self.state.set_picture(Picture.of(layer))
-        except NapariCamError as error:
-            self.state.set_picture(None, str(error))
 
     def _list_maps(self) -> None:
         picture = self.state.picture
@@ -278,8 +234,3 @@ class ReportsDock(QWidget):
         count = self.shower.add_arrays()
         if count:
             self.result.say(f"{count} map{'s' * (count != 1)} added as layers.")
-
-
-def _shut(dock: ReportsDock | None) -> None:
-    if dock is not None:
-        dock.shut()

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_cam.widgets.picture import NO_PICTURE
+
 if TYPE_CHECKING:
     from napari_cam.reports.cases import MapName
     from napari_cam.widgets.picture import Picture
     from napari_cam.widgets.reports_dock.request import Finished
-
-NO_PICTURE = (
-    "There is no image: open one with File > Open, or try "
-    "File > Open Sample > Class activation maps."
-)
 
 
 class ReportsState:

@@ -6,16 +6,17 @@ import weakref
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from napari.layers import Image, Labels
+from napari.layers import Labels
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_cam.errors import NapariCamError
-from napari_cam.widgets.controls.parts import Hint, Step, allow, combo, form, quiet, refill
+from napari_cam.widgets.controls.parts import Hint, Step, combo, form, quiet, refill
 from napari_cam.widgets.dock.shortcuts import Shortcuts
-from napari_cam.widgets.picture import Picture, heatmaps_on, images, labels_on
-from napari_cam.widgets.position import bare
+from napari_cam.widgets.live_dock import LiveDock
+from napari_cam.widgets.picture import heatmaps_on, labels_on
+from napari_cam.widgets.picture_list import PictureList
 from napari_cam.widgets.seeds_dock.box_step import BoxStep
 from napari_cam.widgets.seeds_dock.boxer import Boxer
 from napari_cam.widgets.seeds_dock.class_editor import ClassEditor
@@ -27,7 +28,7 @@ from napari_cam.widgets.seeds_dock.review_step import ReviewStep
 from napari_cam.widgets.seeds_dock.reviewer import Reviewer
 from napari_cam.widgets.seeds_dock.seeder import Seeder, open_as_seeds
 from napari_cam.widgets.seeds_dock.seeds_step import NEW_LAYER, SeedsStep
-from napari_cam.widgets.seeds_dock.state import NO_PICTURE, SeedsState
+from napari_cam.widgets.seeds_dock.state import SeedsState
 from napari_cam.widgets.seeds_dock.tooltips import KEYS
 from napari_cam.widgets.seeds_record import is_seeds
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _REST_MS = 400
 
 
-class SeedsDock(QWidget):
+class SeedsDock(LiveDock):
     """From heatmaps and masks to seeds that a person has edited and reviewed, and to files.
 
     Parameters
@@ -50,7 +51,6 @@ class SeedsDock(QWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._closed = False
         self._following = False
         self.state = SeedsState()
         self.image = combo("seeds_image")
@@ -68,7 +68,7 @@ class SeedsDock(QWidget):
             napari_viewer, self.state, self.review_step, self.ensembler, self.seeder, self
         )
         self.exporter = Exporter(napari_viewer, self.state, self.export_step)
-        self._images: list[weakref.ReferenceType[Image]] = []
+        self._pictures = PictureList(napari_viewer, self.image, self.state)
         self._seeds: list[weakref.ReferenceType[Labels]] = []
         self._seen: WeakSet[Labels] = WeakSet()  # saved seeds are opened once by themselves
         self._rest = QTimer(self)
@@ -78,9 +78,7 @@ class SeedsDock(QWidget):
         self._lay_out()
         self._wire()
         self._wire_viewer()
-        # Closing the whole window destroys the dock without taking it out first.
-        myself = weakref.ref(self)
-        self.destroyed.connect(lambda: _shut(myself()))
+        self._end_with_window()
         self.follow_layers()
 
     def _lay_out(self) -> None:
@@ -162,25 +160,12 @@ class SeedsDock(QWidget):
 
     # The dock's own life.
 
-    def event(self, a0: QEvent | None) -> bool:
-        """Close when napari takes the dock out of its window, open when it is put back."""
-        if a0 is not None and a0.type() == QEvent.Type.ParentChange:
-            if self.parent() is None:
-                self.shut()
-            elif self._closed:
-                self._reopen()
-        return bool(super().event(a0))
-
     def showEvent(self, a0: QShowEvent | None) -> None:  # noqa: N802
         """Take the keys of the window."""
         self.shortcuts.take()
         super().showEvent(a0)
 
-    def shut(self) -> None:
-        """Stop everything and let go of the viewer; nothing arrives any more."""
-        if self._closed:
-            return
-        self._closed = True
+    def _stop(self) -> None:
         self._rest.stop()
         for part in (self.boxer, self.ensembler, self.seeder, self.reviewer, self.exporter):
             part.drop()
@@ -188,8 +173,7 @@ class SeedsDock(QWidget):
         self.state.set_seeds(None)
         self.shortcuts.end()
 
-    def _reopen(self) -> None:
-        self._closed = False
+    def _start_again(self) -> None:
         self._seen.clear()
         self._wire_viewer()
         self.follow_layers()
@@ -208,7 +192,7 @@ class SeedsDock(QWidget):
             return
         self._following = True
         try:
-            self._list_images()
+            self._pictures.follow()
             self._list_members()
             self._list_seeds()
             self.boxer.follow_layers()
@@ -219,36 +203,11 @@ class SeedsDock(QWidget):
             self._following = False
         self._allow()
 
-    def _list_images(self) -> None:
-        found = images(self._viewer.layers)
-        old = None if self.state.picture is None else self.state.picture.reference()
-        chosen = next((each for each in found if each is old), None)
-        active = bare(self._viewer.layers.selection.active)
-        if chosen is None:
-            chosen = next((each for each in found if each is active), found[0] if found else None)
-        place = next((n for n, each in enumerate(found) if each is chosen), -1)
-        self._images = [weakref.ref(each) for each in found]
-        refill(self.image, [(str(each.name), None) for each in found], place)
-        allow(self.image, "" if found else NO_PICTURE)
-        if chosen is not old or chosen is None:
-            self._take_image(chosen)
-
     def _on_image(self) -> None:
-        place = self.image.currentIndex()
-        layer = self._images[place]() if 0 <= place < len(self._images) else None
         self._seen.clear()
         self.state.set_seeds(None)
-        self._take_image(layer)
+        self._pictures.take_chosen()
         self.follow_layers()
-
-    def _take_image(self, layer: Image | None) -> None:
-        if layer is None:
-            self.state.set_picture(None, NO_PICTURE)
-            return
-        try:
-            self.state.set_picture(Picture.of(layer))
-        except NapariCamError as error:
-            self.state.set_picture(None, str(error))
 
     def _list_members(self) -> None:
         picture, step = self.state.picture, self.ensemble_step
@@ -347,8 +306,3 @@ class SeedsDock(QWidget):
         self.problem.say(sentence)
         if sentence:
             show_error(sentence)
-
-
-def _shut(dock: SeedsDock | None) -> None:
-    if dock is not None:
-        dock.shut()

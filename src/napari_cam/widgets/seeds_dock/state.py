@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_cam.masks.classes import LabelClasses
+from napari_cam.widgets.picture import NO_PICTURE
 from napari_cam.widgets.seeds_dock.boxing import Box
 
 if TYPE_CHECKING:
     from napari_cam.widgets.picture import Picture
     from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
-
-NO_PICTURE = (
-    "There is no image: open one with File > Open, or try "
-    "File > Open Sample > Class activation maps."
-)
 
 
 class SeedsState:
