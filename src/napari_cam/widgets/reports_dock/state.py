@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_cam.widgets.picture import NO_PICTURE
+from napari_cam.widgets.picture import NO_PICTURE, Picture
 
 if TYPE_CHECKING:
     from napari_cam.reports.cases import MapName
-    from napari_cam.widgets.picture import Picture
     from napari_cam.widgets.reports_dock.request import Finished
 
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_cam.masks.classes import LabelClasses
-from napari_cam.widgets.picture import NO_PICTURE
+from napari_cam.widgets.picture import NO_PICTURE, Picture
 from napari_cam.widgets.seeds_dock.boxing import Box
 
 if TYPE_CHECKING:
-    from napari_cam.widgets.picture import Picture
     from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
 
 
