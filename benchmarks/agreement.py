@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.reports.pairs import PairCounts, pack, pair_counts
+from napari_cam.masks.pairs import PairCounts, pack, pair_counts
 
 SHAPE = (54, 256, 256)
 THRESHOLDS = np.arange(1, 10, dtype=np.float32) / 10

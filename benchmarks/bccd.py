@@ -37,7 +37,7 @@ from napari_cam.reports.localisation import (
     image_intensity,
     peak_inside,
 )
-from napari_cam.reports.statistics import cluster_bootstrap, mean_of, wilson_proportion
+from napari_cam.statistics import cluster_bootstrap, mean_of, wilson_proportion
 
 HALF = (480, 320)  # y, x
 SMALLER = 4

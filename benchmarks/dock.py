@@ -33,7 +33,7 @@ start = time.perf_counter()
 import npe2
 manifest = npe2.PluginManifest.from_distribution("napari-cam")
 spent = time.perf_counter() - start
-print(spent, "torch" in sys.modules, "napari_cam.widgets.dock" in sys.modules)
+print(spent, "torch" in sys.modules, "napari_cam.widgets.docks.cam" in sys.modules)
 """
 
 
@@ -46,8 +46,8 @@ class Window:
         from qtpy.QtWidgets import QApplication
 
         from napari_cam.sample.phantom import phantom
-        from napari_cam.widgets.dock.dock import CamDock
-        from napari_cam.widgets.layer_format import volume_to_layer
+        from napari_cam.widgets.docks.cam.dock import CamDock
+        from napari_cam.widgets.layers.layer_format import volume_to_layer
 
         self.viewer = napari.Viewer(show=True)
         made = phantom(7, shape=SHAPE, spacing=SPACING)
@@ -97,7 +97,7 @@ class Window:
 
     def first_slice(self) -> None:
         """Note how long the first slice takes from the click until it is drawn."""
-        from napari_cam.widgets.dock.explaining import Explainer
+        from napari_cam.widgets.docks.cam.control.explainer import Explainer
 
         shown = "Grad-CAM: predicted"
         names = [layer.name for layer in self.viewer.layers]

@@ -25,12 +25,12 @@ from scipy import ndimage
 
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
-from napari_cam.masks.agreement_map import consensus
 from napari_cam.masks.binarize import binarize
-from napari_cam.masks.calibrate import THRESHOLDS
-from napari_cam.masks.calibration_cases import Counting, counted_case
+from napari_cam.masks.calibration.calibrate import THRESHOLDS
+from napari_cam.masks.calibration.cases import Counting, counted_case
 from napari_cam.masks.counts import counts
-from napari_cam.masks.ensembles import OPERATORS, EnsembleRule, combine
+from napari_cam.masks.ensembles.agreement_map import consensus
+from napari_cam.masks.ensembles.combine import OPERATORS, EnsembleRule, combine
 from napari_cam.masks.rules import Fixed
 
 SHAPE = (54, 256, 256)

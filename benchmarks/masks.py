@@ -23,7 +23,7 @@ from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import binarize
 from napari_cam.masks.cleanup import Cleanup, clean
-from napari_cam.widgets.dock.cutting import one_slice
+from napari_cam.widgets.layers.cutting import one_slice
 
 SHAPE = (54, 256, 256)
 RULES = (

@@ -32,9 +32,9 @@ def ours(name: str) -> Job:
     """Return a job of this project."""
 
     def job(net: nn.Module, image: Tensor) -> object:
-        from napari_cam.cams.methods import as_methods
+        from napari_cam.cams.methods.table import as_methods
         from napari_cam.cams.raw import compute
-        from napari_cam.cams.targets import ClassScore
+        from napari_cam.cams.targets.scores import ClassScore
         from napari_cam.models.hooks import LayerRef
 
         # As `explain` runs it.

@@ -49,7 +49,7 @@ def rows() -> Any:
     """Return a table as large as that of a small cohort."""
     import pandas as pd
 
-    from napari_cam.reports.tables import tidy
+    from napari_cam.reports.page.tables import tidy
 
     rng = np.random.default_rng(0)
     metrics = ["iou_foreground", "dice_foreground", "precision", "recall", "specificity"]
@@ -74,9 +74,9 @@ def tables(repeats: int, times: Times) -> None:
     from qtpy.QtCore import QSortFilterProxyModel, Qt
     from qtpy.QtWidgets import QApplication, QTableView
 
-    from napari_cam.widgets.reports_dock.columns import columns_of
-    from napari_cam.widgets.reports_dock.table_model import RowsModel
-    from napari_cam.widgets.reports_dock.table_pane import TablePane
+    from napari_cam.widgets.docks.reports.views.table_model import RowsModel
+    from napari_cam.widgets.docks.reports.views.table_pane import TablePane
+    from napari_cam.widgets.docks.reports.work.columns import columns_of
 
     application: Any = QApplication.instance()
     table = rows()
@@ -115,9 +115,13 @@ def clicks(repeats: int, times: Times) -> None:
     from scipy.ndimage import zoom
 
     from napari_cam.sample.phantom import phantom
-    from napari_cam.widgets.layer_format import heatmap_to_layer, mask_to_layer, volume_to_layer
-    from napari_cam.widgets.reports_dock.dock import ReportsDock
-    from napari_cam.widgets.result_layer import as_heatmap
+    from napari_cam.widgets.docks.reports.dock import ReportsDock
+    from napari_cam.widgets.layers.layer_format import (
+        heatmap_to_layer,
+        mask_to_layer,
+        volume_to_layer,
+    )
+    from napari_cam.widgets.layers.result_layer import as_heatmap
 
     viewer = napari.Viewer(show=True)
     application: Any = QApplication.instance()

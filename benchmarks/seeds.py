@@ -20,11 +20,11 @@ from scipy import ndimage
 
 from napari_cam.cams.explain import explain_one
 from napari_cam.grid import Grid
-from napari_cam.masks.classes import BACKGROUND, FIRST_CLASS, UNLABELLED, LabelClasses
-from napari_cam.masks.commit import commit
-from napari_cam.masks.refine import refine
-from napari_cam.masks.seeds import Seeds, make_seeds
-from napari_cam.masks.touched import ProgramState
+from napari_cam.labels.classes import BACKGROUND, FIRST_CLASS, UNLABELLED, LabelClasses
+from napari_cam.labels.seeds.commit import commit
+from napari_cam.labels.seeds.refine import refine
+from napari_cam.labels.seeds.seeds import Seeds, make_seeds
+from napari_cam.labels.seeds.touched import ProgramState
 from napari_cam.sample import load_sample_model
 from napari_cam.sample.cohort import DAMAGED_ABOVE, TEST
 from napari_cam.sample.intervals import ratio_over_volumes

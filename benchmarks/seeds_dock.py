@@ -38,9 +38,9 @@ class Window:
         from scipy.ndimage import zoom
 
         from napari_cam.sample.phantom import phantom
-        from napari_cam.widgets.layer_format import heatmap_to_layer, volume_to_layer
-        from napari_cam.widgets.result_layer import as_heatmap
-        from napari_cam.widgets.seeds_dock.dock import SeedsDock
+        from napari_cam.widgets.docks.seeds.dock import SeedsDock
+        from napari_cam.widgets.layers.layer_format import heatmap_to_layer, volume_to_layer
+        from napari_cam.widgets.layers.result_layer import as_heatmap
 
         self.viewer = napari.Viewer(show=True)
         self.application: Any = QApplication.instance()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_cam.widgets.dock.beside_opengl import load_triton_apart
+from napari_cam.widgets.threads.beside_opengl import load_triton_apart
 
 # napari's test fixtures reset its preferences: they must not be those of the person testing. It
 # reads this when it is first asked for a setting.

@@ -14,9 +14,9 @@ import torch
 import typer
 
 import napari_cam as nc
-from napari_cam.models.architectures import build
-from napari_cam.models.files import SUFFIXES
-from napari_cam.models.steps import STEPS
+from napari_cam.models.architectures.table import build
+from napari_cam.models.files.model_files import SUFFIXES
+from napari_cam.models.preparation.steps import STEPS
 from tests.volumes.dicoms import write_stack
 
 ROOT = Path(__file__).parents[1]

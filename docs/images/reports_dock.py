@@ -16,7 +16,7 @@ from typing import Any
 HERE = Path(__file__).parent
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
 
-from napari_cam.widgets.dock.beside_opengl import load_triton_apart  # noqa: E402
+from napari_cam.widgets.threads.beside_opengl import load_triton_apart  # noqa: E402
 
 load_triton_apart()
 
@@ -26,7 +26,7 @@ from PIL import Image  # noqa: E402
 from qtpy.QtTest import QTest  # noqa: E402
 
 import napari_cam as nc  # noqa: E402
-from napari_cam.widgets.layer_format import heatmap_to_layer  # noqa: E402
+from napari_cam.widgets.layers.layer_format import heatmap_to_layer  # noqa: E402
 
 
 def wait(until: Callable[[], object], seconds: float = 120.0) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from napari_cam.cams.targets import Scored
+from napari_cam.cams.targets.scores import Scored
 
 
 @dataclass(frozen=True)

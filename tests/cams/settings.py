@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from napari_cam.cams.methods import METHODS
-from napari_cam.cams.occlusion import Occlusion
-from napari_cam.cams.rise import RISE
-from napari_cam.cams.saliency import SmoothGrad
-from napari_cam.cams.score_family import ISCAM, SSCAM
-from napari_cam.cams.smooth import SmoothGradCAMPlusPlus
+from napari_cam.cams.methods.input_gradients import SmoothGrad
+from napari_cam.cams.methods.occlusion import Occlusion
+from napari_cam.cams.methods.rise import RISE
+from napari_cam.cams.methods.score import ISCAM, SSCAM
+from napari_cam.cams.methods.smooth import SmoothGradCAMPlusPlus
+from napari_cam.cams.methods.table import METHODS
 
 SMALL = dict(METHODS) | {
     "smoothgradcam++": SmoothGradCAMPlusPlus(samples=4),

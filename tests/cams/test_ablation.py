@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from napari_cam.cams import probe as probe_room
-from napari_cam.cams.ablation import AblationCAM
+from napari_cam.cams.methods.perturbation import AblationCAM
+from napari_cam.cams.network import probe as probe_room
 from napari_cam.cams.raw import raw_cams
-from napari_cam.cams.targets import ClassScore
+from napari_cam.cams.targets.scores import ClassScore
 from tests.cams.networks import GapNet, MlpNet, image, seeded
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_cam.cams.control import RandomMap
-from napari_cam.cams.fullgrad import FullGrad
-from napari_cam.cams.gradient import XResCAM
-from napari_cam.cams.liftcam import LiftCAM
-from napari_cam.cams.method import Evidence
-from napari_cam.cams.occlusion import Occlusion
+from napari_cam.cams.methods.base import Evidence
+from napari_cam.cams.methods.control import RandomMap
+from napari_cam.cams.methods.fullgrad import FullGrad
+from napari_cam.cams.methods.gradient import XResCAM
+from napari_cam.cams.methods.input_gradients import Saliency, SmoothGrad
+from napari_cam.cams.methods.liftcam import LiftCAM
+from napari_cam.cams.methods.occlusion import Occlusion
+from napari_cam.cams.methods.rise import RISE
+from napari_cam.cams.methods.smooth import SmoothGradCAMPlusPlus
 from napari_cam.cams.raw import compute, raw_cams
-from napari_cam.cams.rise import RISE
-from napari_cam.cams.saliency import Saliency, SmoothGrad
-from napari_cam.cams.smooth import SmoothGradCAMPlusPlus
 from napari_cam.errors import MethodError
 from napari_cam.models.hooks import LayerRef
 from tests.cams.networks import MlpNet, image, seeded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_cam.cams.chunks import in_chunks
+from napari_cam.cams.network.chunks import in_chunks
 
 
 def test_every_number_once_and_in_order():

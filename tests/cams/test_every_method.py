@@ -9,17 +9,17 @@ from scipy.ndimage import binary_dilation
 from scipy.stats import kstest
 
 import napari_cam as nc
-from napari_cam.cams.control import RandomMap
-from napari_cam.cams.gradient import CAM
-from napari_cam.cams.methods import METHODS
-from napari_cam.cams.occlusion import Occlusion
+from napari_cam.cams.methods.control import RandomMap
+from napari_cam.cams.methods.gradient import CAM
+from napari_cam.cams.methods.occlusion import Occlusion
+from napari_cam.cams.methods.rise import RISE
+from napari_cam.cams.methods.score import SSCAM
+from napari_cam.cams.methods.table import METHODS
 from napari_cam.cams.raw import raw_cams
-from napari_cam.cams.rise import RISE
-from napari_cam.cams.score_family import SSCAM
-from napari_cam.cams.targets import ClassScore
+from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.errors import MethodError
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Channels, Slices
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Channels, Slices
 from tests.cams.known_answer import Answer, KnownNetwork, pictures, places
 from tests.cams.settings import TASKS
 

@@ -12,17 +12,19 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 import napari_cam as nc
-from napari_cam.cams import fullgrad, probe, rise, saliency, smooth
 from napari_cam.cams.keys import MapKey
-from napari_cam.cams.methods import METHODS
+from napari_cam.cams.methods import fullgrad, rise, smooth
+from napari_cam.cams.methods import input_gradients as saliency
+from napari_cam.cams.methods.table import METHODS
+from napari_cam.cams.network import probe
+from napari_cam.cams.network.replay import Replay
 from napari_cam.cams.raw import compute
-from napari_cam.cams.region_score import bind_inputs
-from napari_cam.cams.replay import Replay
-from napari_cam.cams.targets import ClassScore
+from napari_cam.cams.targets.region_score import bind_inputs
+from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.cams.windows import Windows, compute_in_windows
 from napari_cam.models.hooks import LayerRef
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Channels, Slices
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Channels, Slices
 from tests.cams.networks import seeded
 from tests.cams.pixels import UNet, even_image, normalisation
 from tests.cams.settings import SMALL, TASKS, names_for

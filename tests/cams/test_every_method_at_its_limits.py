@@ -8,8 +8,8 @@ import torch
 
 import napari_cam as nc
 from napari_cam.cams.raw import compute
-from napari_cam.cams.region_score import bind_inputs
-from napari_cam.cams.targets import ClassScore
+from napari_cam.cams.targets.region_score import bind_inputs
+from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.errors import MethodError
 from napari_cam.models.hooks import LayerRef
 from tests.cams.pixels import even_image

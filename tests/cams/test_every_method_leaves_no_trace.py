@@ -13,8 +13,8 @@ from torch import nn
 import napari_cam as nc
 from napari_cam.cams.explain import explain_units
 from napari_cam.errors import ModelError
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Channels, Slices
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Channels, Slices
 from tests.cams.pixels import even_image
 from tests.cams.settings import SMALL
 from tests.cams.test_every_method_alike import (

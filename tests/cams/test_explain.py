@@ -20,8 +20,17 @@ from napari_cam.errors import (
     PreparationError,
     VolumeError,
 )
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Channels, Crop, Foreground, Orient, Pad, Rescale, Resize, Slices
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import (
+    Channels,
+    Crop,
+    Foreground,
+    Orient,
+    Pad,
+    Rescale,
+    Resize,
+    Slices,
+)
 from tests.cams.networks import GapNet, MlpNet, seeded
 
 SHAPE = (5, 20, 28)

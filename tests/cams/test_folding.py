@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_cam.cams.folding import find_pairs, fold
+from napari_cam.cams.network.folding import find_pairs, fold
 from napari_cam.models.hooks import LayerRef
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_cam.cams.gradient import (
+from napari_cam.cams.methods.base import Evidence
+from napari_cam.cams.methods.gradient import (
     CAM,
     EigenCAM,
     EigenGradCAM,
@@ -18,8 +19,7 @@ from napari_cam.cams.gradient import (
     XResCAM,
     principal_projection,
 )
-from napari_cam.cams.method import Evidence
-from napari_cam.cams.methods import METHODS, as_methods
+from napari_cam.cams.methods.table import METHODS, as_methods
 from napari_cam.errors import MethodError
 
 A = torch.tensor(

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 import napari_cam as nc
-from napari_cam.cams.deeplift import contributions
-from napari_cam.cams.full_gradients import full_gradients
-from napari_cam.cams.gradient import XResCAM
-from napari_cam.cams.probe import Probe
+from napari_cam.cams.methods.deeplift import contributions
+from napari_cam.cams.methods.full_gradients import full_gradients
+from napari_cam.cams.methods.gradient import XResCAM
+from napari_cam.cams.methods.score import FasterScoreCAM
+from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.tap import tap
 from napari_cam.cams.raw import raw_cams
-from napari_cam.cams.region_score import bind_inputs
-from napari_cam.cams.regions import Painted
-from napari_cam.cams.score_family import FasterScoreCAM
-from napari_cam.cams.tap import tap
-from napari_cam.models.architectures import build
+from napari_cam.cams.targets.region_score import bind_inputs
+from napari_cam.cams.targets.regions import Painted
+from napari_cam.models.architectures.table import build
 from napari_cam.models.hooks import LayerRef
 from tests.cams.networks import seeded
 from tests.cams.pixels import UNet, even_image

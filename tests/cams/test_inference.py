@@ -14,15 +14,16 @@ import torchvision
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from napari_cam.cams import inference, plan
+from napari_cam.cams import plan
 from napari_cam.cams.explain import explain, explain_units
-from napari_cam.cams.inference import Runner, choose_runner, forget_runner
 from napari_cam.cams.keys import MapKey
-from napari_cam.cams.method import CamMethod
-from napari_cam.cams.methods import as_methods
+from napari_cam.cams.methods.base import CamMethod
+from napari_cam.cams.methods.table import as_methods
+from napari_cam.cams.network import inference
+from napari_cam.cams.network.inference import Runner, choose_runner, forget_runner
 from napari_cam.cams.raw import as_layers, compute
-from napari_cam.cams.targets import as_targets
-from napari_cam.models.architectures import build
+from napari_cam.cams.targets.scores import as_targets
+from napari_cam.models.architectures.table import build
 from napari_cam.models.hooks import LayerRef
 from napari_cam.models.loaded import wrap_model
 from tests.cams.networks import SharedNet, SkipNet, seeded

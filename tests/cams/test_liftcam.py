@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from napari_cam.cams.deeplift import contributions
-from napari_cam.cams.probe import Probe
+from napari_cam.cams.methods.deeplift import contributions
+from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.tap import tap
 from napari_cam.cams.raw import raw_cams
-from napari_cam.cams.tap import tap
-from napari_cam.cams.targets import ClassScore
+from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.errors import MethodError
-from napari_cam.models.architectures import build
+from napari_cam.models.architectures.table import build
 from napari_cam.models.hooks import POOLING_INPUT, LayerRef
 from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, image, seeded
 from tests.cams.pixels import MeanOver, UNet, even_image

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_cam.cams.control import RandomMap
-from napari_cam.cams.noise import Draws, noisy
+from napari_cam.cams.methods.control import RandomMap
+from napari_cam.cams.methods.noise import Draws, noisy
 from napari_cam.cams.raw import raw_cams
 from tests.cams.networks import MlpNet, image, seeded
 

@@ -9,9 +9,9 @@ from torch import nn
 
 import napari_cam as nc
 from napari_cam.cams.keys import Fused, MapKey
-from napari_cam.cams.methods import METHODS
+from napari_cam.cams.methods.table import METHODS
 from napari_cam.cams.raw import fuse, raw_cams
-from napari_cam.cams.targets import ClassScore
+from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.errors import (
     LayerError,
     LookupFailed,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_cam.cams import probe as probe_room
-from napari_cam.cams.probe import Probe
-from napari_cam.cams.tap import tap
-from napari_cam.cams.targets import ClassScore
+from napari_cam.cams.network import probe as probe_room
+from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.tap import tap
+from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.models.hooks import LayerRef
 from tests.cams.networks import MlpNet, image, seeded
 

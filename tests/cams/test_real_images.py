@@ -10,7 +10,7 @@ from skimage import data
 from skimage.transform import resize
 
 import napari_cam as nc
-from napari_cam.models.preparation import Preparation
+from napari_cam.models.preparation.preparation import Preparation
 from tests.models.cifar_resnet import CifarResNet20
 
 CAT, ESPRESSO = "Egyptian cat", "espresso"

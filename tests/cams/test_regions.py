@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import napari_cam as nc
-from napari_cam.cams.region_forms import as_limit, as_region, parse_region
-from napari_cam.cams.regions import (
+from napari_cam.cams.targets.region_forms import as_limit, as_region, parse_region
+from napari_cam.cams.targets.regions import (
     Box,
     Component,
     Everything,
@@ -20,8 +20,8 @@ from napari_cam.cams.regions import (
     Slice,
 )
 from napari_cam.errors import PreparationError, TargetError
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Channels, Crop, Orient, Resize, Slices
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Channels, Crop, Orient, Resize, Slices
 
 # The predicted labels of two images of 3 x 4 pixels.
 FIRST = [[1, 1, 0, 1], [0, 0, 0, 1], [2, 0, 0, 1]]

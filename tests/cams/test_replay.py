@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
 
-from napari_cam.cams.replay import find_replay
-from napari_cam.cams.tap import run_again, tap
+from napari_cam.cams.network.replay import find_replay
+from napari_cam.cams.network.tap import run_again, tap
 from napari_cam.models.hooks import LayerRef
 from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, TupleNet, image, seeded
 

@@ -8,9 +8,9 @@ import torch
 from scipy.ndimage import map_coordinates
 from torch import nn
 
-from napari_cam.cams.noise import Draws
+from napari_cam.cams.methods.noise import Draws
+from napari_cam.cams.methods.rise import RISE
 from napari_cam.cams.raw import raw_cams
-from napari_cam.cams.rise import RISE
 from napari_cam.errors import MethodError
 from tests.cams.networks import MlpNet, image, seeded
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from napari_cam.cams.noise import Draws
+from napari_cam.cams.methods.input_gradients import SmoothGrad
+from napari_cam.cams.methods.noise import Draws
 from napari_cam.cams.raw import raw_cams
-from napari_cam.cams.saliency import SmoothGrad
 from napari_cam.errors import MethodError
 from tests.cams.networks import MlpNet, image, seeded
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from napari_cam.cams import probe as probe_room
-from napari_cam.cams.methods import METHODS
+from napari_cam.cams.methods.score import ISCAM, SSCAM, FasterScoreCAM, ScoreCAM, as_masks, blur
+from napari_cam.cams.methods.table import METHODS
+from napari_cam.cams.network import probe as probe_room
 from napari_cam.cams.raw import raw_cams
-from napari_cam.cams.score_family import ISCAM, SSCAM, FasterScoreCAM, ScoreCAM, as_masks, blur
-from napari_cam.cams.targets import ClassScore
+from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.errors import MethodError
 from tests.cams.networks import GapNet, MlpNet, image, seeded
 

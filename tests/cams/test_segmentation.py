@@ -11,13 +11,13 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 import napari_cam as nc
+from napari_cam.cams.network.tap import run_again, tap
 from napari_cam.cams.plan import plan_explanation
-from napari_cam.cams.regions import Point
-from napari_cam.cams.tap import run_again, tap
+from napari_cam.cams.targets.regions import Point
 from napari_cam.errors import MethodError, TargetError
 from napari_cam.models.hooks import LayerRef
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Channels, Slices
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Channels, Slices
 from tests.cams.networks import image, seeded
 
 LINEAR = ["gradcam", "hirescam"]  # signed, and linear in the gradient

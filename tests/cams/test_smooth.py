@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_cam.cams.noise import Draws
+from napari_cam.cams.methods.noise import Draws
+from napari_cam.cams.methods.smooth import SmoothGradCAMPlusPlus
 from napari_cam.cams.raw import raw_cams
-from napari_cam.cams.smooth import SmoothGradCAMPlusPlus
 from tests.cams.networks import MlpNet, image, seeded
 
 

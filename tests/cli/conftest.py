@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from napari_cam.cli.main import main
-from napari_cam.models.architectures import build
+from napari_cam.models.architectures.table import build
 from napari_cam.models.card import ModelCard
-from napari_cam.models.files import save_model
+from napari_cam.models.files.model_files import save_model
 from napari_cam.models.loaded import LoadedModel, weights_sha256
-from napari_cam.models.preparation import Preparation
+from napari_cam.models.preparation.preparation import Preparation
 from napari_cam.sample.phantom import phantom
 
 NAME = "doe_jane"  # in every input's name, and never in a result

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import napari_cam as nc
-from napari_cam.models.files import save_model
+from napari_cam.models.files.model_files import save_model
 from tests.cli.conftest import NAME, Call, tiny_model
 
 Case = Callable[[Path], list[Any]]

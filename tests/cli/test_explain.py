@@ -15,9 +15,9 @@ from PIL import Image
 
 import napari_cam as nc
 from napari_cam.cams.plan import Plan
-from napari_cam.models.files import save_model
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Channels, Resize, Slices, ZScore
+from napari_cam.models.files.model_files import save_model
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Channels, Resize, Slices, ZScore
 from napari_cam.volumes.heatmap_files import read_heatmap
 from tests.cli.conftest import NAME, Call, tiny_model
 
@@ -204,7 +204,7 @@ def test_weights_alone_with_their_architecture(
 ) -> None:
     import torch
 
-    from napari_cam.models.architectures import build
+    from napari_cam.models.architectures.table import build
 
     torch.manual_seed(0)
     torch.save(build("squeezenet1_1", 3, 3).state_dict(), tmp_path / "w.pth")

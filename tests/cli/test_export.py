@@ -11,7 +11,7 @@ import pydicom
 import pytest
 
 import napari_cam as nc
-from napari_cam.masks.classes import LabelClasses
+from napari_cam.labels.classes import LabelClasses
 from tests.cli.conftest import NAME, Call
 from tests.masks.nnunet_rules import verify
 from tests.masks.test_dicom_seg import heatmap_of, stack

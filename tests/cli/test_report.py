@@ -12,8 +12,8 @@ import pytest
 from sklearn.metrics import jaccard_score
 
 import napari_cam as nc
-from napari_cam.learning.subjects import hash_subjects
-from napari_cam.models.files import save_model
+from napari_cam.learning.cohort.subjects import hash_subjects
+from napari_cam.models.files.model_files import save_model
 from tests.cli.conftest import Call, tiny_model
 from tests.reports.heatmaps import SHAPE, blob, heatmap, noise
 

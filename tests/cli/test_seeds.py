@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import napari_cam as nc
-from napari_cam.masks.classes import LabelClass, LabelClasses
+from napari_cam.labels.classes import LabelClass, LabelClasses
 from tests.cli.conftest import NAME, Call
 from tests.masks.maps import heatmap
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import napari_cam as nc
-from napari_cam.models.architectures import ARCHITECTURES, build
+from napari_cam.models.architectures.table import ARCHITECTURES, build
 from tests.cli.conftest import NAME, Call
 
 

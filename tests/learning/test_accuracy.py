@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binomtest
 
 from napari_cam.errors import TrainingError
-from napari_cam.learning.accuracy import Proportion, wilson_interval
+from napari_cam.statistics.accuracy import Proportion, wilson_interval
 
 
 @pytest.mark.parametrize(

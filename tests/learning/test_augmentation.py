@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_cam.errors import TrainingError
-from napari_cam.learning.augmentation import Augmentation
+from napari_cam.learning.data.augmentation import Augmentation
 
 
 def generator(seed: int = 0) -> torch.Generator:

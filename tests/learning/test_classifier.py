@@ -12,15 +12,15 @@ from scipy.special import log_softmax
 from scipy.stats import binomtest
 
 from napari_cam.errors import ModelError, TrainingError
-from napari_cam.learning.augmentation import Augmentation
 from napari_cam.learning.classifier import train
-from napari_cam.learning.loop import Epoch
-from napari_cam.learning.subjects import trained_on
-from napari_cam.models.architectures import build
+from napari_cam.learning.cohort.subjects import trained_on
+from napari_cam.learning.data.augmentation import Augmentation
+from napari_cam.learning.training.engine import Epoch
+from napari_cam.models.architectures.table import build
 from napari_cam.models.card import ModelCard
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Divide, Orient, Rescale, Resize, Slices
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Divide, Orient, Rescale, Resize, Slices
 from napari_cam.volumes.volume import Volume
 
 TINY = {"widths": (4, 6), "pools": (2, 1)}

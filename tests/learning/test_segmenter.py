@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from napari_cam.errors import TrainingError
-from napari_cam.learning.augmentation import Augmentation
-from napari_cam.learning.losses import dice_and_cross_entropy, soft_dice
+from napari_cam.learning.data.augmentation import Augmentation
 from napari_cam.learning.segmenter import train_segmenter
-from napari_cam.models.preparation import Preparation
+from napari_cam.learning.training.losses import dice_and_cross_entropy, soft_dice
+from napari_cam.models.preparation.preparation import Preparation
 
 NAMES = ("background", "bright", "dark")
 PREPARATION = Preparation.default(2, 1)

@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.masks.classes import LabelClass, LabelClasses
-from napari_cam.masks.seeds import Seeds
+from napari_cam.labels.classes import LabelClass, LabelClasses
+from napari_cam.labels.seeds.seeds import Seeds
 from napari_cam.volumes.reading import read_volume
 from napari_cam.volumes.volume import Volume
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from napari_cam.errors import MaskError
-from napari_cam.masks.agreement_map import consensus
 from napari_cam.masks.binarize import binarize
+from napari_cam.masks.ensembles.agreement_map import consensus
 from tests.masks.maps import heatmap_of
 
 

@@ -11,7 +11,7 @@ import pytest
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.masks.binarize import binarize
-from napari_cam.masks.boxes import (
+from napari_cam.masks.ensembles.boxes import (
     BoxFilter,
     CentredBox,
     Polygons,

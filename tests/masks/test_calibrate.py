@@ -16,10 +16,10 @@ from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import binarize
-from napari_cam.masks.boxes import CentredBox, Within
-from napari_cam.masks.calibrate import THRESHOLDS, calibrate
-from napari_cam.masks.calibration import Calibration
-from napari_cam.masks.ensembles import combine
+from napari_cam.masks.calibration.calibrate import THRESHOLDS, calibrate
+from napari_cam.masks.calibration.result import Calibration
+from napari_cam.masks.ensembles.boxes import CentredBox, Within
+from napari_cam.masks.ensembles.combine import combine
 from napari_cam.masks.overlap_scores import METRICS
 from napari_cam.masks.rules import Fixed
 from tests.masks.maps import heatmap_of

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_cam.errors import MaskError
-from napari_cam.masks.classes import LabelClass, LabelClasses
-from napari_cam.masks.codes import Remap, nnunet_codes, unchanged
+from napari_cam.labels.classes import LabelClass, LabelClasses
+from napari_cam.labels.codes import Remap, nnunet_codes, unchanged
 
 
 def test_nnunet_gets_background_first_and_ignore_last() -> None:

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
-from napari_cam.masks.commit import MODES, Commit, commit
+from napari_cam.labels.seeds.commit import MODES, Commit, commit
 
 LABELS = [[0, 0, 2, 2, 2, 3, 1]]
 SEEDS = [[2, 0, 0, 3, 0, 0, 2]]

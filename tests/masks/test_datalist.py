@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import napari_cam as nc
 from napari_cam.errors import MaskError, WriteError
-from napari_cam.masks.datalist import _deal
+from napari_cam.labels.files.datalist import _deal
 from tests.masks.test_nnunet import case
 
 

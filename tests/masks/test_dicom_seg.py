@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 import napari_cam as nc
 from napari_cam.errors import MaskError, VolumeError, WriteError
 from napari_cam.heatmap import Heatmap
-from napari_cam.masks.classes import LabelClass, LabelClasses
-from napari_cam.masks.dicom_segments import lab_of
-from napari_cam.masks.seeds import Seeds
-from napari_cam.volumes.dicom_signature import is_dicom
+from napari_cam.labels.classes import LabelClass, LabelClasses
+from napari_cam.labels.files.dicom.segments import lab_of
+from napari_cam.labels.seeds.seeds import Seeds
+from napari_cam.volumes.dicom.signature import is_dicom
 from tests.masks.grids import CLASSES
 from tests.volumes.dicoms import AXIAL, PATIENT, PREFIX, enhanced, save, write, write_stack
 

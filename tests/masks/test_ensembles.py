@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.masks.binarize import binarize
-from napari_cam.masks.boxes import CentredBox
-from napari_cam.masks.ensembles import OPERATORS, combine
+from napari_cam.masks.ensembles.boxes import CentredBox
+from napari_cam.masks.ensembles.combine import OPERATORS, combine
 from napari_cam.masks.rules import Fixed
 from tests.masks.maps import heatmap_of
 

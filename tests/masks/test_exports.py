@@ -22,8 +22,8 @@ from hypothesis.extra.numpy import arrays
 import napari_cam as nc
 from napari_cam.errors import MaskError, WriteError
 from napari_cam.grid import Grid
-from napari_cam.masks.classes import LabelClass, LabelClasses
-from napari_cam.masks.placing import on_grid
+from napari_cam.labels.classes import LabelClass, LabelClasses
+from napari_cam.volumes.placing import on_grid
 from tests.masks.grids import (
     CLASSES,
     ORIENTATIONS,

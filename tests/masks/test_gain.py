@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
-from napari_cam.masks.gain import RefinementGain, refinement_gain
+from napari_cam.reports.refinement import RefinementGain, refinement_gain
 
 
 def mask(first: int, end: int) -> NDArray[np.bool_]:

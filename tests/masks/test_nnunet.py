@@ -15,8 +15,8 @@ import pytest
 
 import napari_cam as nc
 from napari_cam.errors import MaskError, WriteError
-from napari_cam.masks.classes import LabelClass, LabelClasses
-from napari_cam.masks.label_image import LabelImage
+from napari_cam.labels.classes import LabelClass, LabelClasses
+from napari_cam.labels.files.label_image import LabelImage
 from napari_cam.volumes.volume import Identity
 from tests.masks.grids import CLASSES, affine_of, scan, seeds_on, stored_labels
 from tests.masks.nnunet_rules import verify

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Maps
-from napari_cam.masks.classes import LabelClasses
-from napari_cam.masks.guided import guided_filter
-from napari_cam.masks.random_walk import random_walk
-from napari_cam.masks.refine import refine
-from napari_cam.masks.seeds import Seeds, make_seeds
+from napari_cam.labels.classes import LabelClasses
+from napari_cam.labels.seeds.guided import guided_filter
+from napari_cam.labels.seeds.random_walk import random_walk
+from napari_cam.labels.seeds.refine import refine
+from napari_cam.labels.seeds.seeds import Seeds, make_seeds
 from napari_cam.volumes.volume import Volume
 from tests.masks.maps import heatmap
 

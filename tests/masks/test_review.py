@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 
 from napari_cam.errors import MaskError
-from napari_cam.masks.counts import iou
-from napari_cam.masks.review import (
+from napari_cam.labels.seeds.review import (
     Reviewed,
     disagreement,
     disagreement_of_spread,
     next_slice,
     previous_slice,
 )
+from napari_cam.masks.counts import iou
 
 A = np.array([[[1, 1, 0]], [[0, 0, 0]], [[1, 1, 1]], [[1, 1, 1]]], bool)
 B = np.array([[[1, 1, 0]], [[0, 0, 0]], [[1, 0, 0]], [[0, 1, 1]]], bool)

@@ -15,8 +15,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
-from napari_cam.masks.commit import Commit, commit
-from napari_cam.masks.touched import ProgramState
+from napari_cam.labels.seeds.commit import Commit, commit
+from napari_cam.labels.seeds.touched import ProgramState
 
 SEEDS = np.array([[[2, 2, 0], [1, 0, 3]]], np.uint8)
 

@@ -11,8 +11,14 @@ import torchvision
 from torch import nn
 
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures import ARCHITECTURES, architecture, build, outline, timm_names
-from napari_cam.models.stems import first_convolution, set_input_channels
+from napari_cam.models.architectures.stems import first_convolution, set_input_channels
+from napari_cam.models.architectures.table import (
+    ARCHITECTURES,
+    architecture,
+    build,
+    outline,
+    timm_names,
+)
 
 TIMM = ("inception_v4", "inception_resnet_v2", "xception")
 # (height, width) at which a forward pass is cheap and every stage still has pixels
@@ -169,7 +175,8 @@ def test_outlines_leave_random_numbers_alone() -> None:
 
 def test_the_table_is_read_without_torchvision_and_timm() -> None:
     code = (
-        "import sys; from napari_cam.models.architectures import ARCHITECTURES, architecture; "
+        "import sys; "
+        "from napari_cam.models.architectures.table import ARCHITECTURES, architecture; "
         "architecture('resnet50'); "
         "print(sorted({'timm', 'torchvision'} & set(sys.modules)))"
     )

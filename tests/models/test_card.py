@@ -9,8 +9,8 @@ import pytest
 
 from napari_cam.errors import ModelError, PreparationError
 from napari_cam.models.card import ModelCard
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Channels, Resize, Slices, Standardize
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Channels, Resize, Slices, Standardize
 from napari_cam.volumes.volume import Volume
 
 

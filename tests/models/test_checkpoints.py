@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from napari_cam.errors import ModelError
-from napari_cam.models.checkpoints import read_checkpoint, read_safetensors
+from napari_cam.models.files.checkpoints import read_checkpoint, read_safetensors
 
 
 class Malicious:

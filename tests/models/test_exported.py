@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures import build
-from napari_cam.models.exported import is_exported, read_exported
-from napari_cam.models.files import load_model
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Resize
+from napari_cam.models.architectures.table import build
+from napari_cam.models.files.exported import is_exported, read_exported
+from napari_cam.models.files.model_files import load_model
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Resize
 
 GRAPH = "models/model.json"
 WEIGHTS = "data/weights/model_weights_config.json"

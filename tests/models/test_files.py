@@ -16,12 +16,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from napari_cam.errors import ModelError, NapariCamError, WriteError
-from napari_cam.models.architectures import build
+from napari_cam.models.architectures.table import build
 from napari_cam.models.card import ModelCard
-from napari_cam.models.files import load_model, save_model
+from napari_cam.models.files.model_files import load_model, save_model
 from napari_cam.models.loaded import LoadedModel, weights_sha256, wrap_model
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Resize
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Resize
 
 from .cifar_resnet import CifarResNet20
 

@@ -8,8 +8,8 @@ import torchvision
 from torch import nn
 
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures import ARCHITECTURES, build, outline
-from napari_cam.models.gap_networks import GapCNN, alexnet_gap, vgg_gap
+from napari_cam.models.architectures.gap_networks import GapCNN, alexnet_gap, vgg_gap
+from napari_cam.models.architectures.table import ARCHITECTURES, build, outline
 
 
 def _settle(network: nn.Module, images: torch.Tensor) -> None:

@@ -10,9 +10,9 @@ from monai.networks.nets import DynUNet, SegResNet
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from napari_cam.models.layers import candidate_layers, find_default
+from napari_cam.models.architectures.unet import UNet
+from napari_cam.models.layers.candidates import candidate_layers, find_default
 from napari_cam.models.loaded import wrap_model
-from napari_cam.models.unet import UNet
 
 # What the networks' definitions say: name, channels and stride of the deepest maps.
 DEEPEST = {

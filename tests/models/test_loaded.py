@@ -10,7 +10,7 @@ from torch import nn
 
 from napari_cam.errors import ModelError, TargetError
 from napari_cam.models.loaded import weights_sha256, wrap_model
-from napari_cam.models.preparation import Preparation
+from napari_cam.models.preparation.preparation import Preparation
 
 
 def _net(channels: int = 2) -> nn.Sequential:

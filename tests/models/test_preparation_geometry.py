@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from napari_cam.errors import PreparationError
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import (
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import (
     Channels,
     Contrast,
     Crop,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Foreground, Orient, Rescale, Resize, Slices
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Foreground, Orient, Rescale, Resize, Slices
 from napari_cam.volumes.reading import read_volume
 
 pytestmark = pytest.mark.data

@@ -17,11 +17,11 @@ import torchvision
 from torch import Tensor, nn
 
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures import build
-from napari_cam.models.files import load_model, save_model
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.pretrained import imagenet_classes, pretrained
-from napari_cam.models.steps import Resize, Standardize
+from napari_cam.models.architectures.table import build
+from napari_cam.models.files.model_files import load_model, save_model
+from napari_cam.models.files.pretrained import imagenet_classes, pretrained
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Resize, Standardize
 
 
 def _random_weights(module: nn.Module) -> dict[str, Tensor]:

@@ -8,11 +8,11 @@ from torch import nn
 
 import napari_cam as nc
 from napari_cam.errors import ModelError
-from napari_cam.models import segmentation_networks
-from napari_cam.models.architectures import ARCHITECTURES, build, outline
-from napari_cam.models.stems import set_input_channels
-from napari_cam.models.steps import Pad
-from napari_cam.models.unet import UNet
+from napari_cam.models.architectures import segmentation_networks
+from napari_cam.models.architectures.stems import set_input_channels
+from napari_cam.models.architectures.table import ARCHITECTURES, build, outline
+from napari_cam.models.architectures.unet import UNet
+from napari_cam.models.preparation.steps import Pad
 
 
 def count(module: nn.Module) -> int:

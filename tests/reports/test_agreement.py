@@ -10,10 +10,10 @@ from scipy import stats
 from sklearn.metrics import jaccard_score
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.agreement import agreement_report
-from napari_cam.reports.agreement_figures import _title
+from napari_cam.reports.agreement.figures import _title
+from napari_cam.reports.agreement.report import agreement_report
 from napari_cam.reports.cases import Case
-from napari_cam.reports.statistics import Comparison
+from napari_cam.statistics import Comparison
 from tests.reports.heatmaps import SHAPE, heatmap, noise
 
 METHODS = ("gradcam", "gradcam++", "layercam", "scorecam", "faster-scorecam")

@@ -11,13 +11,13 @@ import pytest
 from scipy import stats
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.association import association_report
+from napari_cam.reports.association.correlations import Measurement
+from napari_cam.reports.association.damage import mask_fractions, subject_damage
+from napari_cam.reports.association.report import association_report
 from napari_cam.reports.cases import Case
-from napari_cam.reports.correlations import Measurement
-from napari_cam.reports.damage import mask_fractions, subject_damage
-from napari_cam.reports.reference import reference_report
-from napari_cam.reports.statistics import correlate
+from napari_cam.reports.overlap.report import reference_report
 from napari_cam.sample.phantom import phantom
+from napari_cam.statistics import correlate
 from tests.reports.heatmaps import blob, heatmap, noise
 
 FILLETS = [f"fillet {place}" for place in range(32)]

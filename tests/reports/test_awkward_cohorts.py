@@ -10,9 +10,9 @@ import pytest
 
 from napari_cam.errors import NapariCamError, ReportError
 from napari_cam.grid import Grid
-from napari_cam.reports.agreement import agreement_report
+from napari_cam.reports.agreement.report import agreement_report
 from napari_cam.reports.cases import Case
-from napari_cam.reports.reference import reference_report
+from napari_cam.reports.overlap.report import reference_report
 from tests.reports.heatmaps import SHAPE, SPACING, blob, heatmap, noise
 
 NOTHING = np.zeros(SHAPE, bool)

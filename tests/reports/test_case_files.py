@@ -11,11 +11,11 @@ import pytest
 
 import napari_cam as nc
 from napari_cam.errors import NapariCamError, ReportError
-from napari_cam.masks.classes import LabelClass, LabelClasses
-from napari_cam.masks.label_image import LabelImage
+from napari_cam.labels.classes import LabelClass, LabelClasses
+from napari_cam.labels.files.label_image import LabelImage
+from napari_cam.reports.association.measurement_files import read_measurements
 from napari_cam.reports.case_files import folder_cases, read_cases, read_mask, read_table
-from napari_cam.reports.measurement_files import read_measurements
-from napari_cam.reports.reference import reference_report
+from napari_cam.reports.overlap.report import reference_report
 from tests.reports.heatmaps import SHAPE, blob, heatmap, noise
 
 NAMES = ("Doe^John", "Roe^Jane")

@@ -8,12 +8,12 @@ import pytest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.classification import (
+from napari_cam.reports.overlap.classification import (
     classification_rows,
     classification_scores,
     classification_table,
 )
-from napari_cam.reports.reference import reference_report
+from napari_cam.reports.overlap.report import reference_report
 from tests.reports.heatmaps import blob, heatmap, noise
 
 CLASSES = np.array(["meningioma", "glioma", "pituitary"])

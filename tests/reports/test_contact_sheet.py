@@ -14,8 +14,8 @@ from PIL import Image
 
 from napari_cam.errors import MaskError, WriteError
 from napari_cam.grid import Grid
-from napari_cam.reports.contact_sheet import SheetRow, contact_sheet
-from napari_cam.reports.panels import save_sheet
+from napari_cam.reports.page.contact_sheet import SheetRow, contact_sheet
+from napari_cam.reports.page.panels import save_sheet
 from napari_cam.volumes.volume import Volume
 
 SHAPE = (5, 30, 40)
@@ -198,7 +198,7 @@ def test_what_does_not_fit_is_refused(change: dict[str, object], words: str) -> 
 
 def test_no_global_state_of_matplotlib_is_touched() -> None:
     code = (
-        "import sys, napari_cam.reports.contact_sheet\n"
+        "import sys, napari_cam.reports.page.contact_sheet\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert 'torch' not in sys.modules\n"
     )

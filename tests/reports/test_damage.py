@@ -8,8 +8,8 @@ import pytest
 from napari_cam.errors import ReportError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
+from napari_cam.reports.association.damage import damage_fractions, mask_fractions, subject_damage
 from napari_cam.reports.cases import Case
-from napari_cam.reports.damage import damage_fractions, mask_fractions, subject_damage
 
 
 def heatmap(values, valid=None, inside=None, unit_axis=0, **provenance):

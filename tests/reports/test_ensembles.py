@@ -8,7 +8,7 @@ from sklearn.metrics import jaccard_score
 
 import napari_cam as nc
 from napari_cam.reports.cases import Case
-from napari_cam.reports.reference import reference_report
+from napari_cam.reports.overlap.report import reference_report
 from tests.reports.heatmaps import SHAPE, blob, heatmap, noise
 
 CUTS = (0.2, 0.4, 0.6)

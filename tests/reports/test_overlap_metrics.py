@@ -23,7 +23,7 @@ from sklearn.metrics import (
 
 from napari_cam.grid import Grid
 from napari_cam.masks.counts import Counts, counts
-from napari_cam.reports.overlap_metrics import (
+from napari_cam.reports.overlap.metrics import (
     average_precision,
     pooled_metrics,
     soft_overlap,
@@ -237,7 +237,7 @@ def test_both_ways_to_find_the_nearest_agree(dense, monkeypatch):
     a, b = blob(8), blob(9, cut=0.2)
     grid = Grid.plain(a.shape, SPACING, "mm")
     expected = surface_distances(a, b, grid)
-    monkeypatch.setattr("napari_cam.reports.overlap_metrics._DENSE", dense)
+    monkeypatch.setattr("napari_cam.reports.overlap.metrics._DENSE", dense)
     assert surface_distances(a, b, grid) == pytest.approx(expected, rel=1e-9)
 
 

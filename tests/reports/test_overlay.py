@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from napari_cam.errors import MaskError
 from napari_cam.masks.counts import counts
-from napari_cam.reports.overlay import COLOURS, colour_table, overlay_image, overlay_labels
+from napari_cam.reports.page.overlay import COLOURS, colour_table, overlay_image, overlay_labels
 
 RGB = {"tp": (47, 191, 79), "tn": (0, 0, 0), "fp": (200, 16, 46), "fn": (255, 225, 25)}
 

@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, jaccard_score
 
 from napari_cam.errors import MaskError
-from napari_cam.reports import pairs
-from napari_cam.reports.pairs import by_table, counts_with, pack, pair_counts
+from napari_cam.masks import pairs
+from napari_cam.masks.pairs import by_table, counts_with, pack, pair_counts
 
 SHAPE = (3, 5, 31)  # no unit fills its words
 

@@ -15,9 +15,9 @@ from napari_cam.errors import MaskError, NapariCamError, ReportError
 from napari_cam.grid import Grid
 from napari_cam.reports.cases import Case, MapName
 from napari_cam.reports.localisation import energy_inside, peak_inside
-from napari_cam.reports.overlap_metrics import surface_distances
-from napari_cam.reports.reference import reference_report
-from napari_cam.reports.statistics import cluster_bootstrap, mean_of
+from napari_cam.reports.overlap.metrics import surface_distances
+from napari_cam.reports.overlap.report import reference_report
+from napari_cam.statistics import cluster_bootstrap, mean_of
 from napari_cam.volumes.volume import Volume
 from tests.reports.heatmaps import SHAPE, SPACING, blob, heatmap, noise
 from tests.reports.test_report import HOSTILE

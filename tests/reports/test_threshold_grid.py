@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from napari_cam.errors import MaskError
-from napari_cam.masks.boxes import CentredBox
-from napari_cam.masks.calibrate import calibrate
-from napari_cam.masks.calibration import Calibration
-from napari_cam.reports.threshold_grid import threshold_grid
+from napari_cam.masks.calibration.calibrate import calibrate
+from napari_cam.masks.calibration.result import Calibration
+from napari_cam.masks.ensembles.boxes import CentredBox
+from napari_cam.reports.overlap.threshold_grid import threshold_grid
 from tests.masks.maps import heatmap_of
 
 CUTS = (0.0, 0.25, 0.5, 0.75)

@@ -7,7 +7,7 @@ import pytest
 
 from napari_cam.sample import load_sample_model
 from napari_cam.sample.cohort import TEST
-from napari_cam.sample.ensemble_study import (
+from napari_cam.sample.making.ensemble_study import (
     StudyCases,
     StudyRow,
     gain,

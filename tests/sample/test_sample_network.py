@@ -14,9 +14,8 @@ from torch.nn import functional
 
 from napari_cam.cams.explain import explain_one
 from napari_cam.errors import VolumeError
-from napari_cam.learning.accuracy import Proportion
-from napari_cam.learning.subjects import trained_on
-from napari_cam.models.files import load_model
+from napari_cam.learning.cohort.subjects import trained_on
+from napari_cam.models.files.model_files import load_model
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.sample import (
     SAMPLE_MODEL,
@@ -25,10 +24,11 @@ from napari_cam.sample import (
     load_sample_volume,
 )
 from napari_cam.sample.cohort import TEST, TRAINING, VALIDATION, slice_labels
-from napari_cam.sample.evaluate import Localisation, evaluate, markdown
+from napari_cam.sample.making.evaluate import Localisation, evaluate, markdown
+from napari_cam.sample.making.train import labelled_slices
+from napari_cam.sample.making.train import main as train_command
 from napari_cam.sample.phantom import Phantom
-from napari_cam.sample.train import labelled_slices
-from napari_cam.sample.train import main as train_command
+from napari_cam.statistics.accuracy import Proportion
 from napari_cam.volumes.volume import Volume
 
 

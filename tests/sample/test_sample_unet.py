@@ -11,15 +11,15 @@ from torch import nn
 
 import napari_cam as nc
 from napari_cam.errors import ModelError
-from napari_cam.learning.subjects import trained_on
+from napari_cam.learning.cohort.subjects import trained_on
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.sample import SAMPLE_UNET, load_sample_model, load_sample_phantom
 from napari_cam.sample.cohort import TEST, TRAINING, VOXEL_CLASSES, voxel_labels
 from napari_cam.sample.intervals import ratio_over_volumes
-from napari_cam.sample.overlap import Overlap, overlap, predict_labels
+from napari_cam.sample.making.overlap import Overlap, overlap, predict_labels
+from napari_cam.sample.making.train_unet import SLICE_STEP, labelled_pixels
+from napari_cam.sample.making.train_unet import main as train_command
 from napari_cam.sample.phantom import Phantom
-from napari_cam.sample.train_unet import SLICE_STEP, labelled_pixels
-from napari_cam.sample.train_unet import main as train_command
 from napari_cam.volumes.volume import Volume
 
 DAMAGED = 2

@@ -14,7 +14,7 @@ from pydicom import config
 
 import napari_cam as nc
 from napari_cam.errors import VolumeError
-from napari_cam.volumes.dicom_files import quiet
+from napari_cam.volumes.dicom.files import quiet
 from napari_cam.volumes.reading import read_volume
 from napari_cam.volumes.volume import Volume
 from tests.volumes.dicoms import PATIENT, write, write_stack

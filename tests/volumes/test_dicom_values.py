@@ -420,7 +420,7 @@ def test_a_deflated_file_that_unfolds_without_end_is_refused(
     content = content[:140] + (end - 144).to_bytes(4, "little") + content[144:end]
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     path.write_bytes(content + packer.compress(bytes(1 << 22)) + packer.flush())
-    monkeypatch.setattr("napari_cam.volumes.dicom_files._MOST_INFLATED", 1 << 21)
+    monkeypatch.setattr("napari_cam.volumes.dicom.files._MOST_INFLATED", 1 << 21)
     with pytest.raises(VolumeError, match="unfolds into more than"):
         read_volume(path)
 
@@ -445,7 +445,7 @@ def test_there_is_a_limit_to_the_frames_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save(tmp_path / "a.dcm", enhanced(noise(0, 9, "u2", (4, 9, 11)), [(0, 0, 1)] * 4))
-    monkeypatch.setattr("napari_cam.volumes.dicom_headers._MOST_FRAMES", 3)
+    monkeypatch.setattr("napari_cam.volumes.dicom.headers._MOST_FRAMES", 3)
     with pytest.raises(VolumeError, match="promises 4 images"):
         read_volume(path)
 

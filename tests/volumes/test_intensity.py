@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.exposure import equalize_adapthist
 
-from napari_cam.volumes import intensity
+from napari_cam.models.preparation.steps import grey_scale as intensity
 
 # Two channels of 2 x 3 pixels.
 IMAGE = np.array([[[0, 1, 2], [3, 4, 10]], [[5, 5, 5], [5, 5, 5]]], dtype=np.float32)

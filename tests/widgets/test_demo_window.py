@@ -7,9 +7,9 @@ from pathlib import Path
 import napari
 import pytest
 
-from napari_cam.cli import window
+from napari_cam.cli.commands import window
 from napari_cam.cli.main import main
-from napari_cam.widgets.demo_window import show_demo
+from napari_cam.widgets.files.demo_window import show_demo
 
 
 def test_the_demos_files_stand_in_the_window(

@@ -16,9 +16,12 @@ from napari.layers import Layer
 from napari.utils.notifications import notification_manager
 
 import napari_cam as nc
-from napari_cam.volumes.dicom import SeriesInfo
-from napari_cam.widgets import series_choice
-from napari_cam.widgets.layer_format import (
+from napari_cam.volumes.dicom.reading import SeriesInfo
+from napari_cam.widgets.files import series_choice
+from napari_cam.widgets.files.readers import NO_LAYERS, read_layers
+from napari_cam.widgets.files.series_choice import choose_series
+from napari_cam.widgets.files.writers import write_image, write_labels
+from napari_cam.widgets.layers.layer_format import (
     FACTS,
     VOLUME,
     heatmap_to_layer,
@@ -26,9 +29,6 @@ from napari_cam.widgets.layer_format import (
     layer_to_volume,
     mask_to_layer,
 )
-from napari_cam.widgets.readers import NO_LAYERS, read_layers
-from napari_cam.widgets.series_choice import choose_series
-from napari_cam.widgets.writers import write_image, write_labels
 from tests.volumes.dicoms import write_stack
 
 SERIES = [
@@ -146,7 +146,7 @@ def test_without_a_window_it_is_the_longest_series(monkeypatch):
 
 
 def test_a_cancelled_choice_opens_nothing(monkeypatch, tmp_path):
-    from napari_cam.volumes import dicom
+    from napari_cam.volumes.dicom import reading as dicom
 
     monkeypatch.setattr(dicom, "dicom_series", lambda _path: [info(0, 5), info(1, 6)])
     monkeypatch.setattr(series_choice, "choose_series", lambda _series: None)

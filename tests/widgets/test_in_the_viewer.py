@@ -12,8 +12,8 @@ from napari.layers import Layer
 from napari.settings import get_settings
 
 import napari_cam as nc
-from napari_cam.widgets.layer_format import heatmap_to_layer, layer_to_volume, mask_to_layer
-from napari_cam.widgets.orientation_letters import patient_view
+from napari_cam.widgets.layers.layer_format import heatmap_to_layer, layer_to_volume, mask_to_layer
+from napari_cam.widgets.layers.orientation_letters import patient_view
 from tests.widgets.heatmaps import heatmap_on
 from tests.widgets.test_patient_world import rotation, save, stored_affine
 

@@ -10,7 +10,7 @@ import pytest
 from napari.layers import Image, Labels, Layer
 
 import napari_cam as nc
-from napari_cam.widgets.layer_format import (
+from napari_cam.widgets.layers.layer_format import (
     FACTS,
     VOLUME,
     heatmap_to_layer,

@@ -13,8 +13,8 @@ from napari.components import ViewerModel
 
 from napari_cam.grid import Grid
 from napari_cam.volumes.volume import Volume
-from napari_cam.widgets.layer_format import volume_to_layer
-from napari_cam.widgets.orientation_letters import (
+from napari_cam.widgets.layers.layer_format import volume_to_layer
+from napari_cam.widgets.layers.orientation_letters import (
     PLANES,
     PatientView,
     letters_2d,

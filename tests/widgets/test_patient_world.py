@@ -11,7 +11,7 @@ from napari.layers import Image, Layer
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
 import napari_cam as nc
-from napari_cam.widgets.layer_format import (
+from napari_cam.widgets.layers.layer_format import (
     FACTS,
     heatmap_to_layer,
     layer_to_volume,
@@ -19,7 +19,7 @@ from napari_cam.widgets.layer_format import (
     volume_to_layer,
     volume_to_layers,
 )
-from napari_cam.widgets.world import grid_of_world, oblique_degrees
+from napari_cam.widgets.layers.world import grid_of_world, oblique_degrees
 from tests.widgets.heatmaps import heatmap_on
 
 SHAPE = (4, 5, 7)  # stored (i, j, k); no two alike

@@ -17,8 +17,13 @@ from napari.utils.notifications import notification_manager
 from npe2 import PluginManager, PluginManifest
 
 import napari_cam as nc
-from napari_cam.widgets.layer_format import FACTS, is_heatmap, layer_to_heatmap, layer_to_volume
-from napari_cam.widgets.readers import NO_LAYERS, get_reader, read_layers
+from napari_cam.widgets.files.readers import NO_LAYERS, get_reader, read_layers
+from napari_cam.widgets.layers.layer_format import (
+    FACTS,
+    is_heatmap,
+    layer_to_heatmap,
+    layer_to_volume,
+)
 from tests.widgets.heatmaps import heatmap_on
 
 MANIFEST = Path(nc.__file__).with_name("napari.yaml")
@@ -216,7 +221,7 @@ def test_asking_for_a_reader_loads_nothing_heavy():
         "from npe2 import PluginManager\n"
         "manager = PluginManager.instance(); manager.discover()\n"
         "assert 'napari-cam' in manager\n"
-        "from napari_cam.widgets.readers import get_reader\n"
+        "from napari_cam.widgets.files.readers import get_reader\n"
         "assert get_reader('scan.nii.gz')"
     )
     assert not loaded & {"torch", "napari", "numpy", "nibabel", "qtpy", "scipy", "skimage"}

@@ -11,10 +11,14 @@ import pytest
 from napari.layers import Image, Labels, Layer
 
 from napari_cam.errors import VolumeError, WriteError
-from napari_cam.widgets.layer_axes import image_axes, layer_grid
-from napari_cam.widgets.layer_format import heatmap_to_layer, layer_to_heatmap, layer_to_volume
-from napari_cam.widgets.readers import read_layers
-from napari_cam.widgets.writers import write_image, write_labels
+from napari_cam.widgets.files.readers import read_layers
+from napari_cam.widgets.files.writers import write_image, write_labels
+from napari_cam.widgets.layers.layer_axes import image_axes, layer_grid
+from napari_cam.widgets.layers.layer_format import (
+    heatmap_to_layer,
+    layer_to_heatmap,
+    layer_to_volume,
+)
 from tests.widgets.heatmaps import heatmap_on
 
 SHAPE = (4, 5, 7)

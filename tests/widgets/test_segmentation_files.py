@@ -8,8 +8,8 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 
 import napari_cam as nc
-from napari_cam.widgets.layer_format import FACTS, volume_to_layer
-from napari_cam.widgets.readers import get_reader
+from napari_cam.widgets.files.readers import get_reader
+from napari_cam.widgets.layers.layer_format import FACTS, volume_to_layer
 from tests.masks.grids import CLASSES
 from tests.masks.test_dicom_seg import OBLIQUE, heatmap_of, seeds_of, stack
 

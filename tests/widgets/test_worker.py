@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from napari_cam.widgets.worker import Job
+from napari_cam.widgets.threads.worker import Job
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])

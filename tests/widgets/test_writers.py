@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 import napari_cam as nc
-from napari_cam.widgets.layer_format import heatmap_to_layer, mask_to_layer, volume_to_layer
+from napari_cam.widgets.layers.layer_format import heatmap_to_layer, mask_to_layer, volume_to_layer
 from tests.widgets.heatmaps import heatmap_on
 from tests.widgets.test_patient_world import rotation, save, stored_affine
 

@@ -10,8 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.cams.keys import AnyLayer, Fused, MapKey
-from napari_cam.cams.methods import AnyMethod
-from napari_cam.cams.normalize import (
+from napari_cam.cams.methods.table import AnyMethod
+from napari_cam.cams.plan import ExplainedUnits, Plan, plan_explanation
+from napari_cam.cams.targets.region_score import RegionScore
+from napari_cam.cams.targets.scores import AnyTarget, Target
+from napari_cam.cams.windows import Windows
+from napari_cam.errors import MethodError
+from napari_cam.heatmap import Heatmap, Maps
+from napari_cam.models.loaded import LoadedModel
+from napari_cam.normalize import (
     Normalize,
     Scale,
     bounds,
@@ -21,13 +28,6 @@ from napari_cam.cams.normalize import (
     has_evidence,
     to_unit,
 )
-from napari_cam.cams.plan import ExplainedUnits, Plan, plan_explanation
-from napari_cam.cams.region_score import RegionScore
-from napari_cam.cams.targets import AnyTarget, Target
-from napari_cam.cams.windows import Windows
-from napari_cam.errors import MethodError
-from napari_cam.heatmap import Heatmap, Maps
-from napari_cam.models.loaded import LoadedModel
 from napari_cam.provenance import plain, stamp
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from napari_cam.cams.method import CamMethod
-from napari_cam.cams.targets import Target
+from napari_cam.cams.methods.base import CamMethod
+from napari_cam.cams.targets.scores import Target
 from napari_cam.errors import LayerError
 from napari_cam.models.hooks import LayerRef
 

@@ -20,10 +20,11 @@ from napari_cam.cams.device import (
     on_device,
     release_memory,
 )
-from napari_cam.cams.inference import forget_runner
 from napari_cam.cams.keys import AnyLayer, Layer, MapKey
-from napari_cam.cams.method import CamMethod
-from napari_cam.cams.methods import AnyMethod, as_methods
+from napari_cam.cams.methods.base import CamMethod
+from napari_cam.cams.methods.table import AnyMethod, as_methods
+from napari_cam.cams.network.inference import forget_runner
+from napari_cam.cams.network.tap import widen
 from napari_cam.cams.raw import (
     BatchCams,
     as_input,
@@ -32,15 +33,14 @@ from napari_cam.cams.raw import (
     compute,
     layers_of,
 )
-from napari_cam.cams.region_score import bind_units, shares
-from napari_cam.cams.tap import widen
-from napari_cam.cams.targets import AnyTarget, Target, as_targets, class_logits
+from napari_cam.cams.targets.region_score import bind_units, shares
+from napari_cam.cams.targets.scores import AnyTarget, Target, as_targets, class_logits
 from napari_cam.cams.windows import Windows, compute_in_windows, first_window
 from napari_cam.errors import DeviceError, ModelError, PreparationError, VolumeError
 from napari_cam.heatmap import Maps
-from napari_cam.models.levels import TINY, is_tiny
+from napari_cam.models.layers.levels import TINY, is_tiny
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.models.prepared import PreparedVolume
+from napari_cam.models.preparation.prepared import PreparedVolume
 from napari_cam.volumes.volume import Volume
 
 # Units per forward pass where the user leaves it open; halved when memory runs out.

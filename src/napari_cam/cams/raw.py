@@ -11,22 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from napari_cam.cams.device import exact_float32
-from napari_cam.cams.enlarge import enlarge
-from napari_cam.cams.head import weights_of_classes
-from napari_cam.cams.inference import Runner, choose_runner
 from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey
-from napari_cam.cams.method import CamMethod, Evidence
-from napari_cam.cams.methods import AnyMethod, as_methods
-from napari_cam.cams.normalize import ROUNDING
-from napari_cam.cams.probe import Probe
-from napari_cam.cams.region_score import bind_inputs
-from napari_cam.cams.tap import Tapped, tap, widen
-from napari_cam.cams.targets import AnyTarget, Scored, Target, as_targets
+from napari_cam.cams.methods.base import CamMethod, Evidence
+from napari_cam.cams.methods.table import AnyMethod, as_methods
+from napari_cam.cams.network.enlarge import enlarge
+from napari_cam.cams.network.head import weights_of_classes
+from napari_cam.cams.network.inference import Runner, choose_runner
+from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.tap import Tapped, tap, widen
+from napari_cam.cams.targets.region_score import bind_inputs
+from napari_cam.cams.targets.scores import AnyTarget, Scored, Target, as_targets
 from napari_cam.errors import LayerError, ModelError, PreparationError
 from napari_cam.heatmap import Maps
 from napari_cam.models.hooks import INPUT, LayerRef
-from napari_cam.models.layers import LEGACY_LAST_CONV, find_default, legacy_last_conv
+from napari_cam.models.layers.candidates import LEGACY_LAST_CONV, find_default, legacy_last_conv
 from napari_cam.models.loaded import LoadedModel
+from napari_cam.normalize import ROUNDING
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,8 +184,8 @@ def compute(
 ) -> BatchCams:
     """Run one forward pass and every formula on it; see :func:`raw_cams`.
 
-    With `optimize` the network's private copy runs (:mod:`napari_cam.cams.inference`). `bound` says
-    what reads the score in a target's place: a region as it lies in this batch.
+    With `optimize` the network's private copy runs (:mod:`napari_cam.cams.network.inference`).
+    `bound` says what reads the score in a target's place: a region as it lies in this batch.
     """
     singles = single_layers(layers)
     # The caller may be inside no_grad or inference_mode, and gradients are needed all the same.

@@ -27,13 +27,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.cams.device import exact_float32
-from napari_cam.cams.enlarge import enlarge
-from napari_cam.cams.inference import Runner, choose_runner
 from napari_cam.cams.keys import Layer, MapKey
-from napari_cam.cams.method import CamMethod
+from napari_cam.cams.methods.base import CamMethod
+from napari_cam.cams.network.enlarge import enlarge
+from napari_cam.cams.network.inference import Runner, choose_runner
+from napari_cam.cams.network.tap import tap
 from napari_cam.cams.raw import BatchCams, as_input, compute, single_layers
-from napari_cam.cams.tap import tap
-from napari_cam.cams.targets import Score, Scored, Target, class_scores, two_classes
+from napari_cam.cams.targets.scores import Score, Scored, Target, class_scores, two_classes
 from napari_cam.errors import PreparationError, TargetError
 from napari_cam.heatmap import Maps
 from napari_cam.models.hooks import LayerRef

@@ -11,7 +11,7 @@ from napari_cam.errors import MaskError
 
 if TYPE_CHECKING:
     from napari_cam.grid import Grid
-    from napari_cam.masks.boxes import BoxFilter
+    from napari_cam.masks.ensembles.boxes import BoxFilter
 
 FORMS = (
     "centred:-,40,40:mm (z,y,x, '-' for the whole extent), "
@@ -50,7 +50,7 @@ def open_box(texts: list[str], grid: Grid | None) -> BoxFilter | None:
 
 
 def _open(text: str, grid: Grid | None) -> BoxFilter:
-    from napari_cam.masks.boxes import CentredBox, Within, WithoutBand
+    from napari_cam.masks.ensembles.boxes import CentredBox, Within, WithoutBand
 
     unit: Any
     word, *rest = text.split(":")

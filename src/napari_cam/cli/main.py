@@ -9,19 +9,10 @@ from typing import Annotated
 
 import typer
 
-from napari_cam.cli import (
-    calibrate,
-    demo,
-    ensemble,
-    explain,
-    export,
-    mask,
-    report,
-    report_association,
-    report_faithfulness,
-    seeds,
-    show,
-)
+from napari_cam.cli.commands import calibrate, demo, ensemble, explain, export, mask, seeds, show
+from napari_cam.cli.commands.report import association as report_association
+from napari_cam.cli.commands.report import faithfulness as report_faithfulness
+from napari_cam.cli.commands.report import overlap as report
 from napari_cam.cli.failures import DEBUG, ExitCode
 
 app = typer.Typer(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari_cam.grid import Grid
     from napari_cam.models.loaded import LoadedModel
-    from napari_cam.models.preparation import Preparation
+    from napari_cam.models.preparation.preparation import Preparation
     from napari_cam.volumes.volume import Volume
 
 SAMPLES: dict[str, Literal["classification", "segmentation"]] = {
@@ -49,7 +49,7 @@ def open_model(
         sample = load_sample_model(SAMPLES[model])
         card = sample.card if steps is None else replace(sample.card, preparation=steps)
         return replace(sample, card=card)
-    from napari_cam.models.files import load_model
+    from napari_cam.models.files.model_files import load_model
 
     names = [name.strip() for name in class_names.split(",")] if class_names else None
     return load_model(model, architecture=architecture, class_names=names, preparation=steps)
@@ -71,7 +71,7 @@ def open_preparation(text: str) -> Preparation:
     PreparationError
         Where the file cannot be read or does not hold steps.
     """
-    from napari_cam.models.preparation import Preparation
+    from napari_cam.models.preparation.preparation import Preparation
 
     if text == "imagenet":
         return Preparation.imagenet()
@@ -122,7 +122,7 @@ def open_region(text: str, grid: Grid) -> Any:
     VolumeError, MaskError
         Where the file cannot be read, or lies elsewhere.
     """
-    from napari_cam.cams.regions import Labelled, Painted
+    from napari_cam.cams.targets.regions import Labelled, Painted
 
     file, colon, label = text.rpartition(":")
     if Path(text).is_file():
@@ -155,11 +155,11 @@ def open_mask(path: Path, grid: Grid, what: str) -> NDArray[np.bool_]:
     MaskError
         Where it lies elsewhere.
     """
-    from napari_cam.masks.label_image import marked
-    from napari_cam.masks.reading import is_dicom_seg, stated_kind
+    from napari_cam.labels.files.label_image import marked
+    from napari_cam.labels.files.reading import is_dicom_seg, stated_kind
 
     if path.is_file() and is_dicom_seg(path):
-        from napari_cam.masks.dicom_seg_reading import read_dicom_seg
+        from napari_cam.labels.files.dicom.reading import read_dicom_seg
 
         return read_dicom_seg(path, grid).mask()  # its segments may overlap, or hold fractions
     return marked(open_labels(path, grid, what), stated_kind(path))
@@ -169,7 +169,7 @@ def open_labels(path: Path, grid: Grid, what: str) -> NDArray[Any]:
     """Read labels that lie on `grid`; see :func:`open_mask`."""
     import numpy as np
 
-    from napari_cam.masks.reading import is_segmentation_file, read_labels
+    from napari_cam.labels.files.reading import is_segmentation_file, read_labels
 
     if path.is_file() and is_segmentation_file(path):
         return read_labels(path, grid).labels

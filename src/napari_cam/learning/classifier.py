@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from napari_cam.errors import TrainingError
-from napari_cam.learning.augmentation import Augmentation
-from napari_cam.learning.examples import (
+from napari_cam.learning.data.augmentation import Augmentation
+from napari_cam.learning.data.examples import (
     as_images,
     check_classes,
     class_names_of,
     class_weights_of,
     examples_of,
 )
-from napari_cam.learning.loop import Progress, Settings
-from napari_cam.learning.training import train_by_card
+from napari_cam.learning.training.by_card import train_by_card
+from napari_cam.learning.training.engine import Progress, Settings
 from napari_cam.models.card import ModelCard
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Channels, Orient, Rescale, Slices, Step
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Channels, Orient, Rescale, Slices, Step
 
 Labelled = tuple[Any, Any]
 

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from napari_cam.errors import TrainingError
-from napari_cam.learning.augmentation import Augmentation
-from napari_cam.learning.examples import Examples, as_images
-from napari_cam.learning.loop import Progress, Settings
-from napari_cam.learning.training import train_by_card
+from napari_cam.learning.data.augmentation import Augmentation
+from napari_cam.learning.data.examples import Examples, as_images
+from napari_cam.learning.training.by_card import train_by_card
+from napari_cam.learning.training.engine import Progress, Settings
 from napari_cam.models.card import ModelCard
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.models.preparation import Preparation
+from napari_cam.models.preparation.preparation import Preparation
 
 
 def train_segmenter(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from napari_cam.errors import ModelError
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.prepared import PreparedVolume
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.prepared import PreparedVolume
 from napari_cam.provenance import plain
 from napari_cam.volumes.volume import Volume
 

@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from napari_cam.errors import ModelError, TargetError
+from napari_cam.models.architectures.stems import infer_input
 from napari_cam.models.card import ModelCard
 from napari_cam.models.hooks import plain_module
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.stems import infer_input
+from napari_cam.models.preparation.preparation import Preparation
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from napari_cam.errors import NapariCamError, ReportError
 from napari_cam.files import suffixes
 from napari_cam.heatmap import Heatmap
-from napari_cam.masks.label_image import marked
-from napari_cam.masks.reading import is_segmentation_file, read_labels, stated_kind
+from napari_cam.labels.files.label_image import marked
+from napari_cam.labels.files.reading import is_segmentation_file, read_labels, stated_kind
 from napari_cam.reports.cases import Case, MapName, name_of
 from napari_cam.volumes.heatmap_files import read_heatmap
 from napari_cam.volumes.reading import read_volume

@@ -66,7 +66,7 @@ def load_sample_model(
     ModelError
         Where there is no such network, or its file is missing from the installation.
     """
-    from napari_cam.models.files import load_model
+    from napari_cam.models.files.model_files import load_model
 
     files = {"classification": SAMPLE_MODEL, "segmentation": SAMPLE_UNET}
     if task not in files:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from napari_cam.errors import VolumeError
 from napari_cam.volumes.decoding import decoding
-from napari_cam.volumes.dicom_signature import is_dicom, may_be_dicom
+from napari_cam.volumes.dicom.signature import is_dicom, may_be_dicom
 from napari_cam.volumes.nifti import HEADER_BYTES, header_class, open_maybe_gzip, read_nifti
 from napari_cam.volumes.raster import read_npy, read_picture
 from napari_cam.volumes.tiff import read_tiff
@@ -81,7 +81,7 @@ def read_volume(
         path, files = _root(path)
     path, family = (Path(path), "DICOM") if files else _family(Path(path))
     if family == "DICOM":
-        from napari_cam.volumes.dicom import read_dicom  # pydicom takes a while to load
+        from napari_cam.volumes.dicom.reading import read_dicom  # pydicom takes a while to load
 
         volume = read_dicom(path, axis4, time, spacing, series, files)
         return replace(volume, channel_names=tuple(channel_names)) if channel_names else volume
@@ -105,7 +105,7 @@ def read_volume(
 
 def _root(paths: Sequence[str | os.PathLike[str]]) -> tuple[Path, list[Path] | None]:
     """Return the folder that several DICOM files share, and these files."""
-    from napari_cam.volumes.dicom_files import root_of
+    from napari_cam.volumes.dicom.files import root_of
 
     for each in paths:
         check_path(Path(each))

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import napari_cam as nc
-from napari_cam.cams.targets import ClassScore
-from napari_cam.models.preparation import Preparation
-from napari_cam.models.steps import Channels, Slices
+from napari_cam.cams.targets.scores import ClassScore
+from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Channels, Slices
 from napari_cam.reports.faithfulness.asking import Asked, ask
 
 

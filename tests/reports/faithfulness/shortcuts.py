@@ -9,8 +9,8 @@ import numpy as np
 import napari_cam as nc
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.sample.cohort import AMBIGUOUS, CLASS_NAMES, DAMAGED, slice_labels
+from napari_cam.sample.making.train import PREPARATION
 from napari_cam.sample.phantom import Phantom, phantom
-from napari_cam.sample.train import PREPARATION
 
 SHAPE = (8, 48, 56)
 CORNER = (slice(0, 7), slice(0, 7))

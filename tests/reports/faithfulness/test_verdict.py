@@ -21,8 +21,8 @@ from napari_cam.reports.faithfulness.checks import (
 )
 from napari_cam.reports.faithfulness.measuring import Measured
 from napari_cam.reports.faithfulness.verdict import Check, above_zero, verdict_of
-from napari_cam.reports.statistics import Interval
 from napari_cam.sample import load_sample_model
+from napari_cam.statistics import Interval
 
 
 def check(name, kind, passed):

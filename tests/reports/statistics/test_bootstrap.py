@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.statistics import (
+from napari_cam.statistics import (
     cluster_bootstrap,
     mean_of,
     of_rows,
@@ -50,7 +50,7 @@ def test_chunks_change_nothing(monkeypatch):
     values = np.random.default_rng(0).normal(size=12)
     groups = np.repeat(np.arange(4), 3)
     whole = resampled(mean_of(values), groups, 101, seed=9)
-    monkeypatch.setattr("napari_cam.reports.statistics.bootstrap._CHUNK", 40)
+    monkeypatch.setattr("napari_cam.statistics.bootstrap._CHUNK", 40)
     assert resampled(mean_of(values), groups, 101, seed=9) == pytest.approx(whole, rel=1e-12)
 
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.statistics import friedman, kruskal_wallis, subject_means
+from napari_cam.statistics import friedman, kruskal_wallis, subject_means
 
 
 def long(table):

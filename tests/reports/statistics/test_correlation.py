@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.statistics import (
+from napari_cam.statistics import (
     correlate,
     correlate_within,
     of_rows,

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.statistics import (
+from napari_cam.statistics import (
     normal_proportion,
     shapiro_wilk,
     t_interval,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.statistics import benjamini_hochberg, holm, p_short, p_text, stars
+from napari_cam.statistics import benjamini_hochberg, holm, p_short, p_text, stars
 
 # Benjamini and Hochberg 1995, section 3.2: four hypotheses are rejected at 0.05, Bonferroni's
 # method rejects three.

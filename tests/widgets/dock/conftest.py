@@ -15,8 +15,8 @@ from qtpy.QtCore import Qt
 
 import napari_cam as nc
 from napari_cam.sample.phantom import phantom
-from napari_cam.widgets.dock.dock import CamDock
-from napari_cam.widgets.layer_format import volume_to_layer
+from napari_cam.widgets.docks.cam.dock import CamDock
+from napari_cam.widgets.layers.layer_format import volume_to_layer
 
 SHAPE = (9, 56, 72)
 
@@ -25,7 +25,7 @@ SHAPE = (9, 56, 72)
 def silent_notifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the dock notified; napari's own handler would raise it under pytest."""
     told: list[str] = []
-    monkeypatch.setattr("napari_cam.widgets.dock.dock.show_error", told.append)
+    monkeypatch.setattr("napari_cam.widgets.docks.cam.dock.show_error", told.append)
     return told
 
 

@@ -7,9 +7,9 @@ import pytest
 from napari.layers import Image
 
 import napari_cam as nc
-from napari_cam.models.layers import LayerInfo
-from napari_cam.widgets.dock.comparing import one_per_level
-from napari_cam.widgets.position import bare
+from napari_cam.models.layers.candidates import LayerInfo
+from napari_cam.widgets.docks.cam.control.comparer import one_per_level
+from napari_cam.widgets.layers.position import bare
 from tests.widgets.dock.conftest import tick
 from tests.widgets.dock.test_segmentation import SLICE, seg  # noqa: F401
 from tests.widgets.dock.test_walk import click, make_mask, run

@@ -8,8 +8,8 @@ from scipy import ndimage
 
 import napari_cam as nc
 from napari_cam.cli.main import main
-from napari_cam.widgets.dock.figures import Figures, Overlap, figures_of
-from napari_cam.widgets.dock.watching import Watch
+from napari_cam.widgets.docks.cam.work.figures import Figures, Overlap, figures_of
+from napari_cam.widgets.layers.watching import Watch
 from tests.masks.test_binarize import heatmap
 from tests.widgets.dock.test_painting import Stroke
 from tests.widgets.dock.test_walk import DAMAGED, click, make_mask, run

@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QFileDialog
 from torch import nn
 
 import napari_cam as nc
-from napari_cam.models.steps import Rescale, Slices
-from napari_cam.widgets.dock.running import Network
+from napari_cam.models.preparation.steps import Rescale, Slices
+from napari_cam.widgets.docks.cam.work.running import Network
 from tests.widgets.dock.conftest import add_volume
 from tests.widgets.test_patient_world import rotation, stored_affine
 

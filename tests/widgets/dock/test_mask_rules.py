@@ -15,9 +15,9 @@ from skimage.filters import threshold_li, threshold_otsu, threshold_triangle, th
 
 import napari_cam as nc
 from napari_cam.cli.main import main
-from napari_cam.widgets.dock.cutting import cut_heatmap, cut_slice
-from napari_cam.widgets.dock.request import MaskRequest
-from napari_cam.widgets.foregrounds import LabelSet, Tissue
+from napari_cam.widgets.docks.cam.work.request import MaskRequest
+from napari_cam.widgets.layers.cutting import cut_heatmap, cut_slice
+from napari_cam.widgets.layers.foregrounds import LabelSet, Tissue
 from tests.masks.test_binarize import heatmap, shuffled
 from tests.widgets.dock.test_walk import DAMAGED, click, make_mask, run
 
@@ -354,7 +354,7 @@ def test_tissue_is_found_once(monkeypatch):
         asked.append(method)
         return np.ones(image.shape, bool)
 
-    monkeypatch.setattr("napari_cam.widgets.foregrounds.foreground", find)
+    monkeypatch.setattr("napari_cam.widgets.layers.foregrounds.foreground", find)
     for _ in range(3):
         assert Tissue("otsu", volume).mask((slice(0, 1),)).shape == (1, *volume.shape[1:])
     assert asked == ["otsu"]

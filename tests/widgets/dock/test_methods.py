@@ -8,8 +8,8 @@ from typing import ClassVar
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_cam.cams import methods
-from napari_cam.cams.gradient import GradCAM
+from napari_cam.cams.methods import table as methods
+from napari_cam.cams.methods.gradient import GradCAM
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
 import napari_cam as nc
-from napari_cam.widgets.dock import masking
-from napari_cam.widgets.dock.cutting import cut_heatmap
+from napari_cam.widgets.docks.cam.control import masker as masking
+from napari_cam.widgets.layers.cutting import cut_heatmap
 from tests.widgets.dock.test_walk import click, make_mask, run
 
 

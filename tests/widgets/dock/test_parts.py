@@ -14,17 +14,17 @@ import napari_cam as nc
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.size import mask_size
 from napari_cam.widgets.controls.tooltips import Tip
-from napari_cam.widgets.dock.as_text import as_command, as_python
-from napari_cam.widgets.dock.heatmap_step import duration, probabilities
-from napari_cam.widgets.dock.network_step import as_table
-from napari_cam.widgets.dock.request import (
+from napari_cam.widgets.docks.cam.views.heatmap_step import duration, probabilities
+from napari_cam.widgets.docks.cam.views.network_step import as_table
+from napari_cam.widgets.docks.cam.work.as_text import as_command, as_python
+from napari_cam.widgets.docks.cam.work.request import (
     SAMPLE_SEGMENTATION,
     MaskRequest,
     PixelSet,
     Request,
 )
-from napari_cam.widgets.dock.settings import Settings, read_settings
-from napari_cam.widgets.position import neighbour
+from napari_cam.widgets.docks.settings import Settings, read_settings
+from napari_cam.widgets.layers.position import neighbour
 
 
 def test_probabilities():
@@ -188,7 +188,7 @@ def test_settings_fall_back_where_napari_keeps_none(monkeypatch):
 def test_settings_are_those_of_the_preferences_page(tmp_path):
     code = (
         "from napari.settings import get_plugin_settings as g\n"
-        "from napari_cam.widgets.dock.settings import read_settings\n"
+        "from napari_cam.widgets.docks.settings import read_settings\n"
         "print(read_settings())\n"
         "g('napari-cam').compute.device = 'cpu'\n"
         "g('napari-cam').compute.method = 'layercam'\n"
@@ -205,6 +205,6 @@ def test_settings_are_those_of_the_preferences_page(tmp_path):
 
 
 def test_opening_the_dock_module_loads_no_torch():
-    code = "import sys; import napari_cam.widgets.dock.dock; print('torch' in sys.modules)"
+    code = "import sys; import napari_cam.widgets.docks.cam.dock; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "False", done.stderr

@@ -20,8 +20,9 @@ from qtpy.QtWidgets import (
 
 import napari_cam as nc
 from napari_cam.errors import DeviceError
-from napari_cam.widgets.dock import explaining, running
-from napari_cam.widgets.dock.tooltips import TOOLTIPS
+from napari_cam.widgets.docks.cam.control import explainer as explaining
+from napari_cam.widgets.docks.cam.tooltips import TOOLTIPS
+from napari_cam.widgets.docks.cam.work import running
 from tests.widgets.dock.conftest import add_volume, tick
 
 
@@ -296,8 +297,8 @@ def test_the_window_stays_alive_during_a_run(qtbot, viewer, dock, monkeypatch):
 
 
 def test_the_slider_is_quick_on_a_large_volume(qtbot, viewer, dock):
-    from napari_cam.widgets.dock.cutting import cut_slice
-    from napari_cam.widgets.dock.request import MaskRequest
+    from napari_cam.widgets.docks.cam.work.request import MaskRequest
+    from napari_cam.widgets.layers.cutting import cut_slice
 
     dock.heatmap_step.preview.click()
     finish(qtbot, dock)
@@ -342,7 +343,7 @@ def _is_ours(widget, step):
 
 
 def test_keys_are_shown_and_click(qtbot, dock):
-    from napari_cam.widgets.dock.shortcuts import KEYS
+    from napari_cam.widgets.controls.shortcuts import KEYS
 
     for name, key in KEYS.items():
         assert f"({key})" in getattr(dock.heatmap_step, name).text()
@@ -459,7 +460,7 @@ def test_an_error_while_a_network_is_loaded_is_told(qtbot, dock, monkeypatch, tm
         raise RuntimeError("PytorchStreamReader failed")
 
     path = nc.save_model(nc.load_sample_model(), tmp_path / "mine.safetensors")
-    monkeypatch.setattr("napari_cam.models.files.load_model", broken)
+    monkeypatch.setattr("napari_cam.models.files.model_files.load_model", broken)
     dock.network_step.open_file(str(path))
     qtbot.waitUntil(lambda: "RuntimeError" in dock.network_step.hint.text(), timeout=20_000)
     assert "RuntimeError" in dock.heatmap_step.run.toolTip()
@@ -469,7 +470,7 @@ def test_an_error_while_a_network_is_loaded_is_told(qtbot, dock, monkeypatch, tm
 
 
 def test_a_full_disk_is_told_and_nothing_is_lost(qtbot, dock, monkeypatch, tmp_path):
-    from napari_cam.widgets.dock import saving
+    from napari_cam.widgets.docks.cam.work import saving
 
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")

@@ -17,8 +17,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 import napari_cam as nc
-from napari_cam.cams.regions import Labelled
-from napari_cam.widgets.dock.comparing import one_per_level
+from napari_cam.cams.targets.regions import Labelled
+from napari_cam.widgets.docks.cam.control.comparer import one_per_level
 from tests.widgets.dock.test_walk import click, make_mask, run
 
 SLICE = 4
@@ -313,7 +313,7 @@ def test_a_network_of_volumes(qtbot, viewer, dock, tmp_path, MouseEvent):
     """Random weights do: the numbers are those of the library."""
     import torch
 
-    from napari_cam.models.unet import UNet
+    from napari_cam.models.architectures.unet import UNet
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)

@@ -26,8 +26,8 @@ pytest.importorskip("pytestqt")
 from napari.layers import Image, Labels, Layer
 
 from napari_cam.volumes.volume import Volume
-from napari_cam.widgets.layer_format import heatmap_to_layer, mask_to_layer, volume_to_layer
-from napari_cam.widgets.reports_dock.dock import ReportsDock
+from napari_cam.widgets.docks.reports.dock import ReportsDock
+from napari_cam.widgets.layers.layer_format import heatmap_to_layer, mask_to_layer, volume_to_layer
 from tests.widgets.heatmaps import heatmap_on
 
 SHAPE = (3, 4, 6)
@@ -51,7 +51,7 @@ IN_R = slices(X < 2, (X >= 2) & (X < 4), NOWHERE)
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the dock notified; napari's own handler would raise it under pytest."""
     sentences: list[str] = []
-    monkeypatch.setattr("napari_cam.widgets.reports_dock.dock.show_error", sentences.append)
+    monkeypatch.setattr("napari_cam.widgets.docks.reports.dock.show_error", sentences.append)
     return sentences
 
 

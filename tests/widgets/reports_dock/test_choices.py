@@ -7,8 +7,8 @@ import pytest
 
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
-from napari_cam.widgets.reports_dock.placed import Placed
-from napari_cam.widgets.reports_dock.rule_texts import PRESETS, rules_of
+from napari_cam.widgets.docks.reports.views.rule_texts import PRESETS, rules_of
+from napari_cam.widgets.docks.reports.work.placed import Placed
 from tests.widgets.reports_dock.conftest import IN_P, SPACING, heatmap
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from napari.layers import Layer
 
-from napari_cam.reports.overlay import FN, FP, TN, TP
-from napari_cam.widgets.layer_format import heatmap_to_layer, layer_to_volume, mask_to_layer
+from napari_cam.reports.page.overlay import FN, FP, TN, TP
+from napari_cam.widgets.layers.layer_format import heatmap_to_layer, layer_to_volume, mask_to_layer
 from tests.widgets.heatmaps import heatmap_on
 from tests.widgets.reports_dock.conftest import choose_text, find, go_to, make, refer_to, rest
 from tests.widgets.test_patient_world import rotation, save, stored_affine

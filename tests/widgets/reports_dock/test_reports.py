@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_cam.reports.overlay import FN, FP, TN, TP
+from napari_cam.reports.page.overlay import FN, FP, TN, TP
 from tests.widgets.reports_dock.conftest import (
     IN_P,
     IN_Q,
@@ -289,8 +289,8 @@ def test_a_picture_has_one_slice(qtbot, make_napari_viewer, open_dock):
     from napari.layers import Layer
 
     from napari_cam.volumes.volume import Volume
-    from napari_cam.widgets.layer_format import heatmap_to_layer, mask_to_layer
-    from napari_cam.widgets.result_layer import as_heatmap
+    from napari_cam.widgets.layers.layer_format import heatmap_to_layer, mask_to_layer
+    from napari_cam.widgets.layers.result_layer import as_heatmap
 
     viewer = make_napari_viewer()
     image = viewer.add_image(np.random.default_rng(0).random((4, 6)), name="picture")

@@ -22,11 +22,11 @@ from qtpy.QtWidgets import (
     QSpinBox,
 )
 
-from napari_cam.reports.overlay import FN, FP, TN, TP
-from napari_cam.widgets.dock.tooltips import TOOLTIPS
-from napari_cam.widgets.reports_dock import reporting
-from napari_cam.widgets.reports_dock.tooltips import REPORT_TOOLTIPS
-from napari_cam.widgets.seeds_dock.tooltips import SEEDS_TOOLTIPS
+from napari_cam.reports.page.overlay import FN, FP, TN, TP
+from napari_cam.widgets.docks.cam.tooltips import TOOLTIPS
+from napari_cam.widgets.docks.reports.tooltips import REPORT_TOOLTIPS
+from napari_cam.widgets.docks.reports.work import reporting
+from napari_cam.widgets.docks.seeds.tooltips import SEEDS_TOOLTIPS
 from tests.widgets.reports_dock.conftest import (
     IN_P,
     IN_Q,

@@ -15,8 +15,8 @@ pytest.importorskip("pytestqt")
 from napari.layers import Image, Layer
 
 from napari_cam.volumes.volume import Volume
-from napari_cam.widgets.layer_format import heatmap_to_layer, volume_to_layer
-from napari_cam.widgets.seeds_dock.dock import SeedsDock
+from napari_cam.widgets.docks.seeds.dock import SeedsDock
+from napari_cam.widgets.layers.layer_format import heatmap_to_layer, volume_to_layer
 from tests.widgets.heatmaps import heatmap_on
 
 SHAPE = (5, 24, 32)
@@ -32,7 +32,7 @@ along_y = (Y / (SHAPE[1] - 1)).astype(np.float32)
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the dock notified; napari's own handler would raise it under pytest."""
     sentences: list[str] = []
-    monkeypatch.setattr("napari_cam.widgets.seeds_dock.dock.show_error", sentences.append)
+    monkeypatch.setattr("napari_cam.widgets.docks.seeds.dock.show_error", sentences.append)
     return sentences
 
 

@@ -8,9 +8,9 @@ from napari.layers import Layer
 from qtpy.QtWidgets import QFileDialog
 
 import napari_cam as nc
-from napari_cam.widgets.layer_format import heatmap_to_layer
-from napari_cam.widgets.readers import read_layers
-from napari_cam.widgets.result_layer import as_heatmap
+from napari_cam.widgets.files.readers import read_layers
+from napari_cam.widgets.layers.layer_format import heatmap_to_layer
+from napari_cam.widgets.layers.result_layer import as_heatmap
 from tests.volumes.dicoms import PATIENT, write_stack
 from tests.widgets.seeds_dock.conftest import rest
 

@@ -18,10 +18,10 @@ from napari.utils.interactions import (
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_cam.widgets.picture import read_mask
-from napari_cam.widgets.readers import read_layers
-from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
-from napari_cam.widgets.writers import write_labels
+from napari_cam.widgets.docks.seeds.control.seeds_layer import SeedsLayer
+from napari_cam.widgets.files.readers import read_layers
+from napari_cam.widgets.files.writers import write_labels
+from napari_cam.widgets.layers.picture import read_mask
 from tests.widgets.seeds_dock.conftest import (
     SHAPE,
     WAIT,

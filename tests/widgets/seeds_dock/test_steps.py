@@ -18,12 +18,12 @@ from qtpy.QtWidgets import (
 )
 
 import napari_cam as nc
-from napari_cam.widgets.dock.tooltips import TOOLTIPS
-from napari_cam.widgets.readers import read_layers
-from napari_cam.widgets.seeds_dock import ensembling
-from napari_cam.widgets.seeds_dock.brush import brush_radii, brush_size
-from napari_cam.widgets.seeds_dock.seeds_layer import SeedsLayer
-from napari_cam.widgets.seeds_dock.tooltips import KEYS, SEEDS_TOOLTIPS
+from napari_cam.widgets.docks.cam.tooltips import TOOLTIPS
+from napari_cam.widgets.docks.seeds.control.seeds_layer import SeedsLayer
+from napari_cam.widgets.docks.seeds.tooltips import KEYS, SEEDS_TOOLTIPS
+from napari_cam.widgets.docks.seeds.work import ensembling
+from napari_cam.widgets.docks.seeds.work.brush import brush_radii, brush_size
+from napari_cam.widgets.files.readers import read_layers
 from tests.widgets.seeds_dock.conftest import (
     SHAPE,
     WAIT,
@@ -137,7 +137,7 @@ def test_an_error_of_an_ensemble_is_told(qtbot, dock, monkeypatch, told):
         raise RuntimeError("odd")
         yield
 
-    monkeypatch.setattr("napari_cam.widgets.seeds_dock.ensembler.combined", failing)
+    monkeypatch.setattr("napari_cam.widgets.docks.seeds.control.ensembler.combined", failing)
     tick_both(dock)
     dock.ensemble_step.make.click()
     qtbot.waitUntil(lambda: bool(told), timeout=WAIT)
@@ -537,7 +537,7 @@ def test_whatever_is_greyed_out_says_what_is_missing(make_napari_viewer, open_do
 
 
 def test_keys_are_shown_and_no_others_are_taken(dock):
-    from napari_cam.widgets.dock import shortcuts
+    from napari_cam.widgets.controls import shortcuts
 
     assert not {*KEYS.values()} & {*shortcuts.KEYS.values()}
     texts = " ".join(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_cam.masks.commit import commit
-from napari_cam.masks.touched import ProgramState
-from napari_cam.widgets.seeds_dock.tracking import Tracker, open_tracker
+from napari_cam.labels.seeds.commit import commit
+from napari_cam.labels.seeds.touched import ProgramState
+from napari_cam.widgets.docks.seeds.control.tracking import Tracker, open_tracker
 
 SHAPE = (2, 3, 4)
 SIZE = 24

@@ -13,8 +13,8 @@ from scipy import stats
 
 from napari_cam.cams.explain import explain, explain_units
 from napari_cam.cams.keys import MapKey
-from napari_cam.cams.method import CamMethod
-from napari_cam.cams.methods import METHODS
+from napari_cam.cams.methods.base import CamMethod
+from napari_cam.cams.methods.table import METHODS
 from napari_cam.errors import NapariCamError
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.reports.cases import MapName

@@ -13,7 +13,7 @@ from napari_cam.cams.plan import as_volume
 from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.models.prepared import PreparedVolume
+from napari_cam.models.preparation.prepared import PreparedVolume
 from napari_cam.reports.cases import MapName, apart, name_of
 from napari_cam.volumes.volume import Volume
 

@@ -22,7 +22,7 @@ from napari_cam.reports.faithfulness.verdict import (
     not_made,
     unlike,
 )
-from napari_cam.reports.statistics import (
+from napari_cam.statistics import (
     Interval,
     cluster_bootstrap,
     mean_of,

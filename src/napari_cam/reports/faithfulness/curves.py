@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_cam.cams.noise import Draws
+from napari_cam.cams.methods.noise import Draws
 from napari_cam.errors import ReportError
 from napari_cam.reports.faithfulness.asking import Asked
 from napari_cam.reports.faithfulness.imputation import blurred, impute
-from napari_cam.reports.statistics import check_seed
+from napari_cam.statistics import check_seed
 
 Floats = NDArray[np.float64]
 Fill = Literal["blur", "mean", "zero"]

@@ -10,8 +10,15 @@ from napari_cam.reports.cases import MapName
 from napari_cam.reports.faithfulness.checks import Summary
 from napari_cam.reports.faithfulness.measuring import FLOOR, Measured
 from napari_cam.reports.faithfulness.verdict import SIMILAR
-from napari_cam.reports.plotting import COLOURS, label, name_ticks, new_figure, styles, tidy_axes
-from napari_cam.reports.report import ReportFigure
+from napari_cam.reports.page.plotting import (
+    COLOURS,
+    label,
+    name_ticks,
+    new_figure,
+    styles,
+    tidy_axes,
+)
+from napari_cam.reports.page.report import ReportFigure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

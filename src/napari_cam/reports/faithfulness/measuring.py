@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_cam.cams.region_score import RegionScore
-from napari_cam.cams.targets import ClassScore, Score, Target
+from napari_cam.cams.targets.region_score import RegionScore
+from napari_cam.cams.targets.scores import ClassScore, Score, Target
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.reports.cases import MapName
 from napari_cam.reports.faithfulness.again import Recipe, made_again, rank_correlation

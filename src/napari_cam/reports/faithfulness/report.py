@@ -10,12 +10,11 @@ from typing import Any
 import pandas as pd
 
 from napari_cam.cams.device import choose_device
-from napari_cam.cams.targets import Score
+from napari_cam.cams.targets.scores import Score
 from napari_cam.errors import NapariCamError, ReportError
-from napari_cam.learning.subjects import trained_on
+from napari_cam.learning.cohort.subjects import trained_on
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.provenance import stamp
-from napari_cam.reports.aggregate import Intervals
 from napari_cam.reports.cases import MapName
 from napari_cam.reports.faithfulness.again import Recipe, places_of, recipe_of
 from napari_cam.reports.faithfulness.asking import unstable
@@ -40,9 +39,10 @@ from napari_cam.reports.faithfulness.measuring import (
     put_to_the_test,
 )
 from napari_cam.reports.faithfulness.verdict import UNSTABLE, Check, verdict_of
-from napari_cam.reports.report import Report
-from napari_cam.reports.statistics import Interval
-from napari_cam.reports.tables import ReportTable, counted
+from napari_cam.reports.overlap.aggregate import Intervals
+from napari_cam.reports.page.report import Report
+from napari_cam.reports.page.tables import ReportTable, counted
+from napari_cam.statistics import Interval
 
 _METRICS = (
     *("deletion", "insertion", "road", "road_morf", "road_lerf", "average_drop", "increase"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from napari_cam.reports.statistics import Interval
+from napari_cam.statistics import Interval
 
 Kind = Literal["network", "faithfulness", "localisation"]
 

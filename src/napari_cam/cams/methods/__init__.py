@@ -1,0 +1,1 @@
+"""Methods: say what this room is for."""

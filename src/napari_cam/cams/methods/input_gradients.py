@@ -1,0 +1,114 @@
+"""Methods that differentiate with respect to the input: saliency and SmoothGrad."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from napari_cam.cams.methods.base import (
+    CamMethod,
+    Evidence,
+    Space,
+    probe_of,
+    real_number,
+    whole_number,
+)
+from napari_cam.cams.methods.noise import Draws, noisy
+from napari_cam.cams.network.chunks import in_chunks
+from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.tap import tap_input
+from napari_cam.models.hooks import INPUT, LayerRef
+
+# Images per pass; their whole graph is kept while they are differentiated.
+_CHUNK = 4
+
+
+def input_gradients(probe: Probe, images: Tensor, of: Tensor) -> Tensor:
+    """Return d score / d input (m, c, *s) of images (m, c, *s), variants of images `of` (m,)."""
+    tapped = tap_input(probe.module, images, probe.autocast)
+    return tapped.gradients(probe.scored.again(tapped.output, of))[LayerRef(INPUT)]
+
+
+@dataclass(frozen=True)
+class Saliency(CamMethod):
+    """Vanilla saliency: the largest |dy/dx| over the input's channels, pixel by pixel.
+
+    Simonyan et al. 2013 (arXiv:1312.6034).
+    """
+
+    name: ClassVar[str] = "saliency"
+    title: ClassVar[str] = "Saliency"
+    reference: ClassVar[str] = "Simonyan et al. 2013, arXiv:1312.6034"
+    summary: ClassVar[str] = "magnitude of the gradient at every pixel of the input"
+    needs: ClassVar[frozenset[str]] = frozenset({"rescoring"})
+    space: ClassVar[Space] = "input"
+
+    def raw(self, evidence: Evidence) -> Tensor:
+        """Return max_c |dy/dx_c|."""
+        probe = probe_of(evidence)
+        maps = evidence.activations.new_zeros((len(probe.batch), *evidence.activations.shape[2:]))
+
+        def fill(numbers: Tensor) -> None:
+            maps[numbers] = input_gradients(probe, probe.batch[numbers], numbers).abs().amax(1)
+
+        in_chunks(fill, len(maps), _CHUNK, maps.device)
+        return maps
+
+
+@dataclass(frozen=True)
+class SmoothGrad(CamMethod):
+    """SmoothGrad: saliency averaged over noisy copies of the input.
+
+    Smilkov et al. 2017 (arXiv:1706.03825); by default the magnitudes are averaged, with 20 copies
+    and noise of 0.20 of the range, as in the code of Syed et al. 2023.
+
+    Attributes
+    ----------
+    samples
+        Number of noisy copies.
+    noise
+        Standard deviation of the Gaussian noise as a share of the image's range.
+    signed_mean
+        Average the gradients with their signs and take the magnitude of the mean.
+    seed
+        Seed of the noise, which also depends on the image.
+    """
+
+    name: ClassVar[str] = "smoothgrad"
+    title: ClassVar[str] = "SmoothGrad"
+    reference: ClassVar[str] = "Smilkov et al. 2017, arXiv:1706.03825"
+    summary: ClassVar[str] = "saliency averaged over noisy copies of the input"
+    needs: ClassVar[frozenset[str]] = frozenset({"rescoring"})
+    space: ClassVar[Space] = "input"
+
+    samples: int = 20
+    noise: float = 0.2
+    signed_mean: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole_number(self, "samples")
+        whole_number(self, "seed", 0)
+        real_number(self, "noise", 0)
+
+    def raw(self, evidence: Evidence) -> Tensor:
+        """Return max_c mean |dy/dx_c|."""
+        probe = probe_of(evidence)
+        return torch.stack([self._map(probe, i) for i in range(len(probe.batch))])
+
+    def _map(self, probe: Probe, image: int) -> Tensor:
+        picture = probe.batch[image]
+        draws = Draws(self.seed, picture)
+        total = torch.zeros_like(picture, dtype=torch.promote_types(picture.dtype, torch.float32))
+
+        def add(numbers: Tensor) -> None:
+            copies = noisy(picture, draws, numbers, self.noise)
+            found = input_gradients(probe, copies, torch.full_like(numbers, image))
+            total.add_((found if self.signed_mean else found.abs()).sum(0))
+
+        in_chunks(add, self.samples, _CHUNK, picture.device)
+        return total.abs().amax(0) / self.samples

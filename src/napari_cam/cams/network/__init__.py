@@ -1,0 +1,1 @@
+"""Network: say what this room is for."""

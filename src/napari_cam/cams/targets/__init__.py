@@ -1,0 +1,1 @@
+"""Targets: say what this room is for."""

@@ -1,0 +1,1 @@
+"""Commands: say what this room is for."""

@@ -1,0 +1,1 @@
+"""Labels: say what this room is for."""

@@ -1,0 +1,1 @@
+"""Dicom: say what this room is for."""

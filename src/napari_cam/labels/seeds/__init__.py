@@ -1,0 +1,1 @@
+"""Seeds: say what this room is for."""

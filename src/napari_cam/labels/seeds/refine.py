@@ -1,0 +1,234 @@
+"""Refinement: seeds and heatmaps led by the edges of the image they belong to.
+
+Whether that brings them nearer to the truth depends on whether the truth has edges in the image;
+:func:`napari_cam.refinement_gain` finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cam.errors import MaskError
+from napari_cam.grid import Grid
+from napari_cam.heatmap import Heatmap, Maps
+from napari_cam.labels.seeds.guided import guided_filter
+from napari_cam.labels.seeds.random_walk import random_walk
+from napari_cam.labels.seeds.seeds import Seeds
+from napari_cam.provenance import stamp
+from napari_cam.volumes.volume import Volume
+
+Refinement = Literal["random-walker", "guided"]
+Per = Literal["slice", "volume"]
+Given = TypeVar("Given", bound=Seeds | Heatmap | Mapping[Any, Heatmap])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One slice, or the whole volume."""
+
+    place: tuple[slice | int, ...]
+    spacing: tuple[float, ...]
+
+
+def refine(
+    volume: Volume,
+    given: Given,
+    method: Refinement | None = None,
+    *,
+    per: Per | None = None,
+    foreground: NDArray[np.bool_] | None = None,
+    beta: float = 10.0,
+    certainty: float = 0.5,
+    radius: float = 2.0,
+    epsilon: float = 0.1,
+) -> Given:
+    """Return seeds grown, or heatmaps smoothed, along the edges of the image.
+
+    The image's channels are averaged, and each slice (or the volume) is measured in standard
+    deviations over its foreground, so that the parameters mean the same on every scanner.
+
+    Parameters
+    ----------
+    volume
+        The image that was explained.
+    given
+        Seeds for the random walker: unlabelled voxels get the class that a walk meets first, the
+        labelled ones stay. A heatmap, or heatmaps by key, for the guided filter.
+    method
+        "random-walker" or "guided"; None for the one that suits `given`.
+    per
+        "slice" or "volume". None for what was explained: slices, or the volume of a 3D network.
+        Voxels need not be cubes: distances along the axes are those of the grid.
+    foreground
+        (z, y, x) bool, where there is tissue. What lies outside has no part in it: labels stay as
+        they are, heatmaps become 0. Without it a walk also labels what no network saw.
+    beta
+        Random walker: neighbours whose intensities differ by d standard deviations, h finest
+        voxels apart, are joined by exp(-beta (d / h)^2).
+    certainty
+        Random walker: the probability that the likeliest class must exceed, else the voxel stays
+        unlabelled.
+    radius
+        Guided filter: half the width of the window, in the grid's units (mm, or pixels), at least
+        one voxel along the finest axis.
+    epsilon
+        Guided filter: what variance counts as flat, in standard deviations squared.
+
+    Raises
+    ------
+    MaskError
+        Where the method does not suit what is given, grids differ, or a parameter is out of range.
+    """
+    heatmaps: Any = {"": given} if isinstance(given, Heatmap) else given
+    _check(heatmaps, method, per, foreground, volume.grid)
+    _check_numbers(beta, certainty, radius, epsilon)
+    grey = _grey(volume)
+    if isinstance(heatmaps, Seeds):
+        _check_grid(heatmaps.grid, volume.grid, "seeds")
+        explained = heatmaps.provenance.get("unit_axis", volume.stack_axis)
+        axis = _axis(per, explained, volume)
+        return cast(Given, _walked(heatmaps, grey, axis, foreground, beta, certainty))
+    smoothed: dict[Any, Heatmap] = {}
+    for key, heatmap in heatmaps.items():
+        _check_grid(heatmap.grid, volume.grid, "heatmap")
+        axis = _axis(per, heatmap.unit_axis, volume)
+        smoothed[key] = _guided(heatmap, grey, axis, foreground, radius, epsilon)
+    if isinstance(given, Heatmap):
+        return cast(Given, smoothed[""])
+    return cast(Given, Maps(smoothed) if isinstance(given, Maps) else smoothed)
+
+
+def _walked(
+    seeds: Seeds,
+    grey: NDArray[np.float32],
+    axis: int | None,
+    foreground: NDArray[np.bool_] | None,
+    beta: float,
+    certainty: float,
+) -> Seeds:
+    labels = seeds.labels.copy()
+    for part in _parts(seeds.grid, axis):
+        tissue = None if foreground is None else foreground[part.place]
+        image = _standardised(grey[part.place], tissue)
+        finest = min(part.spacing)
+        distance = [size / finest for size in part.spacing]
+        labels[part.place] = random_walk(
+            image, seeds.labels[part.place], distance, beta, certainty, tissue
+        )
+    facts = stamp(
+        method="random-walker",
+        reference="Grady 2006, IEEE TPAMI 28:1768",
+        per="volume" if axis is None else "slice",
+        beta=beta,
+        certainty=certainty,
+        foreground=foreground is not None,
+    )
+    return replace(seeds, labels=labels, provenance={**seeds.provenance, "refined": facts})
+
+
+def _guided(
+    heatmap: Heatmap,
+    grey: NDArray[np.float32],
+    axis: int | None,
+    foreground: NDArray[np.bool_] | None,
+    radius: float,
+    epsilon: float,
+) -> Heatmap:
+    said = heatmap.inside & heatmap.per_unit(heatmap.valid)
+    if foreground is not None:
+        said &= foreground
+    values = np.zeros_like(heatmap.values)
+    for part in _parts(heatmap.grid, axis):
+        counted = said[part.place]
+        if not counted.any():
+            continue
+        reach = [round(radius / size) for size in part.spacing]
+        reach[int(np.argmin(part.spacing))] = max(1, reach[int(np.argmin(part.spacing))])
+        image = _standardised(grey[part.place], counted)
+        part_of = heatmap.values[part.place].astype(np.float64)
+        values[part.place] = guided_filter(image, part_of, reach, epsilon, counted)
+    if heatmap.kind != "signed":  # a linear fit may overshoot what it is fitted to
+        values = np.clip(values, 0, 1 if heatmap.kind == "unit" else None)
+    facts = stamp(
+        method="guided",
+        reference="He 2013, IEEE TPAMI 35:1397",
+        per="volume" if axis is None else "slice",
+        radius=radius,
+        epsilon=epsilon,
+        foreground=foreground is not None,
+    )
+    return replace(heatmap, values=values, provenance={**heatmap.provenance, "refined": facts})
+
+
+def _axis(per: Per | None, explained: int | None, volume: Volume) -> int | None:
+    """Return the axis along which slices are refined, None for the volume as one."""
+    if per == "volume" or (per is None and explained is None):
+        return None
+    return volume.stack_axis if explained is None else explained
+
+
+def _parts(grid: Grid, axis: int | None) -> Iterator[_Part]:
+    if axis is None:
+        yield _Part((slice(None),) * 3, grid.spacing)
+        return
+    spacing = tuple(size for each, size in enumerate(grid.spacing) if each != axis)
+    for index in range(grid.shape[axis]):
+        yield _Part((*(slice(None),) * axis, index), spacing)
+
+
+def _grey(volume: Volume) -> NDArray[np.float32]:
+    """Return the image (z, y, x), channels averaged, what is no number 0."""
+    values = np.asarray(volume.values, np.float32)
+    grey = values.mean(axis=0) if values.ndim == 4 else values
+    return np.nan_to_num(grey, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _standardised(
+    image: NDArray[np.float32], counted: NDArray[np.bool_] | None
+) -> NDArray[np.float64]:
+    """Return an image in standard deviations from the mean, both over what is counted."""
+    wide = image.astype(np.float64)
+    sample = wide if counted is None or not counted.any() else wide[counted]
+    spread = float(sample.std())
+    return np.asarray((wide - sample.mean()) / spread if spread > 0 else np.zeros_like(wide))
+
+
+def _check(given: Any, method: Any, per: Any, foreground: Any, grid: Grid) -> None:
+    of_seeds = isinstance(given, Seeds)
+    of_heatmaps = isinstance(given, Mapping) and all(isinstance(h, Heatmap) for h in given.values())
+    if not (of_seeds or of_heatmaps):
+        raise MaskError(f"What is refined are Seeds or heatmaps, not {type(given).__name__}.")
+    if method not in (None, *get_args(Refinement)):
+        raise MaskError(f"The refinements are random-walker and guided, not '{method}'.")
+    if (method == "guided" and of_seeds) or (method == "random-walker" and not of_seeds):
+        raise MaskError(
+            "The random walker grows seeds and the guided filter smooths heatmaps; make seeds "
+            "first, with make_seeds, or filter the heatmap they come from."
+        )
+    if per not in (None, *get_args(Per)):
+        raise MaskError(f"Refinement goes per slice or per volume, not per '{per}'.")
+    if foreground is not None and (
+        getattr(foreground, "dtype", None) != np.bool_ or foreground.shape != grid.shape
+    ):
+        raise MaskError(
+            f"The foreground must be a boolean array of the volume's shape {grid.shape}; "
+            "say what is foreground, as in labels > 0."
+        )
+
+
+def _check_numbers(beta: float, certainty: float, radius: float, epsilon: float) -> None:
+    for name, value in (("beta", beta), ("radius", radius), ("epsilon", epsilon)):
+        if not np.isfinite(value) or value <= 0:
+            raise MaskError(f"The {name} of a refinement is a positive number, not {value!r}.")
+    if not 0 <= certainty < 1:
+        raise MaskError(f"The certainty lies from 0 to below 1, not {certainty!r}.")
+
+
+def _check_grid(own: Grid, of_image: Grid, what: str) -> None:
+    if not own.same_as(of_image):
+        raise MaskError(f"The {what} lies on another grid than the volume; give its own volume.")

@@ -1,0 +1,326 @@
+"""Seeds: labels of three kinds (class, background, unlabelled) made from heatmaps, to be edited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cam.errors import MaskError
+from napari_cam.grid import Grid
+from napari_cam.heatmap import Heatmap
+from napari_cam.labels.classes import BACKGROUND, FIRST_CLASS, UNLABELLED, LabelClasses
+from napari_cam.labels.seeds.claims import Claiming, Claims, Negatives, as_rule
+from napari_cam.masks.normalize import Renormalize
+from napari_cam.masks.rules import ThresholdRule
+from napari_cam.provenance import stamp
+
+Conflict = Literal["ignore", "highest"]
+
+
+@dataclass(frozen=True, eq=False)
+class Seeds:
+    """Labels for a network to be trained on.
+
+    Attributes
+    ----------
+    labels
+        (z, y, x) uint8: 0 unlabelled (ignore), 1 background, 2 and up the classes.
+    classes
+        What the codes mean.
+    grid
+        Where the voxels lie.
+    provenance
+        What made them, as plain JSON.
+
+    Raises
+    ------
+    MaskError
+        Where the labels do not lie on the grid or hold a code that no class has.
+    """
+
+    labels: NDArray[np.uint8]
+    classes: LabelClasses
+    grid: Grid
+    provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.labels.shape != self.grid.shape:
+            raise MaskError(
+                f"The labels have shape {self.labels.shape} but their grid {self.grid.shape}; "
+                "give labels on the volume's grid."
+            )
+        if self.labels.dtype != np.uint8:
+            raise MaskError(f"Seeds are uint8, not {self.labels.dtype}; convert them first.")
+        unknown = sorted(set(np.unique(self.labels).tolist()) - {UNLABELLED, *self.classes.codes})
+        if unknown:
+            raise MaskError(
+                f"The labels hold {unknown[0]}, which is no class; "
+                f"there are {', '.join(str(code) for code in self.classes.codes)}."
+            )
+
+    @property
+    def voxels(self) -> dict[str, int]:
+        """How many voxels each class has, those of no class as "unlabelled"."""
+        counted = np.bincount(self.labels.ravel(), minlength=256)
+        named = {each.name: int(counted[each.code]) for each in self.classes}
+        return {**named, "unlabelled": int(counted[UNLABELLED])}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how they were made."""
+        return tuple(str(note) for note in self.provenance.get("notes", ()))
+
+
+def make_seeds(
+    heatmaps: Heatmap | Mapping[str, Heatmap | Sequence[Heatmap]],
+    high: ThresholdRule | str | float = 0.6,
+    low: ThresholdRule | str | float = 0.2,
+    *,
+    conflict: Conflict = "ignore",
+    votes: float = 1.0,
+    gate: bool = True,
+    negatives: Negatives = "background",
+    normalize: Renormalize = "volume",
+    foreground: NDArray[np.bool_] | None = None,
+    outside: Negatives = "background",
+    strict: bool = True,
+    classes: LabelClasses | None = None,
+) -> Seeds:
+    """Make seeds of heatmaps: a class above a high cut, background below a low one, else nothing.
+
+    The band between the cuts, where maps have their soft boundaries, stays unlabelled for whoever
+    trains on the seeds to ignore. A voxel is background where every class is said to be absent.
+
+    A unit without evidence (flat, all-negative or NaN map) gets no label, but that of a slice for
+    which the network predicts another class.
+
+    Parameters
+    ----------
+    heatmaps
+        By the class's name: one heatmap, or several (of other methods, layers, networks) that
+        vote. A single heatmap's class is called by its target.
+    high, low
+        Numbers from 0 to 1, threshold rules or their texts. Rules take their statistics from the
+        foreground of units that pass the gate.
+    conflict
+        Where several classes are seen: "ignore" leaves the voxel unlabelled, "highest" gives it
+        to the class whose heatmap (mean of its heatmaps) is higher there; equals stay unlabelled.
+    votes
+        Share of a class's heatmaps, above 0 to 1, that must agree on there and on absent; where
+        both have it, neither is said. One that says nothing of a voxel agrees with nothing.
+    gate
+        Whether slices (or the volume of a 3D network) for which the network predicts another class
+        get nothing of this one. Heatmaps that do not say which class they explain pass.
+    negatives
+        What such a slice is as far as this class is concerned: "background" or "unlabelled".
+    normalize
+        "volume" (so that a slice with little evidence is not stretched), "unit", or "none" to take
+        heatmaps as they are.
+    foreground
+        (z, y, x) bool, the tissue; None for everywhere.
+    outside
+        What lies outside of it, as far as the network saw: "background" or "unlabelled".
+    strict
+        True for > high and < low; False for >= and <=.
+    classes
+        Which codes and colours the classes have, found by name; its code 1 is the background.
+        None for codes from 2 on in the order of the heatmaps.
+
+    Raises
+    ------
+    MaskError
+        Where the heatmaps do not lie on one grid or explain several classes in one map, low lies
+        above high, a class has no heatmap or no code, or an option is unknown.
+    """
+    by_class = _by_class(heatmaps)
+    table = LabelClasses.of_seeds(tuple(by_class)) if classes is None else classes
+    codes = {name: _code(name, table) for name in by_class}
+    claiming = Claiming(
+        as_rule(high, "high"), as_rule(low, "low"), gate, negatives, normalize, strict
+    )
+    _check_options(conflict, votes, outside)
+    grid = _common_grid(by_class)
+    tissue = _checked_foreground(foreground, grid)
+    found = {
+        name: [claiming.claims(each, tissue, name) for each in members]
+        for name, members in by_class.items()
+    }
+    seen = np.logical_or.reduce([c.heatmap.inside for members in found.values() for c in members])
+    labels = _labels(found, codes, conflict, votes, tissue)
+    if tissue is not None:
+        labels[~tissue] = UNLABELLED
+        if outside == "background":
+            labels[~tissue & seen] = BACKGROUND
+    return Seeds(
+        labels,
+        table,
+        grid,
+        stamp(
+            kind="seeds",
+            high=claiming.high.name,
+            low=claiming.low.name,
+            strict=strict,
+            conflict=conflict,
+            votes=votes,
+            gate=gate,
+            negatives=negatives,
+            normalize=normalize,
+            foreground=tissue is not None,
+            outside=outside,
+            unit_axis=next(iter(found.values()))[0].heatmap.unit_axis,
+            classes=table.to_json(),
+            made_of={name: [c.facts for c in members] for name, members in found.items()},
+            notes=_notes(found, gate),
+        ),
+    )
+
+
+def _by_class(heatmaps: Any) -> dict[str, list[Heatmap]]:
+    """Return the heatmaps of each class, in the order of their codes."""
+    if isinstance(heatmaps, Heatmap):
+        heatmaps = {str(heatmaps.provenance.get("target") or "foreground"): heatmaps}
+    if not isinstance(heatmaps, Mapping) or not heatmaps:
+        raise MaskError(
+            f"Seeds are made of a Heatmap or of heatmaps by class, not {type(heatmaps).__name__}; "
+            "make one with explain."
+        )
+    classes: dict[str, list[Heatmap]] = {}
+    for name, given in heatmaps.items():
+        members = [given] if isinstance(given, Heatmap) else list(given)
+        if not members or not all(isinstance(each, Heatmap) for each in members):
+            raise MaskError(f"The class '{name}' has no heatmaps; give at least one.")
+        classes[str(name)] = members
+    return classes
+
+
+def _code(name: str, table: LabelClasses) -> int:
+    if BACKGROUND not in table.codes:
+        raise MaskError(f"The table of classes has no background, whose code is {BACKGROUND}.")
+    code = table.code_of(name)
+    if code < FIRST_CLASS:
+        raise MaskError(
+            f"'{name}' is the background in the table of classes, so that nothing can be seeded "
+            f"as it; give it a code from {FIRST_CLASS} on."
+        )
+    return code
+
+
+def _check_options(conflict: Any, votes: Any, outside: Any) -> None:
+    if conflict not in get_args(Conflict):
+        raise MaskError(f"A conflict of classes is solved by ignore or highest, not '{conflict}'.")
+    if isinstance(votes, bool) or not isinstance(votes, Real) or not 0 < float(votes) <= 1:
+        raise MaskError(f"The share of votes lies above 0 and up to 1, not {votes!r}.")
+    if outside not in get_args(Negatives):
+        raise MaskError(
+            f"What lies outside of the foreground is background or unlabelled, not '{outside}'."
+        )
+
+
+def _common_grid(classes: Mapping[str, list[Heatmap]]) -> Grid:
+    first, *others = [(name, each) for name, members in classes.items() for each in members]
+    for name, other in others:
+        if not other.grid.same_as(first[1].grid):
+            raise MaskError(
+                f"The heatmaps for '{first[0]}' and '{name}' lie on different grids; "
+                "give heatmaps of one volume."
+            )
+    return first[1].grid
+
+
+def _checked_foreground(foreground: Any, grid: Grid) -> NDArray[np.bool_] | None:
+    if foreground is None:
+        return None
+    mask = np.asarray(foreground)
+    if mask.dtype != np.bool_ or mask.shape != grid.shape:
+        raise MaskError(
+            f"The foreground must be a boolean array of shape {grid.shape}, not {mask.dtype} of "
+            f"shape {mask.shape}; say what is foreground, as in labels > 0."
+        )
+    return mask
+
+
+def _labels(
+    found: Mapping[str, list[Claims]],
+    codes: Mapping[str, int],
+    conflict: Conflict,
+    votes: float,
+    tissue: NDArray[np.bool_] | None,
+) -> NDArray[np.uint8]:
+    """Return the codes (z, y, x) of what the classes' heatmaps agree on."""
+    shape = next(iter(found.values()))[0].there.shape
+    absent = np.ones(shape, bool)
+    owner = np.zeros(shape, np.uint8)  # of a class that is seen there
+    claimed = np.zeros(shape, np.uint8)  # how many classes are seen there
+    heights = _Heights(shape) if conflict == "highest" and len(found) > 1 else None
+    for name, members in found.items():
+        here = _agreed([c.there for c in members], votes)
+        not_here = _agreed([c.absent for c in members], votes)
+        here, not_here = here & ~not_here, not_here & ~here
+        if tissue is not None:
+            here &= tissue
+        absent &= not_here
+        claimed += here
+        owner[here if heights is None else heights.higher(here, members)] = codes[name]
+    owner[(claimed > 1) & (True if heights is None else heights.tied)] = UNLABELLED
+    owner[absent] = BACKGROUND
+    return owner
+
+
+class _Heights:
+    """Which class's map is the highest so far at each voxel."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.best = np.full(shape, -np.inf, np.float32)
+        self.tied = np.zeros(shape, bool)
+
+    def higher(self, here: NDArray[np.bool_], members: Sequence[Claims]) -> NDArray[np.bool_]:
+        """Take in a class that is seen `here`; return where it surpasses all before it."""
+        height = np.asarray(np.mean([c.heatmap.values for c in members], axis=0, dtype=np.float32))
+        higher = here & (height > self.best)
+        self.tied = (self.tied & ~higher) | (here & (height == self.best))
+        self.best[higher] = height[higher]
+        return np.asarray(higher)
+
+
+def _agreed(flags: Sequence[NDArray[np.bool_]], votes: float) -> NDArray[np.bool_]:
+    """Return where at least a share `votes` of the flags is True."""
+    needed = int(np.ceil(votes * len(flags) - 1e-9))
+    if needed == len(flags):
+        return np.asarray(np.logical_and.reduce(flags))
+    count = np.zeros(flags[0].shape, np.min_scalar_type(len(flags)))
+    for flag in flags:
+        count += flag
+    return np.asarray(count >= needed)
+
+
+def _notes(found: Mapping[str, list[Claims]], gate: bool) -> list[str]:
+    """Return sentences on what the gate did, and where it could do nothing."""
+    notes = []
+    for name, members in found.items():
+        explained = max(_explained(each.heatmap) for each in members)
+        rejected = max(int(each.rejected.sum()) for each in members)
+        if rejected and explained > 1:
+            notes.append(
+                f"In {rejected} of {explained} slices the network predicts another class than "
+                f"'{name}', so that none of it is seeded there."
+            )
+        elif rejected:
+            notes.append(
+                f"The network predicts another class than '{name}', so that none of it is seeded."
+            )
+        if gate and any((each.heatmap.class_index < 0).all() for each in members):
+            notes.append(
+                f"A heatmap for '{name}' does not say which class it explains, so that the "
+                "predicted class could not be asked for."
+            )
+    return notes
+
+
+def _explained(heatmap: Heatmap) -> int:
+    axes = tuple(axis for axis in range(3) if axis != heatmap.unit_axis)
+    return int(np.count_nonzero(heatmap.inside.any(axis=axes)))

@@ -1,0 +1,1 @@
+"""Cohort: say what this room is for."""

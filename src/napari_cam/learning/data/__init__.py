@@ -1,0 +1,1 @@
+"""Data: say what this room is for."""

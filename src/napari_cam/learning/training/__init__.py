@@ -1,0 +1,1 @@
+"""Training: say what this room is for."""

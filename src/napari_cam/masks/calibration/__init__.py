@@ -1,0 +1,1 @@
+"""Calibration: say what this room is for."""

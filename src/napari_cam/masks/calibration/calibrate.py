@@ -1,0 +1,273 @@
+"""Thresholds of an ensemble, chosen together on cases with masks and judged on others.
+
+Ostrowski et al. 2024, section III-C: every combination of thresholds from 0 to 1 in steps of 0.1,
+the best on the training masks. So masks of training cases are used; what comes out is no longer
+supervision by image labels alone. Here the choice is repeated without each fold of groups in turn
+and judged on that fold; only this counts as a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cam.errors import MaskError
+from napari_cam.heatmap import Heatmap
+from napari_cam.masks.calibration.cases import Box, CountedCase, Counting, Mask, counted_case
+from napari_cam.masks.calibration.result import Calibration, Choice, FoldChoice
+from napari_cam.masks.ensembles.boxes import box_facts
+from napari_cam.masks.ensembles.combine import Empty, EnsembleRule, Operator, TiedVotes, Ties
+from napari_cam.masks.ensembles.members import UnitAxis
+from napari_cam.masks.overlap_scores import Tally, checked
+from napari_cam.provenance import stamp
+from napari_cam.statistics.folds import fold_of_groups
+
+THRESHOLDS = tuple(n / 10 for n in range(11))
+EVERYWHERE = "everywhere"
+
+Boxes = Box | Sequence[Box] | Mapping[str, Box | Sequence[Box]]
+
+# Scores of one overlap may differ by rounding.
+_EQUAL = 1e-12
+
+
+def calibrate(
+    members: Iterable[Mapping[Any, Heatmap]],
+    references: Iterable[Mask],
+    groups: Sequence[Any],
+    operator: Operator = "and",
+    metric: str = "iou_pooled_fg",
+    *,
+    thresholds: Sequence[float] = THRESHOLDS,
+    strict: bool = True,
+    boxes: Boxes = None,
+    folds: int | Mapping[Any, int] | None = None,
+    seed: int = 0,
+    ties: Ties = "first",
+    empty: Empty = "keep",
+    tied_votes: TiedVotes = "out",
+    unit_axis: UnitAxis = "members",
+    both_empty: float = np.nan,
+) -> Calibration:
+    """Choose the thresholds of an ensemble's members together, and judge the choice out of fold.
+
+    Exact: what is counted at each combination equals what :func:`napari_cam.binarize` with
+    ``Fixed`` cuts and :func:`napari_cam.combine` give. Voxels that no member's network saw are
+    left out of every count.
+
+    Parameters
+    ----------
+    members
+        For each case (volume) its members' heatmaps by name, as ``explain`` returns them, in
+        [0, 1]; the same names in each case. Read one case after the other, so a generator will do.
+    references
+        For each case the true mask (z, y, x) bool.
+    groups
+        For each case what it belongs to, such as the patient: cases of one group are never in
+        training and test of one fold. Groups are counted in the record, not named.
+    operator
+        As :func:`napari_cam.combine`'s, STAPLE excepted, which cannot be counted by voxel.
+    metric
+        What the thresholds are to maximise: one of
+        :data:`napari_cam.masks.overlap_scores.METRICS`. Ties go to the smallest sum of
+        thresholds, then to the first box, then to the lowest threshold of the first member.
+    thresholds
+        What each member may be cut at, in [0, 1].
+    strict
+        True for >, False for >=.
+    boxes
+        Where masks may lie, in all cases or one for each; or several of these by name, among which
+        each fold chooses as it chooses thresholds. Members are cut off there before they are
+        combined.
+    folds
+        Number of folds that groups are drawn into; or which fold each group is in; None to leave
+        out one group at a time.
+    seed
+        Of that draw.
+    ties, empty, tied_votes, unit_axis
+        As :func:`napari_cam.combine`'s.
+    both_empty
+        What an image counts as in which nothing is and nothing was found: NaN leaves it out of
+        means, and the result says how many these were; 0 or 1.
+
+    Returns
+    -------
+    Calibration
+        The choice of each fold with its result on the cases left out, the pooled out-of-fold
+        result, the in-sample best ("oracle"), the whole grid, and what predicting nothing,
+        everything, or the box alone would score.
+
+    Raises
+    ------
+    MaskError
+        Where cases do not fit each other, there are fewer than two groups, an option is unknown,
+        or the metric is undefined on the training cases of a fold.
+    """
+    rule = EnsembleRule(operator, ties, empty, tied_votes)
+    if rule.operator == "staple":
+        raise MaskError("STAPLE cannot be calibrated by counting; choose another operator.")
+    by_name = _boxes(boxes, len(groups))
+    counting = Counting(rule, _cuts(thresholds), strict, by_name, unit_axis, both_empty)
+    choosing = _Choosing(counting, checked(metric))
+    fold_of = fold_of_groups(groups, folds, seed)
+    cases = _counted(counting, members, references, len(groups))
+    everything = Tally.total([case.grid for case in cases])
+    results = [choosing.fold(number, cases, fold_of) for number in sorted(set(fold_of))]
+    places = {choice.fold: place for choice, place, _ in results}
+    judged = [case.grid.at(places[fold]) for case, fold in zip(cases, fold_of, strict=True)]
+    held_out = Tally.total(judged)
+    images = sum(case.images for case in cases)
+    return Calibration(
+        members=cases[0].members,
+        rule=rule,
+        strict=strict,
+        metric=metric,
+        thresholds=tuple(counting.cuts.tolist()),
+        boxes=tuple(by_name),
+        unit_axis=unit_axis,
+        grid=everything.score(metric, both_empty),
+        fold_grids=np.stack([grid for _, _, grid in results]),
+        folds=tuple(choice for choice, _, _ in results),
+        out_of_fold=held_out.scores(both_empty),
+        oracle=choosing.choice(choosing.best(everything), everything),
+        baselines=_baselines(cases, both_empty),
+        case_scores=tuple(tally.scores(both_empty) for tally in judged),
+        cases=len(cases),
+        images=images,
+        undefined_images=images - int(held_out.images),
+        provenance=stamp(
+            kind="calibration",
+            ensemble={**rule.facts(), "unit_axis": unit_axis},
+            members=cases[0].members,
+            metric=metric,
+            strict=strict,
+            thresholds=counting.cuts,
+            boxes={name: _facts(box) for name, box in by_name.items()},
+            cases=len(cases),
+            groups=len(set(groups)),
+            folds=len(results),
+            seed=seed if isinstance(folds, int) else None,
+            both_empty=both_empty,
+        ),
+    )
+
+
+class _Choosing:
+    """How the best of all combinations is chosen."""
+
+    def __init__(self, counting: Counting, metric: str) -> None:
+        self._counting = counting
+        self._metric = metric
+
+    def best(self, tally: Tally) -> tuple[int, ...]:
+        """Return the place (box, threshold of each member) of the highest score."""
+        scores = tally.score(self._metric, self._counting.both_empty)
+        if np.isnan(scores).all():
+            raise MaskError(
+                f"{self._metric} is undefined on the training cases, as nothing is in their masks "
+                "and nothing was found; give cases with something to find."
+            )
+        sums = np.round(_sums(self._counting.cuts, scores.ndim - 1), 9)[None]
+        equal = scores >= np.nanmax(scores) - _EQUAL
+        # The first of equals: the box comes first, then the members from low thresholds to high.
+        place = np.where(equal, sums, np.inf).argmin()
+        return tuple(int(n) for n in np.unravel_index(place, scores.shape))
+
+    def choice(self, place: tuple[int, ...], tally: Tally) -> Choice:
+        """Return the thresholds and the box at a place, and how they score in `tally`."""
+        return Choice(
+            thresholds=tuple(float(self._counting.cuts[n]) for n in place[1:]),
+            box=tuple(self._counting.boxes)[place[0]],
+            scores=tally.at(place).scores(self._counting.both_empty),
+        )
+
+    def fold(
+        self, number: int, cases: Sequence[CountedCase], fold_of: Sequence[int]
+    ) -> tuple[FoldChoice, tuple[int, ...], NDArray[np.float64]]:
+        """Return what is chosen without a fold, its place, and the training grid."""
+        inside = [case.grid for case, own in zip(cases, fold_of, strict=True) if own == number]
+        outside = [case.grid for case, own in zip(cases, fold_of, strict=True) if own != number]
+        training = Tally.total(outside)
+        place = self.best(training)
+        choice = FoldChoice(
+            fold=number,
+            cases=len(inside),
+            training=self.choice(place, training),
+            held_out=Tally.total([grid.at(place) for grid in inside]).scores(
+                self._counting.both_empty
+            ),
+        )
+        return choice, place, training.score(self._metric, self._counting.both_empty)
+
+
+def _counted(
+    counting: Counting, members: Iterable[Any], references: Iterable[Any], n_groups: int
+) -> list[CountedCase]:
+    """Read the cases one after the other."""
+    cases: list[CountedCase] = []
+    nothing = object()
+    for number, (maps, reference) in enumerate(zip_longest(members, references, fillvalue=nothing)):
+        if maps is nothing or reference is nothing or number >= n_groups:
+            raise MaskError(
+                f"Case {number + 1} lacks its heatmaps, its reference or its group; "
+                "give one of each for every case."
+            )
+        known = cases[0].members if cases else None
+        cases.append(counted_case(counting, maps, reference, number, known))
+    if len(cases) != n_groups:
+        raise MaskError(f"There are {n_groups} groups for {len(cases)} cases; give one for each.")
+    return cases
+
+
+def _baselines(cases: Sequence[CountedCase], both_empty: float) -> dict[str, dict[str, float]]:
+    return {
+        name: Tally.total([case.baselines[name] for case in cases]).scores(both_empty)
+        for name in cases[0].baselines
+    }
+
+
+def _cuts(thresholds: Sequence[float]) -> NDArray[np.float64]:
+    """Return the thresholds in ascending order, each once."""
+    try:
+        cuts = np.unique(np.asarray(thresholds, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise MaskError(f"Thresholds are numbers from 0 to 1, not {thresholds!r}.") from error
+    if cuts.size == 0 or not (np.isfinite(cuts).all() and cuts.min() >= 0 and cuts.max() <= 1):
+        raise MaskError(f"Thresholds are numbers from 0 to 1, not {thresholds!r}.")
+    return cuts
+
+
+def _sums(cuts: NDArray[np.float64], n_members: int) -> NDArray[np.float64]:
+    """Return the sum of thresholds at every combination (c, ..., c)."""
+    return np.asarray(sum(np.meshgrid(*[cuts] * n_members, indexing="ij")))
+
+
+def _boxes(boxes: Any, n_cases: int) -> dict[str, Any]:
+    """Return boxes by name; a box is one for all cases, or a sequence of one for each."""
+    named = _named_boxes(boxes)
+    for box in named.values():
+        if isinstance(box, (list, tuple)) and len(box) != n_cases:
+            raise MaskError(f"There are {len(box)} boxes for {n_cases} cases; give one for each.")
+    return named
+
+
+def _named_boxes(boxes: Any) -> dict[str, Any]:
+    if boxes is None:
+        return {EVERYWHERE: None}
+    if not isinstance(boxes, Mapping):
+        return {"box": boxes}
+    if not boxes:
+        raise MaskError("There are no boxes to choose from; give at least one, or None.")
+    return {str(name): box for name, box in boxes.items()}
+
+
+def _facts(box: Any) -> Any:
+    """Return what a box is; where each case has its own only their kinds, as they may be many."""
+    if not isinstance(box, (list, tuple)):
+        return box_facts(box)
+    kinds = {(box_facts(each) or {"kind": EVERYWHERE})["kind"] for each in box}
+    return {"kind": "one for each case", "kinds": sorted(kinds)}

@@ -1,0 +1,1 @@
+"""Ensembles: say what this room is for."""

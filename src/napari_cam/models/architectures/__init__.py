@@ -1,0 +1,1 @@
+"""Architectures: say what this room is for."""

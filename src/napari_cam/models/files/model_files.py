@@ -1,0 +1,320 @@
+"""Model files: reading networks of any origin safely, and writing our own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from napari_cam.errors import ModelError, NapariCamError
+from napari_cam.files import writing
+from napari_cam.models.architectures.table import Architecture, architecture, build, outline
+from napari_cam.models.card import ModelCard
+from napari_cam.models.files.checkpoints import Weights, read_checkpoint, read_safetensors
+from napari_cam.models.files.exported import is_exported, read_exported
+from napari_cam.models.files.fitting import (
+    Fit,
+    Sizes,
+    check_numbers,
+    find_sizes,
+    fit_names,
+    guess_architecture,
+    pour,
+)
+from napari_cam.models.files.pretrained import pretrained
+from napari_cam.models.files.stated import Stated, check_class_names, origin
+from napari_cam.models.hooks import plain_module
+from napari_cam.models.loaded import LoadedModel, weights_sha256, wrap_model
+from napari_cam.models.preparation.preparation import Preparation
+
+CARD_KEY = "napari_cam"
+SUFFIXES = (".safetensors", ".pt2", ".pt", ".pth", ".th", ".ckpt", ".bin")
+_IMAGENET = "imagenet:"
+
+
+def load_model(
+    path: str | Path,
+    architecture: str | None = None,
+    class_names: Sequence[str] | None = None,
+    in_channels: int | None = None,
+    spatial_ndim: Literal[2, 3] | None = None,
+    module: nn.Module | None = None,
+    preparation: Preparation | None = None,
+    default_layer: str | None = None,
+    architecture_options: Mapping[str, Any] | None = None,
+    task: Literal["classification", "segmentation"] | None = None,
+) -> LoadedModel:
+    """Load a network from a file, or with ImageNet weights.
+
+    Nothing in a file is run: weights are read as numbers, and files that hold more are refused with
+    the way out.
+
+    Parameters
+    ----------
+    path
+        ``.safetensors``: with our card nothing else is needed. ``.safetensors`` without a card and
+        ``.pt .pth .th .ckpt .bin``: weights alone, for which `architecture` or `module` is needed;
+        nested checkpoints and names with beginnings such as ``module.`` are understood. ``.pt2``: a
+        network of ``torch.export``, with a dynamic batch size. "imagenet:resnet50": that
+        architecture with ImageNet weights, downloaded where needed.
+    architecture
+        Name in the table of architectures, or timm's.
+    class_names
+        One name per output, two where a single output decides between two classes.
+    in_channels, spatial_ndim
+        Found from the weights where not given.
+    module
+        The network itself, to load the weights into; it is changed only where everything fits.
+    preparation
+        The steps its training images went through; None for those of its card, of ImageNet where
+        it has ImageNet's classes, else :meth:`Preparation.default`.
+    default_layer
+        Target layer to explain where none is named.
+    architecture_options
+        What the architecture was built with, for files without a card.
+    task
+        What the network is for, "segmentation" where a given `module` returns maps of scores; None
+        for what its card or architecture says.
+
+    Returns
+    -------
+    LoadedModel
+        In eval mode, on the CPU (a given `module` stays where it is), in float32.
+
+    Raises
+    ------
+    ModelError
+        Where the file, or the network it is to fill, does not fit.
+    """
+    stated = Stated(
+        architecture=architecture,
+        class_names=tuple(class_names or ()),
+        in_channels=in_channels,
+        spatial_ndim=spatial_ndim,
+        module=module,
+        preparation=preparation,
+        default_layer=default_layer,
+        options=architecture_options or {},
+        task=task,
+    )
+    if isinstance(path, str) and path.startswith(_IMAGENET):
+        return _load_imagenet(path.removeprefix(_IMAGENET), stated)
+    path = Path(path)
+    _check_file(path)
+    if is_exported(path):
+        return _load_exported(path, stated)
+    weights, card = _read(path)
+    if module is not None:
+        return _load_into(module, path, weights, card, stated)
+    return _load_by_name(path, weights, card, stated)
+
+
+def save_model(model: LoadedModel, path: str | Path, overwrite: bool = False) -> Path:
+    """Save a network as ``.safetensors``: its weights, and its card as one metadata key.
+
+    The same network gives the same bytes. The file appears whole or not at all.
+
+    Parameters
+    ----------
+    model
+        The network and its card.
+    path
+        File to write, ending in ``.safetensors``.
+    overwrite
+        Whether a file that stands there may be replaced.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+
+    Raises
+    ------
+    ModelError
+        Where the name does not end in ``.safetensors`` or the network holds more than tensors.
+    WriteError
+        Where the file cannot, or must not, be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".safetensors":
+        raise ModelError(
+            f"{path} must end in .safetensors, the one format that models are saved in."
+        )
+    tensors: dict[str, Tensor] = {}
+    for name, value in plain_module(model.module).state_dict().items():
+        if not isinstance(value, Tensor) or value.is_quantized or value.layout != torch.strided:
+            raise ModelError(
+                f"The network keeps '{name}', which is no plain tensor, in its state; "
+                "save it with torch.export instead."
+            )
+        # Every name its own storage: the format does not know weights that are shared.
+        tensors[name] = value.detach().cpu().contiguous().clone()
+    card = json.dumps(model.card.to_json(), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    with writing(path, overwrite) as temporary:
+        temporary.write_bytes(save(tensors, metadata={CARD_KEY: card}))
+    return path
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise ModelError(f"{path} is a folder; give the model file inside it.")
+        if not path.is_file():
+            raise ModelError(f"There is no model file {path}; check the path.")
+        if path.suffix.lower() not in SUFFIXES:
+            raise ModelError(
+                f"{path} is no model file that can be read; there are {' '.join(SUFFIXES)}, and "
+                "other frameworks' networks must be converted to PyTorch first."
+            )
+        with path.open("rb") as file:
+            first = file.read(1)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}); check its rights.") from error
+    if not first:
+        raise ModelError(f"{path} is empty; download or save it again.")
+
+
+def _read(path: Path) -> tuple[Weights, ModelCard | None]:
+    if path.suffix.lower() == ".pt2":
+        raise ModelError(
+            f"{path} is not a whole file of torch.export.save; export or download it again."
+        )
+    if path.suffix.lower() != ".safetensors":
+        return read_checkpoint(path), None
+    weights, metadata = read_safetensors(path)
+    if CARD_KEY not in metadata:
+        return weights, None
+    try:
+        return weights, ModelCard.from_json(json.loads(metadata[CARD_KEY]))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(
+            f"The model card in {path} is no JSON ({error}); save it again."
+        ) from error
+    except NapariCamError as error:
+        raise ModelError(f"{path} cannot be used: {error}") from error
+
+
+def _load_imagenet(name: str, stated: Stated) -> LoadedModel:
+    if stated.architecture is not None or stated.module is not None:
+        raise ModelError(
+            f"'{_IMAGENET}{name}' names its architecture; leave out architecture and module."
+        )
+    model = pretrained(name, stated.class_names, stated.in_channels or 3)
+    return replace(model, card=stated.amend(model.card))
+
+
+def _load_exported(path: Path, stated: Stated) -> LoadedModel:
+    network = read_exported(path)
+    check_numbers(network.module.state_dict(), path)
+    for key in ("in_channels", "spatial_ndim"):
+        if getattr(stated, key) not in (None, getattr(network, key)):
+            raise ModelError(
+                f"{path} holds a network with {key}={getattr(network, key)}, not "
+                f"{getattr(stated, key)}; leave {key} out."
+            )
+    check_class_names(path, stated.class_names, network.n_classes)
+    sizes = Sizes(network.n_classes, network.in_channels, network.spatial_ndim)
+    card = stated.card_for(stated.architecture or "exported", sizes, size=network.size)
+    card = replace(card, task=network.task)
+    return LoadedModel(network.module, card, weights_sha256(network.module))
+
+
+def _load_into(
+    module: nn.Module, path: Path, weights: Weights, card: ModelCard | None, stated: Stated
+) -> LoadedModel:
+    inner = plain_module(module)
+    fit = _fit(path, weights, inner)
+    pour(inner, fit.weights, path, f"the given {type(inner).__name__}")
+    module.eval()
+    if card is not None:
+        return LoadedModel(module, stated.amend(card), weights_sha256(module))
+    model = wrap_model(
+        module,
+        class_names=stated.class_names,
+        in_channels=stated.in_channels,
+        spatial_ndim=stated.spatial_ndim,
+        task=stated.task or "classification",
+        default_layer=stated.default_layer,
+        preparation=stated.preparation,
+        architecture=stated.architecture,
+    )
+    return replace(model, card=replace(model.card, training=origin(fit.ignored)))
+
+
+def _load_by_name(
+    path: Path, weights: Weights, card: ModelCard | None, stated: Stated
+) -> LoadedModel:
+    row = _architecture_of(path, weights, card, stated)
+    options = dict(stated.options)
+    if card is not None and not options and card.architecture == row.name:
+        options = dict(card.architecture_options)
+    ndim = stated.spatial_ndim or (card.spatial_ndim if card else None)
+    found = find_sizes(row, weights, ndim, **options)
+    channels = stated.in_channels or (card.in_channels if card else found.in_channels)
+    sizes = replace(found, in_channels=channels)
+    module, ignored = _build_with(row, weights, path, sizes, options)
+    if card is not None:
+        card = stated.amend(replace(card, architecture=row.name, architecture_options=options))
+    else:
+        size = options.get("image_size", row.input_size)
+        fixed = (size, size) if row.fixed_size else None
+        card = stated.card_for(row.name, sizes, row, options, fixed)
+        card = replace(card, training=origin(ignored))
+    check_class_names(path, card.class_names, sizes.n_classes)
+    return LoadedModel(module, card, weights_sha256(module))
+
+
+def _architecture_of(
+    path: Path, weights: Weights, card: ModelCard | None, stated: Stated
+) -> Architecture:
+    if stated.architecture is not None:
+        return architecture(stated.architecture)
+    if card is not None:
+        try:
+            return architecture(card.architecture)
+        except ModelError as error:
+            raise ModelError(
+                f"The network in {path} is a '{card.architecture}', which is not in the table of "
+                "architectures; build it in Python and give it as module=."
+            ) from error
+    guess = guess_architecture(weights)
+    hint = f", such as architecture='{guess}', whose weights bear these names" if guess else ""
+    raise ModelError(
+        f"{path} holds weights alone; give the architecture they belong to{hint}, or the network "
+        "itself as module=."
+    )
+
+
+def _build_with(
+    row: Architecture, weights: Weights, path: Path, sizes: Sizes, options: Mapping[str, Any]
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return the architecture with these weights in it, and the names of those left out."""
+    shape = (sizes.n_classes or 1, sizes.in_channels, sizes.spatial_ndim)
+    module = outline(row, *shape, **options)
+    fit = _fit(path, weights, module, row.training_only)
+    pour(module, fit.weights, path, row.name)
+    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
+        # What the network computes for itself, and no file holds, an outline may lack.
+        with torch.random.fork_rng(devices=[]):
+            module = build(row, *shape, **options)
+        pour(module, fit.weights, path, row.name)
+    return module.float().eval(), fit.ignored
+
+
+def _fit(
+    path: Path, weights: Weights, module: nn.Module, training_only: tuple[str, ...] = ()
+) -> Fit:
+    fit = fit_names(weights, module.state_dict(), training_only)
+    if len(fit.prefixes) > 1:
+        places = " and ".join(f"'{prefix}'" for prefix in fit.prefixes)
+        raise ModelError(
+            f"{path} holds the network more than once, under {places}; save the one to explain "
+            "alone."
+        )
+    return fit

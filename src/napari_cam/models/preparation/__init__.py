@@ -1,0 +1,1 @@
+"""Preparation: say what this room is for."""

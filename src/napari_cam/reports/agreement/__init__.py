@@ -1,0 +1,1 @@
+"""Agreement: say what this room is for."""

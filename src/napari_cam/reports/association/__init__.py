@@ -1,0 +1,1 @@
+"""Association: say what this room is for."""

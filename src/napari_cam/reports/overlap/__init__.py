@@ -1,0 +1,1 @@
+"""Overlap: say what this room is for."""

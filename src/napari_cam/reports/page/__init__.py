@@ -1,0 +1,1 @@
+"""Page: say what this room is for."""

@@ -1,0 +1,1 @@
+"""Demo: say what this room is for."""

@@ -1,0 +1,1 @@
+"""Making: say what this room is for."""

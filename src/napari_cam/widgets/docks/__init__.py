@@ -1,0 +1,1 @@
+"""Docks: say what this room is for."""

@@ -1,0 +1,167 @@
+"""What step 4 says of a mask: the slice on screen at once, the whole volume when all rests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_cam.errors import NapariCamError
+from napari_cam.widgets.docks.cam.work.figures import Figures, figures_of
+from napari_cam.widgets.layers.cutting import one_slice
+from napari_cam.widgets.layers.layer_format import image_axes, layer_to_volume
+from napari_cam.widgets.layers.on_grid import labels_on
+from napari_cam.widgets.layers.position import slice_on_screen
+from napari_cam.widgets.layers.watching import Watch
+from napari_cam.widgets.threads.worker import Failure, Job
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+    from qtpy.QtCore import QObject
+
+    from napari_cam.widgets.docks.cam.state import Made, MadeMask
+    from napari_cam.widgets.layers.foregrounds import LabelSet
+
+_PAUSE_MS = 80  # nobody paints or moves the slider for so long before the volume is measured
+
+
+class Measurer:
+    """Measures one mask at a time: the one that was cut, painted into or chosen last.
+
+    Attributes
+    ----------
+    mask
+        The mask; None for none.
+    """
+
+    sliced = Signal(object, str)  # Figures of the slice on screen, None while it is due; its name
+    measured = Signal(object)  # Figures of the whole, None while they are due
+    referred = Signal(str)  # what is to be known of the comparison, "" for nothing
+
+    def __init__(self, viewer: Any, parent: QObject) -> None:
+        self._viewer = viewer
+        self._watch: Watch | None = None
+        self._numbers: tuple[int, ...] = ()
+        self._job: Job | None = None
+        self._rest = QTimer(parent)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_PAUSE_MS)
+        self._rest.timeout.connect(self._measure)
+        self.mask: MadeMask | None = None
+
+    def take(self, mask: MadeMask | None) -> None:
+        """Measure a mask as it is now; the whole of it at once, unless it is due."""
+        self.mask = mask
+        self._forget()
+        self.show_slice()
+        if mask is not None and mask.due is None:
+            self._measure()
+
+    def follow(self, mask: MadeMask) -> None:
+        """Measure a mask that is being painted into: the whole of it when the brush rests."""
+        self.mask = mask
+        self._forget()
+        self.show_slice()
+        self._rest.start()
+
+    def refer(self, layer: Labels | None, numbers: tuple[int, ...]) -> None:
+        """Compare with labels of a layer from now on, None for no comparison."""
+        if self._watch is not None:
+            self._watch.end()
+        self._watch = None if layer is None else Watch(self._viewer, layer, self._on_reference)
+        self._numbers = numbers
+        self.referred.emit("")
+        self.take(self.mask)
+
+    def _on_reference(self) -> None:
+        if self.mask is not None:
+            self.follow(self.mask)
+
+    def show_slice(self) -> None:
+        """Measure the slice on screen, where it is as it was asked for."""
+        mask = self.mask
+        layer = None if mask is None else mask.layer()
+        place = None if layer is None else slice_on_screen(self._viewer, layer, image_axes(layer))
+        if mask is None or layer is None or place is None:
+            self.sliced.emit(None, "")
+            return
+        name = f"slice {place[1]}"
+        if not mask.shows(place):
+            self.sliced.emit(None, name)
+            return
+        try:
+            self.sliced.emit(self._slice_figures(mask, layer, place), name)
+        except NapariCamError:
+            self.sliced.emit(None, name)  # the mask no longer fits its heatmap
+
+    def _slice_figures(self, mask: MadeMask, layer: Labels, place: tuple[int, int]) -> Figures:
+        axis, index = place
+        heatmap = mask.made.result.heatmap
+        here: list[Any] = [slice(None)] * 3
+        here[axis] = slice(index, index + 1)
+        shown = tuple(here)
+        values = np.asarray(layer_to_volume(layer).values[shown])
+        reference = self._reference(mask.made)
+        compared = None if reference is None else reference.mask(shown)
+        return figures_of(values != 0, one_slice(heatmap, index, axis), compared)
+
+    def _reference(self, made: Made) -> LabelSet | None:
+        """Return the labels to compare with; None where there are none, or they lie elsewhere."""
+        layer = None if self._watch is None else self._watch.layer
+        if layer is None:
+            return None
+        try:
+            return labels_on(layer, made.result.heatmap.grid, made.beside[0], self._numbers)
+        except NapariCamError as error:
+            self.referred.emit(str(error))
+            return None
+
+    def _forget(self) -> None:
+        """Let no figures of an earlier moment arrive."""
+        self._rest.stop()
+        if self._job is not None:
+            self._job.drop()
+            self._job = None
+        self.measured.emit(None)
+
+    def _measure(self) -> None:
+        mask = self.mask
+        layer = None if mask is None else mask.layer()
+        if mask is None or layer is None or mask.due is not None:
+            return
+        labels, heatmap = layer_to_volume(layer).values, mask.made.result.heatmap
+        reference = self._reference(mask.made)
+
+        def measure() -> Any:
+            compared = None if reference is None else reference.mask()
+            yield figures_of(np.asarray(labels) != 0, heatmap, compared)
+
+        self._job = Job(measure, self._on_measured, self._on_end).start()
+
+    def _on_measured(self, figures: Figures) -> None:
+        overlap = figures.overlap
+        if overlap is not None:
+            self.referred.emit(
+                f"{overlap.left_out} of {overlap.voxels} voxels of the reference lie where the "
+                "network did not look, and are left out of IoU and Dice."
+                if overlap.left_out
+                else ""
+            )
+        self.measured.emit(figures)
+
+    def _on_end(self, failure: Failure | None) -> None:
+        self._job = None
+        if failure is not None:
+            self.referred.emit(failure.sentence)  # it no longer fits its heatmap
+
+    def drop(self) -> None:
+        """Let nothing arrive any more: the dock is closing."""
+        if self._watch is not None:
+            self._watch.end()
+            self._watch = None
+        self._rest.stop()
+        if self._job is not None:
+            self._job.drop()
+            self._job = None

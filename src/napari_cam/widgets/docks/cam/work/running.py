@@ -1,0 +1,361 @@
+"""What the dock's jobs compute in another thread: loading, explaining. No Qt, no layers."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cam.heatmap import Heatmap
+from napari_cam.widgets.docks.cam.work.request import SAMPLE, SAMPLES, PixelSet, Request
+from napari_cam.widgets.threads.beside_opengl import (
+    garbage_waits,
+    load_torch_libraries,
+    load_triton_apart,
+)
+
+if TYPE_CHECKING:
+    from napari_cam.cams.plan import ExplainedUnits, Plan
+    from napari_cam.models.layers.candidates import LayerInfo
+    from napari_cam.models.loaded import LoadedModel
+    from napari_cam.normalize import Normalize
+    from napari_cam.volumes.volume import Volume
+
+# While slices come in, heatmaps are rebuilt at most this often, and never for more than a fifth of
+# the time.
+_EVERY_S = 0.5
+_SHARE = 5
+_LONGEST_WAIT_S = 0.5  # nobody may be looking any more
+
+# One network looks at one batch at a time: hooks on a network are no business of two threads.
+LOOKING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class MethodHelp:
+    """A method as the list shows it.
+
+    `slow` ones run the network many times; those that do not `needs_layer` map the input itself.
+    """
+
+    name: str
+    title: str
+    summary: str
+    reference: str
+    slow: bool = False
+    needs_layer: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A loaded network and what can be asked of it.
+
+    Attributes
+    ----------
+    source, architecture
+        What it was loaded from: "sample" or a path, and the architecture the user named.
+    model
+        The network.
+    layers
+        Its candidate target layers; empty where they cannot be listed, and then `problem` says why.
+    methods
+        The methods there are.
+    device
+        Where it will run, in words.
+    """
+
+    source: str
+    architecture: str | None
+    model: LoadedModel
+    layers: tuple[LayerInfo, ...]
+    problem: str
+    methods: tuple[MethodHelp, ...]
+    device: str
+
+
+def load_network(
+    source: str, architecture: str | None, device: str, precision: str
+) -> Iterator[Network]:
+    """Yield the network that `source` names; the first call loads torch."""
+    _import_torch(compiler=source not in SAMPLES)  # the samples need no torchvision
+    from napari_cam.cams.methods.table import METHODS
+    from napari_cam.errors import NapariCamError
+    from napari_cam.models.device import describe_device
+    from napari_cam.models.files.model_files import load_model
+    from napari_cam.models.layers.candidates import candidate_layers
+    from napari_cam.sample import load_sample_model
+
+    if source in SAMPLES:
+        model = load_sample_model("classification" if source == SAMPLE else "segmentation")
+    else:
+        model = load_model(source, architecture)
+    layers: tuple[LayerInfo, ...] = ()
+    problem = ""
+    try:
+        with LOOKING:
+            layers = tuple(candidate_layers(model))
+    except NapariCamError as error:
+        problem = str(error)
+    methods = tuple(
+        MethodHelp(
+            method.name,
+            method.title,
+            method.summary,
+            method.reference,
+            slow="rescoring" in method.needs,
+            needs_layer=method.space == "layer",
+        )
+        for method in METHODS.values()
+    )
+    place = describe_device(device)
+    words = place if precision in ("auto", "float32") else f"{place}, {precision}"
+    yield Network(source, architecture, model, layers, problem, methods, words)
+
+
+# Maps of one image are kept for the table, so that larger inputs are shown at the card's own size.
+_TRACED = {2: 1024**2, 3: 96**3}
+
+
+def layers_of_image(
+    model: LoadedModel, volume: Volume, axis: str | int | None
+) -> Iterator[tuple[LayerInfo, ...]]:
+    """Yield the candidate layers as they are for an image; nothing where that costs too much."""
+    from napari_cam.models.layers.candidates import candidate_layers
+
+    shape = sliced_along(model, axis).card.preparation.input_shape(volume)
+    if shape[0] == model.card.in_channels and np.prod(shape[1:]) <= _TRACED[len(shape) - 1]:
+        with LOOKING:
+            layers = tuple(candidate_layers(model, shape))
+        yield layers
+
+
+def _import_torch(compiler: bool) -> None:
+    """Import whatever a run needs, so that its first slice need not wait for it."""
+    load_torch_libraries()
+    with garbage_waits():
+        if compiler:
+            load_triton_apart()
+        for name in ("cams.explain", "models.files", "sample"):
+            importlib.import_module(f"napari_cam.{name}")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One heatmap as far as it has come.
+
+    Attributes
+    ----------
+    parts
+        What tells it apart: method, layer, target.
+    title
+        The method as people read it.
+    heatmap
+        The heatmap; slices that are not computed yet lie outside of it.
+    logits
+        (u, classes) the network's class scores, NaN where not computed.
+    maps
+        The raw maps it was made of, with those of the other heatmaps of its run; None where it was
+        opened.
+    segmentation
+        Whether `logits` are shares of the image in which each class is predicted.
+    """
+
+    parts: tuple[str, str, str]
+    title: str
+    heatmap: Heatmap
+    logits: NDArray[np.float32]
+    maps: RawMaps | None = None
+    segmentation: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class RawMaps:
+    """What the network gave in one run, as far as it has come; small, as maps are coarse.
+
+    Attributes
+    ----------
+    plan
+        What was asked for.
+    parts
+        Batch after batch.
+    """
+
+    plan: Plan
+    parts: tuple[ExplainedUnits, ...]
+
+    def stretched(self, normalize: str) -> Iterator[tuple[Result, ...]]:
+        """Yield the heatmaps under a normalisation, without asking the network again."""
+        from napari_cam.cams.explain import build_heatmaps
+
+        plan, chosen = self.plan, cast("Normalize", normalize)
+        maps = build_heatmaps(plan, self.parts, chosen)
+        n_classes = self.parts[0].logits.shape[1]
+        logits = np.full((plan.prepared.n_units, n_classes), np.nan, np.float32)
+        for part in self.parts:
+            logits[list(part.units)] = part.logits
+        yield tuple(
+            Result(
+                (key.method.label, str(key.layer), key.target.label),
+                key.method.title,
+                heatmap,
+                logits,
+                self,
+                self.parts[0].segmentation,
+            )
+            for key, heatmap in maps.items()
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far a run is.
+
+    Attributes
+    ----------
+    done, total
+        Units.
+    seconds
+        Since the first forward pass began.
+    results
+        Heatmaps of all finished units; None where they were not rebuilt this time.
+    notes
+        Sentences on what had to be decided, and what is to be known of the finished heatmaps.
+    finished
+        Whether this is the last news.
+    shown
+        Set it once `results` are on screen: the run waits for that, because a window that draws
+        while Python works in another thread stands still for several times as long.
+    """
+
+    done: int
+    total: int
+    seconds: float
+    results: tuple[Result, ...] | None
+    notes: tuple[str, ...] = ()
+    finished: bool = False
+    shown: threading.Event = field(default_factory=threading.Event)
+
+
+def run_request(
+    model: LoadedModel,
+    volume: Volume,
+    request: Request,
+    units: tuple[int, ...] | None,
+    first: int | None,
+    cancelled: threading.Event,
+) -> Iterator[Progress]:
+    """Explain, and yield heatmaps as they grow, the unit `first` before all others.
+
+    Parameters
+    ----------
+    model, volume
+        The network and what it is shown.
+    request
+        What is asked; its `model` and `image` are not used.
+    units
+        Which units; None for all.
+    first
+        The unit on screen.
+    cancelled
+        Once set, what is finished is built and the run ends.
+    """
+    from napari_cam.cams.plan import plan_explanation
+
+    if model.card.spatial_ndim == 3:
+        units = first = None
+    plan = plan_explanation(
+        sliced_along(model, request.axis),
+        volume,
+        list(request.methods),
+        _target(request),
+        list(request.layers) or None,
+        units=units,
+        first=first,
+        device=request.device,
+        precision=request.precision,
+    )
+    total, begun, built, cost = len(plan.units), time.perf_counter(), -np.inf, 0.0
+    yield Progress(0, total, 0.0, None, plan.prepared.notes)
+    parts: list[ExplainedUnits] = []
+    done = 0
+    for part in _one_at_a_time(plan.run()):
+        parts.append(part)
+        done += len(part.units)
+        now = time.perf_counter()
+        if cancelled.is_set() or done == total:
+            break
+        results = None
+        if now - built > max(_EVERY_S, _SHARE * cost):
+            results = _build(plan, parts, request)
+            built = time.perf_counter()
+            cost = built - now
+        news = Progress(done, total, time.perf_counter() - begun, results)
+        yield news
+        if results is not None:
+            news.shown.wait(_LONGEST_WAIT_S)
+    results = _build(plan, parts, request)
+    notes = tuple(dict.fromkeys(r.heatmap.note for r in results if r.heatmap.note))
+    yield Progress(done, total, time.perf_counter() - begun, results, notes, finished=True)
+
+
+def _target(request: Request) -> Any:
+    """Return what is explained: a class, or one over a set of pixels."""
+    from napari_cam.cams.targets.region_score import RegionScore
+    from napari_cam.cams.targets.regions import Labelled
+
+    region: Any = request.region
+    if region is None:
+        return request.class_id
+    if isinstance(region, PixelSet):
+        region = Labelled(region.labels, region.number)
+    return RegionScore(request.class_id, region)
+
+
+def _one_at_a_time(batches: Iterator[ExplainedUnits]) -> Iterator[ExplainedUnits]:
+    """Yield the batches of a run, none of which is computed while another network looks."""
+    while True:
+        with LOOKING:
+            part = next(batches, None)
+        if part is None:
+            return
+        yield part
+
+
+def sliced_along(model: LoadedModel, axis: str | int | None) -> LoadedModel:
+    """Return a 2D network with its slices across another axis, None for its card's own."""
+    from napari_cam.models.preparation.preparation import Preparation
+    from napari_cam.models.preparation.steps import Slices
+
+    if axis is None or model.card.spatial_ndim == 3:
+        return model
+    chosen: Any = axis
+    steps = model.card.preparation.steps
+    steps = tuple(Slices(chosen) if isinstance(step, Slices) else step for step in steps)
+    return replace(model, card=replace(model.card, preparation=Preparation(steps)))
+
+
+def unit_axis(model: LoadedModel, volume: Volume, axis: str | int | None) -> int | None:
+    """Return the array axis across which a network's slices of `volume` lie, None for 3D.
+
+    Raises
+    ------
+    PreparationError
+        Where the volume has no such slices.
+    """
+    from napari_cam.models.preparation.steps import Slices
+
+    for step in sliced_along(model, axis).card.preparation.steps:
+        if isinstance(step, Slices):
+            return step.stored_axis(volume.stack_axis, volume.orientation)
+    return None
+
+
+def _build(plan: Plan, parts: Sequence[ExplainedUnits], request: Request) -> tuple[Result, ...]:
+    # Heatmaps stay longer than the network that they came from.
+    return next(RawMaps(plan.without_network(), tuple(parts)).stretched(request.normalize))

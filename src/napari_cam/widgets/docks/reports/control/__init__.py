@@ -1,0 +1,1 @@
+"""Control: say what this room is for."""

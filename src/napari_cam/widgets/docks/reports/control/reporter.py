@@ -1,0 +1,160 @@
+"""Runs: from what is chosen to a report, one at a time."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+from qtpy.QtCore import QObject, QTimer
+
+from napari_cam.errors import NapariCamError
+from napari_cam.widgets.docks.cam.state import OPEN_NETWORKS
+from napari_cam.widgets.docks.reports.control.gathering import labels_mask, named_maps
+from napari_cam.widgets.docks.reports.work import reporting
+from napari_cam.widgets.docks.reports.work.reporting import Cancelled, Progress
+from napari_cam.widgets.docks.reports.work.request import ReportRequest
+from napari_cam.widgets.docks.settings import read_settings
+from napari_cam.widgets.layers.foregrounds import Tissue
+from napari_cam.widgets.layers.layer_axes import facts_of
+from napari_cam.widgets.threads.worker import Failure, Job
+
+if TYPE_CHECKING:
+    from napari_cam.widgets.docks.cam.work.running import Network
+    from napari_cam.widgets.docks.reports.state import ReportsState
+    from napari_cam.widgets.docks.reports.views.choose_pane import ChoosePane
+    from napari_cam.widgets.layers.picture import Picture
+
+_LOOK_MS = 150
+
+
+class Reporter:
+    """Makes one report at a time in another thread."""
+
+    failed = Signal(str)
+    changed = Signal()  # whether one is being made
+
+    def __init__(self, viewer: Any, state: ReportsState, pane: ChoosePane, parent: QObject) -> None:
+        self._viewer, self._state, self._pane = viewer, state, pane
+        self._job: Job | None = None
+        self._progress = Progress()
+        self._timer = QTimer(parent)
+        self._timer.setInterval(_LOOK_MS)
+        self._timer.timeout.connect(self._show)
+        pane.run_wanted.connect(self.start)
+        pane.cancel_wanted.connect(self.cancel)
+
+    @property
+    def running(self) -> bool:
+        """Whether a report is being made."""
+        return self._job is not None
+
+    def start(self) -> None:
+        """Make the report that is chosen."""
+        picture = self._state.picture
+        if self._job is not None or picture is None or self._pane.missing:
+            return
+        self.failed.emit("")
+        try:
+            request = self.request(picture)
+        except NapariCamError as error:
+            self.failed.emit(str(error))
+            return
+        chosen = [weakref.ref(layer) for layer in self._pane.maps.chosen]
+        layers = dict(zip(request.maps, chosen, strict=True))
+        progress = self._progress = Progress()
+        self._job = Job(
+            lambda: reporting.run_report(request, progress),
+            lambda finished: self._state.set_finished(finished, picture, layers),
+            self._ended,
+        ).start()
+        self._timer.start()
+        self._show()
+        self.changed.emit()
+
+    def request(self, picture: Picture) -> ReportRequest:
+        """Return what is asked for, as the controls stand.
+
+        Raises
+        ------
+        NapariCamError
+            Where a layer lies elsewhere, or no longer fits what its metadata says.
+        """
+        pane, settings = self._pane, read_settings()
+        resample = pane.resample.isChecked()
+        maps = named_maps(picture, pane.maps.chosen, resample, pane.names.isChecked())
+        kind, compared, foreground = pane.chosen_kind, pane.reference.chosen, None
+        volume = picture.volume(self._viewer)
+        reference = None
+        if compared is not None and kind != "agreement":
+            reference = labels_mask(picture, *compared, resample, "reference")
+        within = pane.within.layer
+        word = pane.within.word
+        if within is not None:
+            foreground = labels_mask(picture, within, (), resample, "foreground")
+        return ReportRequest(
+            kind=kind,
+            maps=maps,
+            volume=volume,
+            grid=picture.grid,
+            unit_axis=picture.slice_axis,
+            reference=reference,
+            foreground=Tissue(word, volume) if word else foreground,
+            rules=() if kind == "faithfulness" else pane.rules,
+            headline=None if kind == "faithfulness" else pane.chosen_headline,
+            strict=bool(pane.inequality.currentData()),
+            empty=float(pane.empty.currentData()),
+            soft=pane.soft.isChecked(),
+            surfaces=pane.surfaces.isChecked(),
+            network=pane.network.chosen if kind == "faithfulness" else None,
+            most_units=pane.network.units.value(),
+            trained=self._trained(volume),
+            device=settings.device,
+            precision=settings.precision,
+        )
+
+    def _trained(self, volume: Any) -> bool | None:
+        """Return whether an open network was trained on the subject, None where nobody knows."""
+        from napari_cam.learning.cohort.subjects import trained_on
+
+        network, subject = network_of(self._pane.maps.chosen), volume.identity.subject
+        if network is None or subject is None:
+            return None
+        return trained_on(network.model.card.training, subject)
+
+    def cancel(self) -> None:
+        """End the report that is being made at its next step."""
+        if self._job is not None:
+            self._progress.cancelled.set()
+            self._pane.show_cancelling()
+
+    def drop(self) -> None:
+        """Let nothing arrive any more: the dock is closing."""
+        self._timer.stop()
+        self._progress.cancelled.set()
+        if self._job is not None:
+            self._job.drop()
+            self._job = None
+
+    def _show(self) -> None:
+        if self._job is not None and not self._progress.cancelled.is_set():
+            progress = self._progress
+            self._pane.show_running(progress.what, progress.done, progress.total)
+
+    def _ended(self, failure: Failure | None) -> None:
+        self._job = None
+        self._timer.stop()
+        cancelled = failure is not None and isinstance(failure.error, Cancelled)
+        self._pane.show_idle(str(failure.error) if failure is not None and cancelled else "")
+        self.changed.emit()
+        if failure is not None and not cancelled:
+            self.failed.emit(failure.sentence)
+
+
+def network_of(layers: list[Any]) -> Network | None:
+    """Return the open network that made the first of some heatmaps, None where none is open."""
+    for layer in layers:
+        digest = facts_of(layer).get("model_sha256")
+        if digest:
+            return OPEN_NETWORKS.get(str(digest))
+    return None

@@ -1,0 +1,1 @@
+"""Views: say what this room is for."""

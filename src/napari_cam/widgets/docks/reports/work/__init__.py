@@ -1,0 +1,1 @@
+"""Work: say what this room is for."""

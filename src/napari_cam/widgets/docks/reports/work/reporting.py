@@ -1,0 +1,238 @@
+"""What the dock's job computes in another thread: the report. No Qt, no layers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cam.errors import ReportError
+from napari_cam.heatmap import Heatmap
+from napari_cam.widgets.docks.reports.work.columns import columns_of
+from napari_cam.widgets.docks.reports.work.request import (
+    Compared,
+    Finished,
+    NetworkFile,
+    ReportRequest,
+)
+from napari_cam.widgets.layers.foregrounds import Tissue
+
+if TYPE_CHECKING:
+    from napari_cam.models.loaded import LoadedModel
+    from napari_cam.reports.page.report import Report
+
+_SUBJECT = "1"  # the table never says whose image it is
+_NOBODY = (
+    "Whether the network was trained on this subject is not known: the image does not say whose "
+    "it is."
+)
+
+
+class Cancelled(ReportError):
+    """The user has thought better of it."""
+
+
+@dataclass(eq=False)
+class Progress:
+    """How far a report is; the job writes, the window looks now and then.
+
+    Attributes
+    ----------
+    done, total
+        Steps; `total` is 0 while nobody knows.
+    what
+        What is being done.
+    cancelled
+        Once set, the job ends at its next step.
+    """
+
+    done: int = 0
+    total: int = 0
+    what: str = "Beginning …"
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    began: float = field(default_factory=time.perf_counter)
+
+    def check(self) -> None:
+        """End the job where it was cancelled.
+
+        Raises
+        ------
+        Cancelled
+            Then.
+        """
+        if self.cancelled.is_set():
+            raise Cancelled("Cancelled; the report before it stays.")
+
+    def tick(self) -> None:
+        """Note that a step is done."""
+        self.done += 1
+        self.check()
+
+    def reach(self, done: int, total: int) -> None:
+        """Note how many steps of how many are done."""
+        self.done, self.total = done, total
+        self.check()
+
+
+def run_report(request: ReportRequest, progress: Progress) -> Iterator[Finished]:
+    """Yield the report.
+
+    Raises
+    ------
+    NapariCamError
+        Where what is asked for does not go together, or the job was cancelled.
+    """
+    progress.what = "Reading layers …"
+    maps = {}
+    for name, placed in request.maps.items():
+        maps[name] = placed.on(request.grid, request.unit_axis)
+        progress.check()
+    reference = request.reference
+    truth = None if reference is None else reference.on(request.grid, request.unit_axis)
+    within = _foreground(request)
+    progress.check()
+    compared = Compared(request, maps, truth, within)
+    make = {"overlap": _overlap, "agreement": _agreement, "faithfulness": _faithfulness}
+    report = make[request.kind](compared, progress)
+    progress.check()
+    yield Finished(report, compared, columns_of(report.table))
+
+
+def _foreground(request: ReportRequest) -> Any:
+    given = request.foreground
+    if given is None or isinstance(given, Tissue):
+        return None if given is None else given.mask()
+    return given.on(request.grid, request.unit_axis)
+
+
+def _case(compared: Compared) -> Any:
+    from napari_cam.reports.cases import Case
+
+    request = compared.request
+    return Case(
+        dict(compared.maps),
+        compared.reference if request.kind == "overlap" else None,
+        _SUBJECT,
+        foreground=compared.foreground,
+        image=request.volume,
+        unit_axis=request.unit_axis,
+        grid=request.grid,
+    )
+
+
+def _overlap(compared: Compared, progress: Progress) -> Report:
+    from napari_cam.reports.overlap.report import reference_report
+
+    request = compared.request
+    progress.what = "Comparing with the reference …"
+    progress.total = len(compared.maps)
+    return reference_report(
+        _case(compared),
+        thresholds=request.rules,
+        headline=request.headline or request.rules[0],
+        strict=request.strict,
+        empty=request.empty,
+        soft=request.soft,
+        surfaces=request.surfaces,
+        trained_on=lambda _subject: request.trained,
+        tick=progress.tick,
+    )
+
+
+def _agreement(compared: Compared, progress: Progress) -> Report:
+    from napari_cam.reports.agreement.report import agreement_report
+
+    request = compared.request
+    progress.what = "Comparing the maps with each other …"
+    progress.total = len(compared.maps)
+    return agreement_report(
+        _case(compared),
+        thresholds=request.rules,
+        headline=request.headline or request.rules[0],
+        strict=request.strict,
+        empty=request.empty,
+        ranks=request.soft,
+        tick=progress.tick,
+    )
+
+
+def _faithfulness(compared: Compared, progress: Progress) -> Report:
+    from napari_cam.widgets.threads.beside_opengl import garbage_waits, load_triton_apart
+
+    load_triton_apart()
+    with garbage_waits():
+        from napari_cam.reports.faithfulness.report import faithfulness_report
+
+    request = compared.request
+    progress.what = "Loading the network …"
+    model = _sliced(_network(request), compared)
+    _check_network(model, compared)
+    progress.check()
+    progress.what = "Asking the network …"
+    subject = request.volume.identity.subject
+    key = subject or _SUBJECT
+    report = faithfulness_report(
+        model,
+        {key: request.volume},
+        {key: dict(compared.maps)},
+        foreground=None if compared.foreground is None else {key: compared.foreground},
+        reference=None if compared.reference is None else {key: compared.reference},
+        most_units=request.most_units,
+        device=request.device,
+        progress=progress.reach,
+    )
+    units = report.table["subject"] != ""
+    table = report.table.assign(subject=np.where(units, _SUBJECT, ""))
+    notes = report.notes if subject else (_NOBODY, *report.notes[1:])
+    return replace(report, table=table, notes=notes)
+
+
+def _network(request: ReportRequest) -> LoadedModel:
+    """Return a network of this report's own, as another dock may be looking through it."""
+    from napari_cam.widgets.docks.cam.work import running
+
+    found = request.network
+    if found is None:
+        raise ReportError("Faithfulness asks the network that made the maps; open it.")
+    if isinstance(found, NetworkFile):
+        loading = running.load_network(
+            found.source, found.architecture, request.device, request.precision
+        )
+        return next(loading).model
+    with running.LOOKING:
+        return replace(found.model, module=deepcopy(found.model.module))
+
+
+def _sliced(model: LoadedModel, compared: Compared) -> LoadedModel:
+    """Return the network with its slices across the axis that the maps have them."""
+    from napari_cam.widgets.docks.cam.work.running import sliced_along, unit_axis
+
+    axis = compared.unit_axis_of()
+    volume = compared.request.volume
+    return model if unit_axis(model, volume, None) == axis else sliced_along(model, axis)
+
+
+def _check_network(model: LoadedModel, compared: Compared) -> None:
+    for name, heatmap in compared.maps.items():
+        if not isinstance(heatmap, Heatmap):
+            raise ReportError(
+                f"'{name.label}' is a mask; faithfulness is a matter of heatmaps: untick it."
+            )
+        if compared.request.maps[name].places is not None:
+            raise ReportError(
+                f"'{name.label}' lies on {compared.request.maps[name].item.grid.described()} but "  # type: ignore[union-attr]
+                f"the image on {compared.request.grid.described()}; faithfulness asks about the "
+                "very image that was explained: untick it."
+            )
+        stated = heatmap.provenance.get("model")
+        known = stated.get("sha256") if isinstance(stated, Mapping) else None
+        if known and known != model.sha256:
+            raise ReportError(
+                f"'{name.label}' was made by another network (weights {known[:8]}…) than the one "
+                f"chosen ({model.sha256[:8]}…); open that one, or untick the map."
+            )

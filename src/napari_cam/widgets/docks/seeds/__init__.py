@@ -1,0 +1,3 @@
+"""The dock "Seeds": ensembles, boxes, seeds, review and export."""
+
+from napari_cam.widgets.docks.seeds import tooltips as tooltips

@@ -1,0 +1,148 @@
+"""What step 5 does: seeds and heatmaps become files, in the background."""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from psygnal import Signal
+
+from napari_cam.errors import NapariCamError
+from napari_cam.heatmap import Heatmap
+from napari_cam.labels.seeds.seeds import Seeds
+from napari_cam.widgets.docks.seeds.work.exporting import Form, export_job, file_name, seeds_of
+from napari_cam.widgets.layers.picture import heatmaps_on, read_heatmap
+from napari_cam.widgets.layers.seeds_record import background_code
+from napari_cam.widgets.threads.worker import Failure, Job
+
+if TYPE_CHECKING:
+    from napari_cam.widgets.docks.seeds.state import SeedsState
+    from napari_cam.widgets.docks.seeds.views.export_step import ExportStep
+
+_NOTHING = "Commit a proposal first, or choose a labels layer, in step 3."
+_HEATMAP = "A heatmap becomes a DICOM segmentation only; choose that, or export the seeds."
+_NO_SERIES = (
+    "A DICOM segmentation refers to the images it is of, and this image was not read from a "
+    "DICOM series; open the series with File > Open Folder."
+)
+
+
+class Exporter:
+    """Writes what is chosen in step 5."""
+
+    failed = Signal(str)
+
+    def __init__(self, viewer: Any, state: SeedsState, step: ExportStep) -> None:
+        self._viewer, self._state, self._step = viewer, state, step
+        self._items: list[weakref.ReferenceType[Any]] = []
+        self._job: Job | None = None
+        step.export_wanted.connect(self.export)
+        step.changed.connect(self.show)
+        state.seeds_changed.connect(self.follow_layers)
+        state.classes_changed.connect(self._on_classes)
+
+    @property
+    def running(self) -> bool:
+        """Whether something is being written."""
+        return self._job is not None
+
+    def drop(self) -> None:
+        """Let nothing arrive any more; what is being written is written to its end."""
+        if self._job is not None:
+            self._job.drop()
+            self._job = None
+
+    def follow_layers(self) -> None:
+        """List what can be exported: the seeds, then the heatmaps of the image."""
+        picture, seeds = self._state.picture, self._state.seeds
+        layer = None if seeds is None else seeds.layer
+        items = [] if layer is None else [layer]
+        if picture is not None:
+            items += heatmaps_on(picture, self._viewer.layers)
+        self._items = [weakref.ref(item) for item in items]
+        self._step.show_results([str(item.name) for item in items], layer is not None)
+        self._on_classes()
+
+    def _on_classes(self) -> None:
+        classes = self._state.classes
+        self._step.show_classes(classes, background_code(classes))
+        self.show()
+
+    @property
+    def _chosen(self) -> Any:
+        place = self._step.what.currentIndex()
+        return self._items[place]() if 0 <= place < len(self._items) else None
+
+    def show(self) -> None:
+        """Enable the step, or say what is missing."""
+        missing = self._state.missing or ("" if self._items else _NOTHING)
+        self._step.show_state(missing, "" if missing else self._unsuited, self.running)
+
+    @property
+    def _unsuited(self) -> str:
+        """Why the chosen format does not suit what is chosen, "" where it does."""
+        kind, picture = self._step.chosen_format.kind, self._state.picture
+        if kind != "dicom" and isinstance(self._chosen, Image):
+            return _HEATMAP
+        if kind != "dicom" or picture is None or picture.reference() is None:
+            return ""
+        volume = picture.layer.metadata.get("napari_cam_volume")
+        source = getattr(volume, "source", None)
+        return "" if getattr(source, "format", None) == "dicom" else _NO_SERIES
+
+    @property
+    def form(self) -> Form:
+        """What is typed."""
+        step, names = self._step, {each.code: each.name for each in self._state.classes}
+        return Form(
+            title=step.series.text().strip(),
+            creator=step.creator.text().strip(),
+            segments={names[code]: texts for code, texts in step.segments.items() if code in names},
+            dataset_id=step.dataset_id.value(),
+            dataset_name=step.dataset_name.text().strip(),
+            case=step.case.text().strip(),
+            channel=step.channel.text().strip(),
+            nnunet_codes=step.nnunet_codes.isChecked(),
+        )
+
+    def export(self) -> None:
+        """Ask where, and write what is chosen there."""
+        layer, picture, seeds = self._chosen, self._state.picture, self._state.seeds
+        if layer is None or picture is None or self.running:
+            return
+        name = file_name(
+            str(self._step.chosen_format.title if isinstance(layer, Image) else "seeds")
+        )
+        asked = self._step.ask_path(name)
+        if asked is None:
+            return
+        path, overwrite = asked
+        self.failed.emit("")
+        try:
+            item: Heatmap | Seeds
+            if isinstance(layer, Image):
+                item = read_heatmap(layer)
+            elif seeds is not None:
+                item = seeds_of(seeds, picture.grid)
+            else:
+                return
+            volume = picture.volume(self._viewer)
+            kind = self._step.chosen_format.kind
+            job = export_job(kind, item, volume, path, self.form, overwrite)
+        except NapariCamError as error:
+            self.failed.emit(str(error))
+            return
+        self._step.show_done("")
+        self._job = Job(job, self._written, self._ended).start()
+        self.show()
+
+    def _written(self, path: Path) -> None:
+        self._step.show_done(f"Written: {path.name}")
+
+    def _ended(self, failure: Failure | None) -> None:
+        self._job = None
+        if failure is not None:
+            self.failed.emit(failure.sentence)
+        self.show()

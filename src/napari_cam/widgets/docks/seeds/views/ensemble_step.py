@@ -1,0 +1,85 @@
+"""Step 1: several heatmaps and masks become one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psygnal import Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
+
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form
+from napari_cam.widgets.controls.tick_list import TickList
+from napari_cam.widgets.docks.seeds.views.rule_row import RuleRow
+from napari_cam.widgets.docks.seeds.work.ensembling import MEAN
+
+OPERATORS = [
+    ("or: in any member", "or"),
+    ("and: in every member", "and"),
+    ("smallest member of each slice", "smallest"),
+    ("largest member of each slice", "largest"),
+    ("majority of the members", "majority"),
+    ("mean of the heatmaps", MEAN),
+    ("STAPLE", "staple"),
+]
+_NO_MEMBERS = "Make or open heatmaps, masks or labels of this image first."
+_TICK_TWO = "Tick at least two members."
+_MEAN_OF_MASKS = "A mean is taken of heatmaps alone; untick the masks and labels."
+
+
+class EnsembleStep(QWidget):
+    """Members, operator and cut."""
+
+    changed = Signal()
+    make_wanted = Signal()
+    consensus_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members = TickList("members")
+        rows = form()
+        self.operator = combo("operator", OPERATORS)
+        rows.addRow("Operator", self.operator)
+        self.rule = RuleRow(rows)
+        self.make = button("make_ensemble", "Make the ensemble", self.make_wanted.emit)
+        self.consensus = button("make_consensus", "Consensus map", self.consensus_wanted.emit)
+        self.hint = Hint()
+        self.said = QLabel()
+        self.said.setWordWrap(True)
+        self.said.setVisible(False)
+        layout = column(self)
+        layout.addWidget(self.members)
+        layout.addLayout(rows)
+        layout.addWidget(self.hint)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.make)
+        buttons.addWidget(self.consensus)
+        layout.addLayout(buttons)
+        layout.addWidget(self.said)
+        self.members.ticked.connect(self.changed.emit)
+        self.operator.currentIndexChanged.connect(lambda _index: self.changed.emit())
+        self.rule.changed.connect(self.changed.emit)
+
+    def show_state(self, missing: str, masks: Sequence[Any]) -> None:
+        """Enable the controls, or say what is missing.
+
+        Parameters
+        ----------
+        missing
+            Why nothing can be done at all, "" where it can.
+        masks
+            The ticked members that are no heatmaps.
+        """
+        listed = missing or ("" if self.members.count() else _NO_MEMBERS)
+        ticked = listed or ("" if len(self.members.chosen) > 1 else _TICK_TWO)
+        mean = self.operator.currentData() == MEAN
+        for control in (self.members, self.operator, self.rule.rule, self.rule.cut):
+            allow(control, listed)
+        allow(self.make, ticked or (_MEAN_OF_MASKS if mean and masks else ""))
+        allow(self.consensus, ticked)
+        self.hint.say(listed or (_MEAN_OF_MASKS if mean and masks else ""))
+
+    def say(self, text: str) -> None:
+        """Say what was made."""
+        self.said.setText(text)
+        self.said.setVisible(bool(text))

@@ -1,0 +1,1 @@
+"""Files: say what this room is for."""

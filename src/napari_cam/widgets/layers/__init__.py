@@ -1,0 +1,1 @@
+"""Layers: say what this room is for."""

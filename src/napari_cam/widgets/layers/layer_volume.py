@@ -1,0 +1,136 @@
+"""What an image layer shows, as a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cam.errors import VolumeError
+from napari_cam.volumes.volume import Volume, check_numeric
+from napari_cam.widgets.layers.layer_axes import (
+    MAX_VOXELS,
+    VOLUME,
+    facts_of,
+    image_axes,
+    layer_grid,
+    values_of,
+)
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+
+def layer_to_volume(
+    layers: Layer | Sequence[Layer],
+    channel_axis: int | None = None,
+    time: int | None = None,
+    max_voxels: int = MAX_VOXELS,
+) -> Volume:
+    """Return what an image layer, or several as channels, shows.
+
+    An image that this plugin read comes back with the header and identity of its source; any other
+    is made from the layer's data and transform. Lazy (Dask) data stays lazy.
+
+    Parameters
+    ----------
+    layers
+        One layer, or several on one grid: one per channel.
+    channel_axis
+        The axis of a layer's data that holds channels; None for none. Colours need none.
+    time
+        Which time point, for a layer with four axes of space and time.
+    max_voxels
+        Of a multiscale layer the finest level with at most so many voxels is taken.
+
+    Raises
+    ------
+    VolumeError
+        Where axes, time or data are not those of a volume, or the layers differ in their grids.
+    """
+    several = list(layers) if isinstance(layers, Sequence) else [layers]
+    if not several:
+        raise VolumeError("No layer was given; choose an image layer.")
+    volumes = [_one_volume(layer, channel_axis, time, max_voxels) for layer in several]
+    if len(volumes) == 1:
+        return volumes[0]
+    ours = _all_channels(several)
+    return ours if ours is not None else _stacked(several, volumes)
+
+
+def _one_volume(
+    layer: Layer, channel_axis: int | None, time: int | None, max_voxels: int
+) -> Volume:
+    axes = image_axes(layer, channel_axis, max_voxels)
+    values, names = values_of(layer, axes, time)
+    check_numeric(values.dtype)
+    grid = layer_grid(layer, axes)
+    known = layer.metadata.get(VOLUME)
+    if isinstance(known, Volume) and known.grid is grid:
+        if known.values.ndim == values.ndim and _same_voxels(layer, known):
+            return known
+        return replace(known, values=values, channel_names=names)
+    stack_axis = facts_of(layer).get("stack_axis", 0)
+    stack_axis = stack_axis if stack_axis in (0, 1, 2) else 0
+    return Volume(values, grid, stack_axis=stack_axis, channel_names=names)
+
+
+def _same_voxels(layer: Layer, volume: Volume) -> bool:
+    """Whether a layer still shows the very array of its volume."""
+    values = volume.values
+    rgb = getattr(layer, "rgb", False)
+    return _same_array(layer.data, values.transpose(1, 2, 3, 0) if rgb else values)
+
+
+def _same_array(data: Any, values: Any) -> bool:
+    """Whether two arrays are the same view of the same memory."""
+    if data is values:
+        return True
+    if not isinstance(data, np.ndarray) or not isinstance(values, np.ndarray):
+        return False
+    same: bool = data.__array_interface__ == values.__array_interface__
+    return same
+
+
+def _all_channels(layers: Sequence[Layer]) -> Volume | None:
+    """Return the volume whose channels, all of them and in order, the layers are."""
+    volume = layers[0].metadata.get(VOLUME)
+    if not isinstance(volume, Volume) or volume.values.ndim != 4:
+        return None
+    numbers = [facts_of(layer).get("channel") for layer in layers]
+    if numbers != list(range(volume.n_channels)):
+        return None
+    for number, layer in enumerate(layers):
+        unchanged = (
+            layer.metadata.get(VOLUME) is volume
+            and _same_array(layer.data, volume.values[number])
+            and layer_grid(layer, image_axes(layer)) is volume.grid
+        )
+        if not unchanged:
+            return None
+    return volume
+
+
+def _stacked(layers: Sequence[Layer], volumes: Sequence[Volume]) -> Volume:
+    first = volumes[0]
+    for layer, volume in zip(layers, volumes, strict=True):
+        if volume.values.ndim != 3:
+            raise VolumeError(
+                f"The layer '{layer.name}' has channels of its own; "
+                "give layers of one channel each, or this one alone."
+            )
+        if not volume.grid.same_as(first.grid):
+            raise VolumeError(
+                f"The layers '{layers[0].name}' and '{layer.name}' lie on different grids; "
+                "channels need the same shape, voxel size and place."
+            )
+    values = [volume.values for volume in volumes]
+    if all(isinstance(each, np.ndarray) for each in values):
+        stacked: Any = np.stack(values)
+    else:
+        import dask.array
+
+        stacked = dask.array.stack([dask.array.asarray(each) for each in values])
+    return replace(first, values=stacked, channel_names=tuple(layer.name for layer in layers))

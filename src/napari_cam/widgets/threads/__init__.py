@@ -1,0 +1,1 @@
+"""Threads: say what this room is for."""
