@@ -17,7 +17,7 @@ import napari_cam as nc
 from napari_cam.models.architectures.table import build
 from napari_cam.models.files.model_files import SUFFIXES
 from napari_cam.models.preparation.steps import STEPS
-from tests.volumes.dicoms import write_stack
+from tests.volumes.dicom.dicoms import write_stack
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

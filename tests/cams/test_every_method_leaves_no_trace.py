@@ -15,6 +15,7 @@ from napari_cam.cams.explain import explain_units
 from napari_cam.errors import ModelError
 from napari_cam.models.preparation.preparation import Preparation
 from napari_cam.models.preparation.steps import Channels, Slices
+from tests.cams.network.test_tap import Untouched
 from tests.cams.pixels import even_image
 from tests.cams.settings import SMALL
 from tests.cams.test_every_method_alike import (
@@ -25,7 +26,6 @@ from tests.cams.test_every_method_alike import (
     run,
     target_of,
 )
-from tests.cams.test_tap import Untouched
 
 
 class Tripwire(nn.Module):

@@ -19,7 +19,7 @@ from napari_cam.errors import NapariCamError, VolumeError
 from napari_cam.volumes.decoding import decoding
 from napari_cam.volumes.reading import read_volume
 from napari_cam.volumes.volume import Volume
-from tests.volumes import dicoms
+from tests.volumes.dicom import dicoms
 
 ARRAY = np.random.default_rng(1).integers(0, 255, (3, 6, 5)).astype(np.uint8)
 

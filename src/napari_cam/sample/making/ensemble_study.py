@@ -2,8 +2,8 @@
 
 ``python -m napari_cam.sample.making.ensemble_study`` prints the tables of ``docs/ensembles.md``.
 Two members of one network, Grad-CAM at its last layer and Layer-CAM at an earlier one, stand for
-the paper's two networks; tissue pixels and a box around the middle for its two box filters. As in the
-paper each slice is stretched to [0, 1] by itself, every slice counts (also of healthy fillets),
+the paper's two networks; tissue pixels and a box around the middle for its two box filters. As in
+the paper each slice is stretched to [0, 1] by itself, every slice counts (also of healthy fillets),
 and the explained class is the damage whatever is predicted.
 """
 

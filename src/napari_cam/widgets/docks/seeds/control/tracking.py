@@ -2,8 +2,9 @@
 
 :class:`~napari_cam.labels.seeds.touched.ProgramState` compares the labels with what the program
 wrote. Two things need to be known beside that: a voxel that a person painted to and fro, which
-compares as untouched, and an undo, which compares as an edit. Both are told by a journal of what changed from
-one look to the next. Nothing here asks napari for its history, which is its own business.
+compares as untouched, and an undo, which compares as an edit. Both are told by a journal of what
+changed from one look to the next. Nothing here asks napari for its history, which is its own
+business.
 """
 
 from __future__ import annotations
