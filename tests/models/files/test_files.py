@@ -22,8 +22,7 @@ from napari_cam.models.files.model_files import load_model, save_model
 from napari_cam.models.loaded import LoadedModel, weights_sha256, wrap_model
 from napari_cam.models.preparation.preparation import Preparation
 from napari_cam.models.preparation.steps import Resize
-
-from .cifar_resnet import CifarResNet20
+from tests.models.cifar_resnet import CifarResNet20
 
 SQUEEZENET = Path("weights/squeezenet_imagenet/squeezenet1_0_imagenet_deepcompression.pth")
 CIFAR = Path("weights/cifar_resnet20/resnet20-12fca82f.th")
