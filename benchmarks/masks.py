@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_cam.grid import Grid
-from napari_cam.heatmap import Heatmap
+from napari_cam.heatmap import Heatmap, one_slice
 from napari_cam.masks.binarize import binarize
 from napari_cam.masks.cleanup import Cleanup, clean
-from napari_cam.widgets.layers.cutting import one_slice
 
 SHAPE = (54, 256, 256)
 RULES = (

@@ -23,14 +23,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_cam.cams.explain import explain_one
-from napari_cam.gate import where_predicted
-from napari_cam.heatmap import Heatmap
+from napari_cam.heatmap import Heatmap, where_predicted
 from napari_cam.labels.classes import FIRST_CLASS
 from napari_cam.labels.seeds.refine import refine
 from napari_cam.labels.seeds.seeds import make_seeds
 from napari_cam.masks.binarize import binarize
-from napari_cam.masks.normalize import renormalized
 from napari_cam.masks.rules import Fixed
+from napari_cam.normalize import renormalized
 from napari_cam.reports.refinement import refinement_gain
 from napari_cam.sample import load_sample_model
 from napari_cam.sample.cohort import DAMAGED_ABOVE, TEST

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -179,3 +179,47 @@ class Heatmap:
             f"{missing} of {np.count_nonzero(explained)} slices hold no evidence for this class: "
             "their map is flat, all negative or not a number, and left at zero."
         )
+
+
+def where_predicted(heatmap: Heatmap) -> NDArray[np.bool_]:
+    """Return (z, y, x) True in the units for which the network predicts the explained class.
+
+    Normalised slice by slice, even a slice without anything to find has a maximum and so a mask;
+    as the foreground of :func:`napari_cam.binarize` this leaves it empty.
+    """
+    chosen = heatmap.per_unit(heatmap.predicted_index == heatmap.class_index)
+    return np.array(np.broadcast_to(chosen, heatmap.values.shape))
+
+
+def one_slice(heatmap: Heatmap, index: int, axis: int | None = None) -> Heatmap:
+    """Return one slice of a heatmap as a heatmap of its own.
+
+    `axis` is that across which the slice lies, None for the axis of the heatmap's units.
+    """
+    across = heatmap.unit_axis if axis is None else axis
+    if across is None:
+        raise ValueError("a 3D network's heatmap has no slices")
+    place = slab(across, index)
+    shape = list(heatmap.grid.shape)
+    shape[across] = 1
+    affine = heatmap.grid.affine.copy()
+    affine[:3, 3] += index * affine[:3, across]
+    z, y, x = shape
+    units: dict[str, Any] = {}
+    if across == heatmap.unit_axis:
+        names = ("raw_min", "raw_max", "valid", "class_index", "predicted_index", "score")
+        units = {name: getattr(heatmap, name)[index : index + 1] for name in names}
+    return replace(
+        heatmap,
+        values=heatmap.values[place],
+        inside=heatmap.inside[place],
+        grid=Grid((z, y, x), affine, heatmap.grid.orientation, heatmap.grid.units),
+        **units,
+    )
+
+
+def slab(axis: int, index: int) -> tuple[slice, slice, slice]:
+    """Return what picks one slice across `axis` out of (z, y, x), and keeps the axis."""
+    place = [slice(None)] * 3
+    place[axis] = slice(index, index + 1)
+    return place[0], place[1], place[2]

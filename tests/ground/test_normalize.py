@@ -9,7 +9,7 @@ import pytest
 
 import napari_cam as nc
 from napari_cam.errors import MaskError
-from napari_cam.masks.normalize import renormalized
+from napari_cam.normalize import renormalized
 from tests.masks.maps import heatmap
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -16,6 +16,8 @@ from napari_cam.models.architectures.stems import infer_input
 from napari_cam.models.card import ModelCard
 from napari_cam.models.hooks import plain_module
 from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.models.preparation.steps import Slices
+from napari_cam.volumes.volume import Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,28 @@ class LoadedModel:
             )
         shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
         raise TargetError(f"The network has no class '{name}'; it has {len(names)}: {shown}.")
+
+    def sliced_along(self, axis: str | int | None) -> LoadedModel:
+        """Return a 2D network with its slices across another axis, None for its card's own."""
+        if axis is None or self.card.spatial_ndim == 3:
+            return self
+        chosen: Any = axis
+        steps = self.card.preparation.steps
+        steps = tuple(Slices(chosen) if isinstance(step, Slices) else step for step in steps)
+        return replace(self, card=replace(self.card, preparation=Preparation(steps)))
+
+    def unit_axis(self, volume: Volume) -> int | None:
+        """Return the array axis across which the slices of `volume` lie, None for 3D.
+
+        Raises
+        ------
+        PreparationError
+            Where the volume has no such slices.
+        """
+        for step in self.card.preparation.steps:
+            if isinstance(step, Slices):
+                return step.stored_axis(volume.stack_axis, volume.orientation)
+        return None
 
 
 def weights_sha256(module: nn.Module) -> str:

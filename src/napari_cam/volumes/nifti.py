@@ -24,8 +24,7 @@ from nibabel import nifti1, nifti2
 from numpy.typing import NDArray
 
 from napari_cam.errors import VolumeError
-from napari_cam.grid import Grid
-from napari_cam.patient_grid import patient_grid
+from napari_cam.grid import Grid, patient_grid
 from napari_cam.volumes.decoding import decoding
 from napari_cam.volumes.volume import Source, Volume, check_time
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from napari_cam.errors import MaskError
-from napari_cam.gate import where_predicted
 from napari_cam.grid import Grid
+from napari_cam.heatmap import where_predicted
 from napari_cam.masks.ensembles.mean_heatmap import mean_heatmap
 from napari_cam.volumes.volume import Volume
 from napari_cam.volumes.writing import write_volume

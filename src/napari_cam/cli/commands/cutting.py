@@ -147,7 +147,7 @@ class Cutting:
         return rows
 
     def _open(self, asked: Asked) -> _Opened:
-        from napari_cam.gate import where_predicted
+        from napari_cam.heatmap import where_predicted
         from napari_cam.volumes.heatmap_files import read_heatmap
 
         heatmap, volume = read_heatmap(asked.path)

@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError, VolumeError
-from napari_cam.grid import Grid
+from napari_cam.grid import Grid, patient_grid
 from napari_cam.labels.classes import HIGHEST, LabelClass, LabelClasses
 from napari_cam.labels.files.label_image import LabelImage, colours, whole_numbers
-from napari_cam.patient_grid import patient_grid
 from napari_cam.volumes.decoding import decoding
 
 EXTENSION = ".seg.nrrd"

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
-from napari_cam.gate import where_predicted
-from napari_cam.heatmap import Heatmap
+from napari_cam.heatmap import Heatmap, where_predicted
 from napari_cam.masks.binarize import ONLY, binarize
-from napari_cam.masks.normalize import Renormalize, renormalized
 from napari_cam.masks.rules import Fixed, ThresholdRule, rule_from_text
+from napari_cam.normalize import Renormalize, renormalized
 from napari_cam.provenance import plain
 
 Negatives = Literal["background", "unlabelled"]

@@ -15,8 +15,8 @@ from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.labels.classes import BACKGROUND, FIRST_CLASS, UNLABELLED, LabelClasses
 from napari_cam.labels.seeds.claims import Claiming, Claims, Negatives, as_rule
-from napari_cam.masks.normalize import Renormalize
 from napari_cam.masks.rules import ThresholdRule
+from napari_cam.normalize import Renormalize
 from napari_cam.provenance import stamp
 
 Conflict = Literal["ignore", "highest"]

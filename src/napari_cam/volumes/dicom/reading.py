@@ -12,8 +12,7 @@ from typing import Literal
 import numpy as np
 
 from napari_cam.errors import VolumeError
-from napari_cam.grid import Grid
-from napari_cam.patient_grid import patient_grid
+from napari_cam.grid import Grid, patient_grid
 from napari_cam.volumes.decoding import decoding
 from napari_cam.volumes.dicom.files import Found, find_images, quiet, root_of
 from napari_cam.volumes.dicom.geometry import normal_of

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.gate import where_predicted
-from napari_cam.grid import Grid
-from napari_cam.heatmap import Heatmap
+from napari_cam.heatmap import Heatmap, one_slice, slab, where_predicted
 from napari_cam.masks.binarize import ONLY, binarize
 from napari_cam.masks.rules import Fixed, OutOf255, rule_from_text
 from napari_cam.widgets.docks.cam.work.request import MaskRequest
@@ -60,7 +58,7 @@ def cut_slice(
     one = one_slice(heatmap, index, across)
     limit = None
     if request.foreground is not None:
-        limit = request.foreground.mask(_place(across, index))
+        limit = request.foreground.mask(slab(across, index))
     gated = _gated(one, request, limit)
     mask = binarize(one, request.rule, request.strict, gated, request.cleanup)[ONLY]
     shown: NDArray[np.bool_] = np.take(mask, 0, axis=across)
@@ -75,39 +73,6 @@ def _by_itself(request: MaskRequest, unit: bool) -> bool:
         return False
     rule = rule_from_text(request.rule)
     return isinstance(rule, (Fixed, OutOf255)) or (unit and rule.scope == "unit")
-
-
-def one_slice(heatmap: Heatmap, index: int, axis: int | None = None) -> Heatmap:
-    """Return one slice of a heatmap as a heatmap of its own.
-
-    `axis` is that across which the slice lies, None for the axis of the heatmap's units.
-    """
-    across = heatmap.unit_axis if axis is None else axis
-    if across is None:
-        raise ValueError("a 3D network's heatmap has no slices")
-    place = _place(across, index)
-    shape = list(heatmap.grid.shape)
-    shape[across] = 1
-    affine = heatmap.grid.affine.copy()
-    affine[:3, 3] += index * affine[:3, across]
-    z, y, x = shape
-    units: dict[str, Any] = {}
-    if across == heatmap.unit_axis:
-        names = ("raw_min", "raw_max", "valid", "class_index", "predicted_index", "score")
-        units = {name: getattr(heatmap, name)[index : index + 1] for name in names}
-    return replace(
-        heatmap,
-        values=heatmap.values[place],
-        inside=heatmap.inside[place],
-        grid=Grid((z, y, x), affine, heatmap.grid.orientation, heatmap.grid.units),
-        **units,
-    )
-
-
-def _place(axis: int, index: int) -> tuple[slice, slice, slice]:
-    place = [slice(None)] * 3
-    place[axis] = slice(index, index + 1)
-    return place[0], place[1], place[2]
 
 
 def _gated(

@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 import napari_cam as nc
-from napari_cam.gate import where_predicted
+from napari_cam.heatmap import where_predicted
 from tests.widgets.docks.cam.conftest import add_volume
 from tests.widgets.docks.cam.test_walk import DAMAGED, click, make_mask, run
 

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError, VolumeError
-from napari_cam.grid import Grid
+from napari_cam.grid import Grid, patient_grid
 from napari_cam.labels.classes import HIGHEST, LabelClass, LabelClasses
 from napari_cam.labels.files.dicom.form import Code
 from napari_cam.labels.files.dicom.segments import LABEL_OF
 from napari_cam.labels.files.label_image import LabelImage, colours
-from napari_cam.patient_grid import patient_grid
 from napari_cam.volumes.decoding import decoding
 from napari_cam.volumes.dicom.attributes import first_item, plain_text, value_of
 from napari_cam.volumes.dicom.files import SEGMENTATIONS, quiet, read_header

@@ -17,7 +17,6 @@ from napari_cam.widgets.docks.cam.work.running import (
     RawMaps,
     Result,
     run_request,
-    unit_axis,
 )
 from napari_cam.widgets.layers.layer_format import layer_to_volume
 from napari_cam.widgets.layers.position import layer_axis, put_on_slider, shown_index
@@ -66,7 +65,7 @@ class Explainer:
         try:
             volume = picked_volume(self._viewer, picked)
             request = make_request(volume)
-            axis = unit_axis(network.model, volume, request.axis)
+            axis = network.model.sliced_along(request.axis).unit_axis(volume)
             shown = layer_axis(picked.axes, axis)
             put_on_slider(self._viewer, picked.first, shown)
             n_units = 1 if axis is None else volume.shape[axis]

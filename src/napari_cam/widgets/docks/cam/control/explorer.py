@@ -13,7 +13,7 @@ from qtpy.QtCore import QTimer
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.docks.cam.control.explainer import picked_volume
 from napari_cam.widgets.docks.cam.control.heatmap_layers import Asked, HeatmapLayers
-from napari_cam.widgets.docks.cam.work.running import Progress, run_request, unit_axis
+from napari_cam.widgets.docks.cam.work.running import Progress, run_request
 from napari_cam.widgets.layers.position import layer_axis, shown_index
 from napari_cam.widgets.threads.worker import Failure, Job
 
@@ -117,7 +117,7 @@ class Explorer:
         try:
             volume = picked_volume(self._viewer, picked)
             request = self._make_request(volume)
-            axis = unit_axis(network.model, volume, request.axis)
+            axis = network.model.sliced_along(request.axis).unit_axis(volume)
         except NapariCamError as error:
             self.failed.emit(str(error))
             return

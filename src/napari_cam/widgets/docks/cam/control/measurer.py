@@ -9,8 +9,8 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
+from napari_cam.heatmap import one_slice
 from napari_cam.widgets.docks.cam.work.figures import Figures, figures_of
-from napari_cam.widgets.layers.cutting import one_slice
 from napari_cam.widgets.layers.layer_format import image_axes, layer_to_volume
 from napari_cam.widgets.layers.on_grid import labels_on
 from napari_cam.widgets.layers.position import slice_on_screen

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def mask_imports(mask: MaskRequest) -> list[str]:
     """Return what the lines of `mask_lines` import beside napari_cam."""
-    return ["from napari_cam.gate import where_predicted"] if mask.gate else []
+    return ["from napari_cam.heatmap import where_predicted"] if mask.gate else []
 
 
 def mask_lines(mask: MaskRequest, opened: bool) -> list[str]:

@@ -6,7 +6,7 @@ import importlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -128,7 +128,7 @@ def layers_of_image(
     """Yield the candidate layers as they are for an image; nothing where that costs too much."""
     from napari_cam.models.layers.candidates import candidate_layers
 
-    shape = sliced_along(model, axis).card.preparation.input_shape(volume)
+    shape = model.sliced_along(axis).card.preparation.input_shape(volume)
     if shape[0] == model.card.in_channels and np.prod(shape[1:]) <= _TRACED[len(shape) - 1]:
         with LOOKING:
             layers = tuple(candidate_layers(model, shape))
@@ -270,7 +270,7 @@ def run_request(
     if model.card.spatial_ndim == 3:
         units = first = None
     plan = plan_explanation(
-        sliced_along(model, request.axis),
+        model.sliced_along(request.axis),
         volume,
         list(request.methods),
         _target(request),
@@ -325,35 +325,6 @@ def _one_at_a_time(batches: Iterator[ExplainedUnits]) -> Iterator[ExplainedUnits
         if part is None:
             return
         yield part
-
-
-def sliced_along(model: LoadedModel, axis: str | int | None) -> LoadedModel:
-    """Return a 2D network with its slices across another axis, None for its card's own."""
-    from napari_cam.models.preparation.preparation import Preparation
-    from napari_cam.models.preparation.steps import Slices
-
-    if axis is None or model.card.spatial_ndim == 3:
-        return model
-    chosen: Any = axis
-    steps = model.card.preparation.steps
-    steps = tuple(Slices(chosen) if isinstance(step, Slices) else step for step in steps)
-    return replace(model, card=replace(model.card, preparation=Preparation(steps)))
-
-
-def unit_axis(model: LoadedModel, volume: Volume, axis: str | int | None) -> int | None:
-    """Return the array axis across which a network's slices of `volume` lie, None for 3D.
-
-    Raises
-    ------
-    PreparationError
-        Where the volume has no such slices.
-    """
-    from napari_cam.models.preparation.steps import Slices
-
-    for step in sliced_along(model, axis).card.preparation.steps:
-        if isinstance(step, Slices):
-            return step.stored_axis(volume.stack_axis, volume.orientation)
-    return None
 
 
 def _build(plan: Plan, parts: Sequence[ExplainedUnits], request: Request) -> tuple[Result, ...]:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.heatmap import Heatmap
+from napari_cam.heatmap import Heatmap, one_slice
 from napari_cam.masks.counts import iou
 from napari_cam.masks.rules import Fixed, ThresholdRule
 from napari_cam.reports.cases import MapName, plainest
 from napari_cam.reports.page.overlay import overlay_labels
 from napari_cam.widgets.docks.reports.work.request import Compared, Finished
-from napari_cam.widgets.layers.cutting import one_slice
 
 ONLY_A, ONLY_B, BOTH = 1, 2, 3
 _LONGEST = 60

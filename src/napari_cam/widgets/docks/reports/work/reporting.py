@@ -210,11 +210,9 @@ def _network(request: ReportRequest) -> LoadedModel:
 
 def _sliced(model: LoadedModel, compared: Compared) -> LoadedModel:
     """Return the network with its slices across the axis that the maps have them."""
-    from napari_cam.widgets.docks.cam.work.running import sliced_along, unit_axis
-
     axis = compared.unit_axis_of()
     volume = compared.request.volume
-    return model if unit_axis(model, volume, None) == axis else sliced_along(model, axis)
+    return model if model.unit_axis(volume) == axis else model.sliced_along(axis)
 
 
 def _check_network(model: LoadedModel, compared: Compared) -> None:

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
-from napari_cam.heatmap import Heatmap
+from napari_cam.heatmap import Heatmap, one_slice
 from napari_cam.masks.binarize import MaskSet, binarize
 from napari_cam.masks.ensembles.agreement_map import Consensus, consensus
 from napari_cam.masks.ensembles.boxes import BoxFilter, box_facts
 from napari_cam.masks.ensembles.combine import combine
 from napari_cam.masks.ensembles.mean_heatmap import mean_heatmap
-from napari_cam.widgets.layers.cutting import one_slice
 
 MEAN = "mean"
 Mask = NDArray[np.bool_]

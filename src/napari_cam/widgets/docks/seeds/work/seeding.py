@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.grid import Grid
-from napari_cam.heatmap import Heatmap
+from napari_cam.heatmap import Heatmap, one_slice
 from napari_cam.labels.classes import BACKGROUND, LabelClasses
 from napari_cam.labels.seeds.seeds import Seeds, make_seeds
 from napari_cam.masks.ensembles.boxes import BoxFilter, box_facts
-from napari_cam.masks.normalize import renormalized
-from napari_cam.widgets.layers.cutting import one_slice
+from napari_cam.normalize import renormalized
 
 ByClass = Mapping[str, tuple[Heatmap, ...]]
 
