@@ -27,7 +27,7 @@ from napari_cam.labels.seeds.seeds import Seeds, make_seeds
 from napari_cam.labels.seeds.touched import ProgramState
 from napari_cam.sample import load_sample_model
 from napari_cam.sample.cohort import DAMAGED_ABOVE, TEST
-from napari_cam.sample.intervals import ratio_over_volumes
+from napari_cam.statistics.bootstrap import pooled_ratio
 from napari_cam.volumes.volume import Volume
 
 CHOICES: dict[str, dict[str, Any]] = {
@@ -78,7 +78,7 @@ def measure(volumes: int) -> None:
 
 
 def _percent(part: NDArray[Any], whole: NDArray[Any]) -> str:
-    share, low, high = (100 * each for each in ratio_over_volumes(part, whole))
+    share, low, high = (100 * each for each in pooled_ratio(part, whole))
     return f"{share:.1f} % ({low:.1f} to {high:.1f})"
 
 

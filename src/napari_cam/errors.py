@@ -45,6 +45,10 @@ class ReportError(NapariCamError):
     """What a report is to compare does not fit together, or does not suffice."""
 
 
+class StatisticsError(ReportError):
+    """Numbers, groups or settings do not suffice for a statistic."""
+
+
 class LookupFailed(NapariCamError, KeyError):
     """A plain string names no map, or more than one."""
 

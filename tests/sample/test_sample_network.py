@@ -28,7 +28,7 @@ from napari_cam.sample.making.evaluate import Localisation, evaluate, markdown
 from napari_cam.sample.making.train import labelled_slices
 from napari_cam.sample.making.train import main as train_command
 from napari_cam.sample.phantom import Phantom
-from napari_cam.statistics.accuracy import Proportion
+from napari_cam.statistics.intervals import Proportion
 from napari_cam.volumes.volume import Volume
 
 

@@ -15,11 +15,11 @@ from napari_cam.learning.cohort.subjects import trained_on
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.sample import SAMPLE_UNET, load_sample_model, load_sample_phantom
 from napari_cam.sample.cohort import TEST, TRAINING, VOXEL_CLASSES, voxel_labels
-from napari_cam.sample.intervals import ratio_over_volumes
 from napari_cam.sample.making.overlap import Overlap, overlap, predict_labels
 from napari_cam.sample.making.train_unet import SLICE_STEP, labelled_pixels
 from napari_cam.sample.making.train_unet import main as train_command
 from napari_cam.sample.phantom import Phantom
+from napari_cam.statistics.bootstrap import pooled_ratio
 from napari_cam.volumes.volume import Volume
 
 DAMAGED = 2
@@ -144,10 +144,10 @@ def test_dice_counts_all_voxels_together() -> None:
 
 
 def test_ratios_draw_whole_volumes() -> None:
-    ratio, low, high = ratio_over_volumes(np.array([3.0, 3.0, 3.0]), np.array([4, 4, 4]))
+    ratio, low, high = pooled_ratio(np.array([3.0, 3.0, 3.0]), np.array([4, 4, 4]))
     assert (ratio, low, high) == (0.75, 0.75, 0.75)
     # Half of the draws of two hold the empty one once, a quarter nothing else.
-    assert ratio_over_volumes(np.array([3.0, 0]), np.array([4, 0])) == (0.75, 0.75, 0.75)
+    assert pooled_ratio(np.array([3.0, 0]), np.array([4, 0])) == (0.75, 0.75, 0.75)
 
 
 def test_training_slices_have_their_own_labels() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from napari_cam.errors import ReportError
+from napari_cam.errors import StatisticsError
 from napari_cam.statistics import (
     cluster_bootstrap,
     mean_of,
@@ -112,9 +112,9 @@ def test_one_group_has_no_interval():
 
 
 def test_what_does_not_go_together_is_refused():
-    with pytest.raises(ReportError, match="3 observations but groups of shape"):
+    with pytest.raises(StatisticsError, match="3 observations but groups of shape"):
         cluster_bootstrap(mean_of([1, 2, 4]), 3, ["a", "b"])
-    with pytest.raises(ReportError, match="'percentile' or 'bca'"):
+    with pytest.raises(StatisticsError, match="'percentile' or 'bca'"):
         cluster_bootstrap(mean_of([1, 2, 4]), 3, method="studentized")
-    with pytest.raises(ReportError, match="no observations"):
+    with pytest.raises(StatisticsError, match="no observations"):
         cluster_bootstrap(mean_of([]), 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from napari_cam.errors import ReportError
+from napari_cam.errors import StatisticsError
 from napari_cam.statistics import friedman, kruskal_wallis, subject_means
 
 
@@ -141,9 +141,9 @@ def test_conditions_that_are_all_the_same_do_not_differ():
 
 
 def test_too_little_is_refused():
-    with pytest.raises(ReportError, match="two conditions or more"):
+    with pytest.raises(StatisticsError, match="two conditions or more"):
         kruskal_wallis([1, 2, np.nan], ["a", "a", "b"])
-    with pytest.raises(ReportError, match="there are 2 conditions and 1 such"):
+    with pytest.raises(StatisticsError, match="there are 2 conditions and 1 such"):
         friedman([1, 2, 3], ["a", "b", "a"], ["s", "s", "t"])
-    with pytest.raises(ReportError, match="one condition for each"):
+    with pytest.raises(StatisticsError, match="one condition for each"):
         kruskal_wallis([1, 2], ["a"])

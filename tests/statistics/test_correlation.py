@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from napari_cam.errors import ReportError
+from napari_cam.errors import StatisticsError
 from napari_cam.statistics import (
     correlate,
     correlate_within,
@@ -144,11 +144,11 @@ def test_few_subjects_in_one_order_are_no_proof(n):
 
 
 def test_too_little_is_refused():
-    with pytest.raises(ReportError, match="three pairs"):
+    with pytest.raises(StatisticsError, match="three pairs"):
         correlate([1, 2, np.nan, 4], [1, np.nan, 3, 4])
-    with pytest.raises(ReportError, match="too few for a correlation within"):
+    with pytest.raises(StatisticsError, match="too few for a correlation within"):
         correlate_within([1, 2, 3, 4], [2, 1, 4, 3], ["a", "b", "c", "c"])
-    with pytest.raises(ReportError, match="'spearman' or 'pearson'"):
+    with pytest.raises(StatisticsError, match="'spearman' or 'pearson'"):
         correlate([1, 2, 3], [1, 2, 3], "kendall")
-    with pytest.raises(ReportError, match="one group for each"):
+    with pytest.raises(StatisticsError, match="one group for each"):
         correlate([1, 2, 3], [1, 2, 3], groups=["a"])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from napari_cam.errors import ReportError
+from napari_cam.errors import StatisticsError
 from napari_cam.statistics import (
+    Proportion,
     normal_proportion,
     shapiro_wilk,
     t_interval,
@@ -57,10 +58,42 @@ def test_one_error_of_153_is_the_published_accuracy_of_99_percent():
 
 def test_an_accuracy_of_nothing_is_refused():
     for wrong in ((1, 0), (3, 2), (-1, 4)):
-        with pytest.raises(ReportError, match="no proportion"):
+        with pytest.raises(StatisticsError, match="no proportion"):
             wilson_proportion(*wrong)
-    with pytest.raises(ReportError, match="confidence"):
+    with pytest.raises(StatisticsError, match="confidence"):
         normal_proportion(1, 2, 95)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize(("successes", "n"), [(0, 1), (7, 7), (3, 11), (985, 1202)])
+def test_wilson_by_its_formula(successes, n, confidence):
+    # Wilson 1927: the shares p with (successes / n - p)^2 = z^2 p (1 - p) / n.
+    z = stats.norm.ppf(0.5 + confidence / 2)
+    found = Proportion(successes, n, confidence).interval
+    for end in found:
+        expected = z**2 * end * (1 - end) / n
+        assert (successes / n - end) ** 2 == pytest.approx(expected, abs=1e-12)
+    assert found[0] < found[1]
+
+
+def test_without_trials_nothing_is_known():
+    assert Proportion(0, 0).interval == (0.0, 1.0)
+    assert math.isnan(Proportion(0, 0).share)
+    assert Proportion(0, 0).to_json()["share"] is None
+
+
+def test_proportion_counts_and_reads_well() -> None:
+    one = Proportion.of(np.array([[True, False, True], [True, True, True]]))
+    assert (one.successes, one.n, one.share) == (5, 6, pytest.approx(5 / 6))
+    assert str(Proportion(81, 263)) == "30.8 % (81 of 263; 95 % interval 25.5 to 36.6)"
+    assert Proportion(81, 263).to_json() == {
+        "share": 0.307985,
+        "successes": 81,
+        "n": 263,
+        "interval": pytest.approx([0.2553, 0.3662], abs=5e-5),
+        "confidence": 0.95,
+        "method": "Wilson",
+    }
 
 
 def test_students_interval_by_hand_and_by_scipy():
@@ -78,7 +111,7 @@ def test_one_value_has_a_mean_but_no_interval():
     found = t_interval([4.5])
     assert found.value == 4.5
     assert math.isnan(found.low)
-    with pytest.raises(ReportError, match="undefined"):
+    with pytest.raises(StatisticsError, match="undefined"):
         t_interval([np.nan])
 
 

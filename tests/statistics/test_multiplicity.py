@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cam.errors import ReportError
+from napari_cam.errors import StatisticsError
 from napari_cam.statistics import benjamini_hochberg, holm, p_short, p_text, stars
 
 # Benjamini and Hochberg 1995, section 3.2: four hypotheses are rejected at 0.05, Bonferroni's
@@ -44,7 +44,7 @@ def test_holm_keeps_the_family_wise_error():
 
 
 def test_numbers_that_are_no_p_values_are_refused():
-    with pytest.raises(ReportError, match="between 0 and 1"):
+    with pytest.raises(StatisticsError, match="between 0 and 1"):
         holm([0.5, 1.2])
 
 

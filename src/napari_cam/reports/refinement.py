@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from napari_cam.errors import MaskError
 from napari_cam.masks.counts import Counts, counts
 from napari_cam.provenance import plain, stamp
+from napari_cam.statistics.bootstrap import cluster_bootstrap
+from napari_cam.statistics.folds import deal_groups
 
 Metric = Literal["dice", "iou"]
 Masks = Iterable[NDArray[np.bool_]]
@@ -125,14 +127,16 @@ def refinement_gain(
     Raises
     ------
     MaskError
-        Where numbers of masks differ, masks do not fit their references, all references are empty,
-        there are fewer groups than folds or fewer than two folds.
+        Where numbers of masks differ, masks do not fit their references, or all references are
+        empty.
+    StatisticsError
+        Where there are fewer groups than folds or fewer than two folds.
     """
     if metric not in get_args(Metric):
         raise MaskError(f"A gain is measured in dice or iou, not '{metric}'.")
-    member, names = _members(groups, references, folds)
+    member, names = _members(groups, references)
     sides = [_counted(side, references) for side in (before, after)]
-    parts = _folds(len(names), folds, seed)
+    parts = deal_groups(range(len(names)), folds, seed)
     chosen = [np.zeros((len(references), 3), np.int64) for _ in sides]
     rounds = []
     for part in parts:
@@ -142,7 +146,8 @@ def refinement_gain(
             chosen[place][held_out] = settings[setting][held_out]
         rounds.append(Fold(tuple(names[each] for each in part), *best))
     totals = [_per_group(each, member, len(names)) for each in chosen]
-    low, high, value = _interval(totals, metric, seed)
+    value = [float(_overlap(each.sum(axis=0), metric)) for each in totals]
+    interval = _interval(totals, metric, seed)
     everyone = np.ones(len(references), bool)
     ideal = [_best(settings, everyone, metric) for settings in sides]
     reached = [
@@ -154,8 +159,8 @@ def refinement_gain(
         before=value[0],
         after=value[1],
         gain=value[1] - value[0],
-        interval=(low, high),
-        accepted=low > 0,
+        interval=interval,
+        accepted=interval[0] > 0,
         folds=tuple(rounds),
         oracle={
             "before": reached[0],
@@ -178,7 +183,7 @@ def refinement_gain(
 
 
 def _members(
-    groups: Sequence[Hashable], references: Sequence[Any], folds: int
+    groups: Sequence[Hashable], references: Sequence[Any]
 ) -> tuple[NDArray[np.int64], list[Hashable]]:
     """Return the group (n,) of each case as a number, and what the groups are called."""
     if len(groups) != len(references):
@@ -189,11 +194,6 @@ def _members(
     if not any(np.any(each) for each in references):
         raise MaskError("No reference holds a voxel, so that there is no overlap to gain.")
     names = list(dict.fromkeys(groups))
-    if isinstance(folds, bool) or not 2 <= folds <= len(names):
-        raise MaskError(
-            f"{len(names)} groups cannot be parted into {folds} folds; give from 2 folds to as "
-            "many as there are groups."
-        )
     return np.array([names.index(each) for each in groups]), names
 
 
@@ -216,11 +216,6 @@ def _counted(side: Any, references: Sequence[NDArray[np.bool_]]) -> dict[Any, ND
             )
         found[setting] = np.array(rows, np.int64)
     return found
-
-
-def _folds(n_groups: int, folds: int, seed: int) -> list[NDArray[np.int64]]:
-    order = np.random.default_rng(seed).permutation(n_groups)
-    return [np.asarray(np.sort(part)) for part in np.array_split(order, folds)]
 
 
 def _overlap(counted: NDArray[np.int64], metric: Metric) -> NDArray[np.float64]:
@@ -246,11 +241,14 @@ def _per_group(
 
 def _interval(
     totals: Sequence[NDArray[np.int64]], metric: Metric, seed: int
-) -> tuple[float, float, list[float]]:
-    """Return the interval of after - before over groups drawn anew, and both as they are."""
-    n_groups = len(totals[0])
-    drawn = np.random.default_rng([seed, 1]).integers(0, n_groups, (_RESAMPLES, n_groups))
-    before, after = (_overlap(each[drawn].sum(axis=1), metric) for each in totals)
-    differences = (after - before)[np.isfinite(after - before)]
-    low, high = np.quantile(differences, (_ALPHA / 2, 1 - _ALPHA / 2))
-    return float(low), float(high), [float(_overlap(t.sum(axis=0), metric)) for t in totals]
+) -> tuple[float, float]:
+    """Return the interval of after - before over groups (g, 3) drawn anew."""
+
+    def gain(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        before, after = (_overlap(weights @ each, metric) for each in totals)
+        return after - before
+
+    found = cluster_bootstrap(
+        gain, len(totals[0]), resamples=_RESAMPLES, confidence=1 - _ALPHA, seed=seed
+    )
+    return found.low, found.high

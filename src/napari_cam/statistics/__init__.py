@@ -1,10 +1,14 @@
-"""The statistics of the reports: what respects dependence, beside what the papers published."""
+"""What numbers of few, dependent subjects allow to say: intervals, comparisons, folds by group.
+
+NumPy and SciPy alone; every room above uses these and makes none of its own.
+"""
 
 from napari_cam.statistics.bootstrap import (
     cluster_bootstrap,
     interval_of,
     mean_of,
     of_rows,
+    pooled_ratio,
     ratio_of,
     resampled,
 )
@@ -22,8 +26,10 @@ from napari_cam.statistics.correlation import (
     pearson_of,
     spearman_of,
 )
+from napari_cam.statistics.folds import deal_groups, fill_folds, fold_of_groups
 from napari_cam.statistics.intervals import (
     Interval,
+    Proportion,
     check_confidence,
     check_seed,
     normal_proportion,
@@ -45,12 +51,16 @@ __all__ = [
     "Interval",
     "Normality",
     "Pairwise",
+    "Proportion",
     "benjamini_hochberg",
     "check_confidence",
     "check_seed",
     "cluster_bootstrap",
     "correlate",
     "correlate_within",
+    "deal_groups",
+    "fill_folds",
+    "fold_of_groups",
     "friedman",
     "holm",
     "interval_of",
@@ -61,6 +71,7 @@ __all__ = [
     "p_short",
     "p_text",
     "pearson_of",
+    "pooled_ratio",
     "ratio_of",
     "resampled",
     "shapiro_wilk",

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from napari_cam.errors import ReportError
+from napari_cam.errors import StatisticsError
 from napari_cam.statistics.intervals import Interval, check_confidence, check_seed
 
 Floats = NDArray[np.float64]
@@ -63,12 +63,25 @@ def cluster_bootstrap(
 
     Raises
     ------
-    ReportError
+    StatisticsError
         Where groups do not go with the observations, or a setting is out of range.
     """
     place = group_places(groups, n)
     drawn = resampled(statistic, place, resamples, seed)
     return interval_of(statistic, drawn, groups, n, confidence, method)
+
+
+def pooled_ratio(numerators: Any, denominators: Any) -> tuple[float, float, float]:
+    """Return sum / sum over independent groups with the ends of its 95 % interval.
+
+    Parameters
+    ----------
+    numerators, denominators
+        (n,) one number per group, such as a volume's sum over its slices and their number. Draws
+        whose denominators are all 0 have no ratio and are left out.
+    """
+    found = cluster_bootstrap(ratio_of(numerators, denominators), len(numerators))
+    return found.value, found.low, found.high
 
 
 def interval_of(
@@ -90,7 +103,7 @@ def interval_of(
     """
     check_confidence(confidence)
     if method not in ("percentile", "bca"):
-        raise ReportError(f"The bootstrap interval is 'percentile' or 'bca', not '{method}'.")
+        raise StatisticsError(f"The bootstrap interval is 'percentile' or 'bca', not '{method}'.")
     place = group_places(groups, n)
     count = int(place.max()) + 1
     value = float(statistic(np.ones((1, n)))[0])
@@ -111,7 +124,7 @@ def resampled(statistic: Statistic, groups: Any, resamples: int = 2000, seed: in
     NaN where it does not exist in a resample. Parameters as in :func:`cluster_bootstrap`.
     """
     if resamples < 1:
-        raise ReportError(f"A bootstrap draws at least once, not {resamples} times.")
+        raise StatisticsError(f"A bootstrap draws at least once, not {resamples} times.")
     check_seed(seed)
     place = group_places(groups, len(groups))
     count = int(place.max()) + 1
@@ -131,16 +144,16 @@ def group_places(groups: Any, n: int) -> NDArray[np.int64]:
 
     Raises
     ------
-    ReportError
+    StatisticsError
         Where there are no observations, or not one group for each.
     """
     if n < 1:
-        raise ReportError("There are no observations to draw from.")
+        raise StatisticsError("There are no observations to draw from.")
     if groups is None:
         return np.arange(n)
     names = np.asarray(groups)
     if names.shape != (n,):
-        raise ReportError(
+        raise StatisticsError(
             f"There are {n} observations but groups of shape {names.shape}; give one group for "
             "each observation."
         )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from napari_cam.errors import ReportError
+from napari_cam.errors import StatisticsError
 from napari_cam.statistics.multiplicity import holm, p_text
 
 Floats = NDArray[np.float64]
@@ -117,14 +117,14 @@ def kruskal_wallis(values: Any, conditions: Any) -> Comparison:
 
     Raises
     ------
-    ReportError
+    StatisticsError
         Where fewer than two conditions hold a value.
     """
     array, names, place = _by_condition(values, conditions)
     known = ~np.isnan(array)
     parts = [array[known & (place == index)] for index in range(len(names))]
     if sum(len(part) > 0 for part in parts) < 2:
-        raise ReportError("A comparison needs values of two conditions or more.")
+        raise StatisticsError("A comparison needs values of two conditions or more.")
     kept = [(name, part) for name, part in zip(names, parts, strict=True) if len(part)]
     n = int(known.sum())
     statistic, p = 0.0, 1.0
@@ -159,13 +159,13 @@ def friedman(values: Any, conditions: Any, subjects: Any) -> Comparison:
 
     Raises
     ------
-    ReportError
+    StatisticsError
         Where fewer than two conditions, or two subjects that have all of them, are left.
     """
     table, names, dropped = subject_means(values, conditions, subjects)
     n, k = table.shape
     if k < 2 or n < 2:
-        raise ReportError(
+        raise StatisticsError(
             f"A comparison over subjects needs two conditions and two subjects that have all of "
             f"them; there are {k} conditions and {n} such subjects."
         )
@@ -202,7 +202,7 @@ def subject_means(
     array, names, place = _by_condition(values, conditions)
     whose = np.asarray(subjects).astype(str)
     if whose.shape != array.shape:
-        raise ReportError(
+        raise StatisticsError(
             f"There are {len(array)} values but {whose.size} subjects; give one each."
         )
     row = np.unique(whose, return_inverse=True)[1]
@@ -222,7 +222,7 @@ def _by_condition(
     array = np.asarray(values, dtype=np.float64)
     given = [str(each) for each in np.asarray(conditions).ravel().tolist()]
     if array.ndim != 1 or len(given) != len(array) or not len(array):
-        raise ReportError(
+        raise StatisticsError(
             f"There are values of shape {array.shape} but {len(given)} conditions; give one "
             "condition for each value."
         )

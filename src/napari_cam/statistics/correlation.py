@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from napari_cam.errors import ReportError
+from napari_cam.errors import StatisticsError
 from napari_cam.statistics.bootstrap import (
     Method,
     Statistic,
@@ -97,7 +97,7 @@ def correlate(
 
     Raises
     ------
-    ReportError
+    StatisticsError
         Where fewer than three pairs are left, or groups do not go with them.
     """
     x, y, (by,) = _pairs(x, y, groups)
@@ -139,7 +139,7 @@ def correlate_within(
 
     Raises
     ------
-    ReportError
+    StatisticsError
         Where too few pairs are left to tell apart within the groups.
     """
     x, y, (by, inside) = _pairs(x, y, groups, within)
@@ -147,7 +147,7 @@ def correlate_within(
     count = int(place.max()) + 1
     df = len(x) - count - 1
     if df < 1:
-        raise ReportError(
+        raise StatisticsError(
             f"{len(x)} observations in {count} groups are too few for a correlation within "
             "groups; it needs two more than there are groups."
         )
@@ -273,7 +273,7 @@ def _smallest_p(*sizes: int) -> float:
 
 def _known(kind: str) -> str:
     if kind not in _STATISTICS:
-        raise ReportError(f"A correlation is 'spearman' or 'pearson', not '{kind}'.")
+        raise StatisticsError(f"A correlation is 'spearman' or 'pearson', not '{kind}'.")
     return kind
 
 
@@ -281,7 +281,7 @@ def _pairs(x: Any, y: Any, *labels: Any) -> tuple[Floats, Floats, list[Any]]:
     """Return the pairs without NaN, and the labels that belong to them."""
     a, b = (np.asarray(each, dtype=np.float64) for each in (x, y))
     if a.ndim != 1 or a.shape != b.shape:
-        raise ReportError(
+        raise StatisticsError(
             f"A correlation needs pairs of numbers, not shapes {a.shape} and {b.shape}."
         )
     for each in labels:
@@ -289,7 +289,7 @@ def _pairs(x: Any, y: Any, *labels: Any) -> tuple[Floats, Floats, list[Any]]:
             group_places(each, len(a))
     known = ~(np.isnan(a) | np.isnan(b))
     if known.sum() < 3:
-        raise ReportError(
+        raise StatisticsError(
             f"A correlation needs three pairs of numbers or more; there are {int(known.sum())}."
         )
     kept = [None if each is None else np.asarray(each)[known] for each in labels]

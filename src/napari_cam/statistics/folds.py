@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-from napari_cam.errors import MaskError
+from napari_cam.errors import StatisticsError
+
+Group = TypeVar("Group", bound=Hashable)
+
+
+def deal_groups(groups: Sequence[Group], folds: int, seed: int = 0) -> list[tuple[Group, ...]]:
+    """Deal groups into folds, as even in number of groups as possible.
+
+    Parameters
+    ----------
+    groups
+        The different groups; the draw depends on their order.
+    folds
+        From 2 to as many as there are groups.
+    seed
+        Of the draw.
+
+    Raises
+    ------
+    StatisticsError
+        Where the groups cannot fill the folds.
+    """
+    if isinstance(folds, bool) or not 2 <= folds <= len(groups):
+        raise StatisticsError(f"{len(groups)} groups make 2 to {len(groups)} folds, not {folds}.")
+    order = np.random.default_rng(seed).permutation(len(groups))
+    return [tuple(groups[place] for place in order[fold::folds]) for fold in range(folds)]
 
 
 def fold_of_groups(
@@ -20,37 +45,60 @@ def fold_of_groups(
     groups
         For each case the group it belongs to.
     folds
-        How many folds to draw the groups into, as even in number of groups as possible; or the
-        fold of each group; None for one fold per group, in order of first appearance.
+        How many folds to deal the groups into; or the fold of each group; None for one fold per
+        group, in order of first appearance.
     seed
         Of the draw.
 
     Raises
     ------
-    MaskError
+    StatisticsError
         Where there are fewer than two groups or folds, or more folds than groups.
     """
     known = list(dict.fromkeys(groups))
     if len(known) < 2:
-        raise MaskError(
+        raise StatisticsError(
             f"There is {len(known)} group, but what is chosen on some groups is judged on others; "
             "give cases of at least two."
         )
     if isinstance(folds, Mapping):
         missing = [group for group in known if group not in folds]
         if missing:
-            raise MaskError(f"{len(missing)} groups have no fold; name one for each group.")
-        numbers = {group: int(folds[group]) for group in known}
-        if len(set(numbers.values())) < 2:
-            raise MaskError("All groups are in one fold; give at least two folds.")
-        return [numbers[group] for group in groups]
-    n_folds = len(known) if folds is None else int(folds)
-    if not 2 <= n_folds <= len(known):
-        raise MaskError(f"{len(known)} groups make 2 to {len(known)} folds, not {folds}.")
-    order = np.arange(len(known)) if folds is None else _shuffled(len(known), seed)
-    number = {known[place]: fold % n_folds for fold, place in enumerate(order)}
+            raise StatisticsError(f"{len(missing)} groups have no fold; name one for each group.")
+        number = {group: int(folds[group]) for group in known}
+        if len(set(number.values())) < 2:
+            raise StatisticsError("All groups are in one fold; give at least two folds.")
+    elif folds is None:
+        number = {group: place for place, group in enumerate(known)}
+    else:
+        dealt = deal_groups(known, folds, seed)
+        number = {group: fold for fold, members in enumerate(dealt) for group in members}
     return [number[group] for group in groups]
 
 
-def _shuffled(n: int, seed: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return np.random.default_rng(seed).permutation(n)
+def fill_folds(
+    sizes: Mapping[Group, int], filled: Sequence[int], known: Mapping[Group, int]
+) -> dict[Group, int]:
+    """Return the fold of each group so that folds hold about equally many cases.
+
+    The largest group goes first, each to the fold with the fewest cases. A group that has a fold
+    keeps it, so that lists that grow do not move anyone from training to test.
+
+    Parameters
+    ----------
+    sizes
+        How many cases each group adds; equals are dealt in this order.
+    filled
+        How many cases each fold holds already.
+    known
+        The fold of groups that have one.
+    """
+    counts = list(filled)
+    found = {}
+    for group in sorted(sizes, key=lambda each: -sizes[each]):
+        fold = known.get(group)
+        if fold is None:
+            fold = min(range(len(counts)), key=lambda each: (counts[each], each))
+        found[group] = fold
+        counts[fold] += sizes[group]
+    return found

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from napari_cam.errors import ReportError
+from napari_cam.errors import StatisticsError
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,67 @@ def wilson_proportion(successes: int, n: int, confidence: float = 0.95) -> Inter
 
     Raises
     ------
-    ReportError
+    StatisticsError
         Where the numbers make no proportion.
     """
     _check_proportion(successes, n, confidence)
     found = stats.binomtest(int(successes), int(n)).proportion_ci(confidence, method="wilson")
     return Interval(successes / n, float(found.low), float(found.high), confidence, "Wilson", n)
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """So many successes of so many trials.
+
+    Attributes
+    ----------
+    successes, n
+        How many of how many.
+    confidence
+        Of the interval from `low` to `high`.
+    """
+
+    successes: int
+    n: int
+    confidence: float = 0.95
+
+    @classmethod
+    def of(cls, hits: Any) -> Proportion:
+        """Count what is True in a sequence or array."""
+        array = np.asarray(hits, dtype=bool)
+        return cls(int(array.sum()), int(array.size))
+
+    @property
+    def share(self) -> float:
+        """Successes / n, NaN without trials."""
+        return self.successes / self.n if self.n else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's interval; without trials nothing is known and it is (0, 1)."""
+        if self.n == 0:
+            return 0.0, 1.0
+        found = wilson_proportion(self.successes, self.n, self.confidence)
+        return found.low, found.high
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the share, the counts and the interval as plain JSON."""
+        low, high = self.interval
+        return {
+            "share": round(self.share, 6) if self.n else None,
+            "successes": self.successes,
+            "n": self.n,
+            "interval": [round(low, 6), round(high, 6)],
+            "confidence": self.confidence,
+            "method": "Wilson",
+        }
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return (
+            f"{100 * self.share:.1f} % ({self.successes} of {self.n}; {100 * self.confidence:g} % "
+            f"interval {100 * low:.1f} to {100 * high:.1f})"
+        )
 
 
 def normal_proportion(successes: int, n: int, confidence: float = 0.95) -> Interval:
@@ -77,7 +132,7 @@ def normal_proportion(successes: int, n: int, confidence: float = 0.95) -> Inter
 
     Raises
     ------
-    ReportError
+    StatisticsError
         Where the numbers make no proportion.
     """
     _check_proportion(successes, n, confidence)
@@ -93,7 +148,7 @@ def t_interval(values: Any, confidence: float = 0.95) -> Interval:
 
     Raises
     ------
-    ReportError
+    StatisticsError
         Where no value is left, or the confidence is not between 0 and 1.
     """
     check_confidence(confidence)
@@ -111,31 +166,33 @@ def finite(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
 
     Raises
     ------
-    ReportError
+    StatisticsError
         Where none is left, or one is infinite.
     """
     array = np.asarray(values, dtype=np.float64).ravel()
     kept = array[~np.isnan(array)]
     if not len(kept):
-        raise ReportError("There are no numbers to average; all of them are undefined.")
+        raise StatisticsError("There are no numbers to average; all of them are undefined.")
     if not np.isfinite(kept).all():
-        raise ReportError("The numbers hold an infinite one; correct or remove it first.")
+        raise StatisticsError("The numbers hold an infinite one; correct or remove it first.")
     return kept
 
 
 def check_confidence(confidence: float) -> None:
-    """Raise a :class:`ReportError` unless the confidence lies between 0 and 1."""
+    """Raise a :class:`StatisticsError` unless the confidence lies between 0 and 1."""
     if not 0 < confidence < 1:
-        raise ReportError(f"A confidence lies between 0 and 1, such as 0.95, not {confidence}.")
+        raise StatisticsError(f"A confidence lies between 0 and 1, such as 0.95, not {confidence}.")
 
 
 def check_seed(seed: int) -> None:
-    """Raise a :class:`ReportError` unless random numbers can be drawn from the seed."""
+    """Raise a :class:`StatisticsError` unless random numbers can be drawn from the seed."""
     if seed < 0:
-        raise ReportError(f"A seed is a whole number from 0, not {seed}.")
+        raise StatisticsError(f"A seed is a whole number from 0, not {seed}.")
 
 
 def _check_proportion(successes: int, n: int, confidence: float) -> None:
     check_confidence(confidence)
     if not 0 <= successes <= n or n == 0:
-        raise ReportError(f"{successes} of {n} is no proportion; give 0 <= successes <= n, n > 0.")
+        raise StatisticsError(
+            f"{successes} of {n} is no proportion; give 0 <= successes <= n, n > 0."
+        )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from napari_cam.errors import ReportError
+from napari_cam.errors import StatisticsError
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ def holm(p: Any) -> Floats:
 
     Raises
     ------
-    ReportError
+    StatisticsError
         Where a number is no p-value.
     """
     return _corrected(p, _holm)
@@ -49,7 +49,7 @@ def _corrected(p: Any, correct: Any) -> Floats:
     given = np.asarray(p, dtype=np.float64)
     known = ~np.isnan(given)
     if ((given[known] < 0) | (given[known] > 1)).any():
-        raise ReportError("p-values lie between 0 and 1.")
+        raise StatisticsError("p-values lie between 0 and 1.")
     result = np.full(given.shape, np.nan)
     if known.any():
         result[known] = correct(given[known])

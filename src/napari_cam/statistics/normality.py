@@ -54,7 +54,7 @@ def shapiro_wilk(values: Any, alpha: float = 0.05) -> Normality:
 
     Raises
     ------
-    ReportError
+    StatisticsError
         Where no number is left.
     """
     kept = finite(values)

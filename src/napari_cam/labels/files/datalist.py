@@ -19,6 +19,7 @@ from napari_cam.files import check_writable, writing
 from napari_cam.labels.files.case_names import hashed, new_salt
 from napari_cam.labels.files.nnunet import ENDING
 from napari_cam.provenance import stamp, to_json
+from napari_cam.statistics.folds import fill_folds
 
 _RECORD = "napari_cam"
 
@@ -203,9 +204,8 @@ def _deal(
     old: Sequence[Mapping[str, Any]], items: Sequence[dict[str, Any]], folds: int, seed: int
 ) -> None:
     """Give every new item its fold: that of its group, or else the one with the fewest items."""
-    fold_of = {str(item["group"]): int(item["fold"]) for item in old}
-    filled = Counter(dict.fromkeys(range(folds), 0))
-    filled.update(int(item["fold"]) for item in old)
+    known = {str(item["group"]): int(item["fold"]) for item in old}
+    filled = Counter(int(item["fold"]) for item in old)
     members: dict[str, list[dict[str, Any]]] = {}
     for item in items:
         members.setdefault(item["group"], []).append(item)
@@ -213,11 +213,7 @@ def _deal(
         group: hashlib.sha256(f"{seed}:{min(item['label'] for item in found)}".encode()).digest()
         for group, found in members.items()
     }
-    # The largest first, so that folds end about equal.
-    for group in sorted(members, key=lambda each: (-len(members[each]), order[each])):
-        fold = fold_of.get(group)
-        if fold is None:
-            fold = min(range(folds), key=lambda each: (filled[each], each))
+    sizes = {group: len(members[group]) for group in sorted(members, key=order.__getitem__)}
+    for group, fold in fill_folds(sizes, [filled[each] for each in range(folds)], known).items():
         for item in members[group]:
             item["fold"] = fold
-        filled[fold] += len(members[group])

@@ -25,7 +25,7 @@ from napari_cam.models.card import ModelCard
 from napari_cam.models.device import choose_device
 from napari_cam.models.loaded import LoadedModel, weights_sha256
 from napari_cam.provenance import stamp
-from napari_cam.statistics.accuracy import Proportion
+from napari_cam.statistics.intervals import Proportion
 
 
 def train_by_card(

@@ -104,8 +104,10 @@ def calibrate(
     Raises
     ------
     MaskError
-        Where cases do not fit each other, there are fewer than two groups, an option is unknown,
-        or the metric is undefined on the training cases of a fold.
+        Where cases do not fit each other, an option is unknown, or the metric is undefined on the
+        training cases of a fold.
+    StatisticsError
+        Where the groups do not make the folds.
     """
     rule = EnsembleRule(operator, ties, empty, tied_votes)
     if rule.operator == "staple":

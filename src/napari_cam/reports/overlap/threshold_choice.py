@@ -11,6 +11,7 @@ from napari_cam.errors import ReportError
 from napari_cam.masks.counts import Counts
 from napari_cam.reports.overlap.metrics import unit_metrics
 from napari_cam.reports.overlap.scores import COUNTS, Scores
+from napari_cam.statistics.folds import deal_groups
 
 OUT_OF_FOLD = "out-of-fold"
 ORACLE = "oracle"
@@ -53,12 +54,7 @@ def folds_of(groups: tuple[str, ...], folds: int, seed: int) -> tuple[tuple[str,
     names = sorted(set(groups))
     if len(names) < 2:
         return ()
-    order = np.random.default_rng(seed).permutation(len(names))
-    dealt = [
-        tuple(names[place] for place in order[start :: min(folds, len(names))])
-        for start in range(min(folds, len(names)))
-    ]
-    return tuple(dealt)
+    return tuple(deal_groups(names, min(folds, len(names)), seed))
 
 
 def with_choices(

@@ -24,8 +24,8 @@ from napari_cam.masks.calibration.result import Calibration
 from napari_cam.masks.ensembles.boxes import BoxFilter, CentredBox
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.sample.cohort import DAMAGED_ABOVE, TEST
-from napari_cam.sample.intervals import ratio_over_volumes
 from napari_cam.sample.phantom import Phantom
+from napari_cam.statistics.bootstrap import pooled_ratio
 from napari_cam.volumes.foreground import otsu
 
 MEMBERS = {"Grad-CAM": ("gradcam", None), "Layer-CAM": ("layercam", "features.2")}
@@ -216,7 +216,7 @@ def gain(rows: Iterable[StudyRow], name: str, over: str) -> tuple[float, float, 
     by_name = {row.name: np.array(row.fillets) for row in rows}
     difference = by_name[name] - by_name[over]
     difference = difference[~np.isnan(difference)]
-    return ratio_over_volumes(difference, np.ones(len(difference)))
+    return pooled_ratio(difference, np.ones(len(difference)))
 
 
 def main(

@@ -33,9 +33,9 @@ from napari_cam.sample.cohort import (
     TEST,
     slice_labels,
 )
-from napari_cam.sample.intervals import ratio_over_volumes
 from napari_cam.sample.phantom import Phantom
-from napari_cam.statistics.accuracy import Proportion
+from napari_cam.statistics.bootstrap import pooled_ratio
+from napari_cam.statistics.intervals import Proportion
 
 _RANDOM_NETWORKS = 5
 
@@ -76,7 +76,7 @@ class Localisation:
         """
         differences = self.energy[name] - self.energy[over]
         place = np.unique(self.volume, return_inverse=True)[1]
-        return ratio_over_volumes(np.bincount(place, differences), np.bincount(place))
+        return pooled_ratio(np.bincount(place, differences), np.bincount(place))
 
     @property
     def peak_inside(self) -> Proportion:

@@ -14,8 +14,8 @@ from napari_cam.learning.training.engine import logits_of
 from napari_cam.masks.counts import counts
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.sample.cohort import voxel_labels
-from napari_cam.sample.intervals import ratio_over_volumes
 from napari_cam.sample.phantom import Phantom
+from napari_cam.statistics.bootstrap import pooled_ratio
 from napari_cam.volumes.volume import Volume
 
 _SLICES_AT_ONCE = 8
@@ -58,7 +58,7 @@ class Overlap:
         Volumes without the class add what is wrongly seen in them.
         """
         place = self.class_names.index(name)
-        return ratio_over_volumes(2 * self.both[:, place], self.either[:, place])
+        return pooled_ratio(2 * self.both[:, place], self.either[:, place])
 
     def to_json(self) -> dict[str, Any]:
         """Return the Dice of each class as plain JSON."""
