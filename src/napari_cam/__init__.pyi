@@ -81,11 +81,11 @@ from .reports.page.report import Report as Report
 from .reports.refinement import refinement_gain as refinement_gain
 from .sample import load_sample_model as load_sample_model
 from .sample import load_sample_volume as load_sample_volume
-from .volumes.dicom.reading import SeriesInfo as SeriesInfo
-from .volumes.dicom.reading import dicom_series as dicom_series
+from .volumes.dicom.series import SeriesInfo as SeriesInfo
+from .volumes.dicom.series import dicom_series as dicom_series
+from .volumes.foreground import foreground as foreground
 from .volumes.heatmap_files import read_heatmap as read_heatmap
 from .volumes.reading import read_volume as read_volume
-from .volumes.tissue import foreground as foreground
 from .volumes.volume import Volume as Volume
 from .volumes.volume import Window as Window
 from .volumes.writing import write_volume as write_volume

@@ -57,7 +57,7 @@ def open_tissue(text: str, image: Path | None, heatmap: Heatmap) -> Tissue:
     VolumeError, MaskError
         Where a file cannot be read, lies elsewhere, or the image is missing.
     """
-    from napari_cam.volumes.tissue import foreground
+    from napari_cam.volumes.foreground import foreground
 
     if text not in TEXTS or Path(text).exists():
         if not Path(text).exists():

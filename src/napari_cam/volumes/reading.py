@@ -8,10 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import tifffile
+
 from napari_cam.errors import VolumeError
 from napari_cam.volumes.decoding import decoding
 from napari_cam.volumes.dicom.signature import is_dicom, may_be_dicom
-from napari_cam.volumes.nifti import HEADER_BYTES, header_class, open_maybe_gzip, read_nifti
+from napari_cam.volumes.nifti import read_nifti
+from napari_cam.volumes.nifti_header import (
+    HEADER_BYTES,
+    header_class,
+    open_maybe_gzip,
+    parse_header,
+    stored_shape,
+)
 from napari_cam.volumes.raster import read_npy, read_picture
 from napari_cam.volumes.tiff import read_tiff
 from napari_cam.volumes.volume import Volume, check_time
@@ -142,6 +151,40 @@ def _family(path: Path) -> tuple[Path, str]:
     raise VolumeError(
         f"{path} is named like a {expected} file, but its content is none; copy or export it again."
     )
+
+
+def count_times(path: str | os.PathLike[str]) -> int:
+    """Return the length of the axis that ``read_volume(..., axis4="time", time=)`` walks along.
+
+    Parameters
+    ----------
+    path
+        An image file; a NIfTI file's ``.hdr``.
+
+    Returns
+    -------
+    int
+        1 where the file has no such axis, or is of a family that knows none.
+
+    Raises
+    ------
+    VolumeError
+        Where the file is damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return 1
+    with decoding(path, "an image"), open_maybe_gzip(path) as file:
+        head = file.read(HEADER_BYTES)
+    with decoding(path, "an image"):
+        if header_class(head) is not None:
+            header, _ = parse_header(path, head)
+            return max(stored_shape(path, header)[3:], default=1)
+        if _SIGNATURES.get(head[:4]) == "TIFF":
+            with tifffile.TiffFile(path) as tif:
+                series = tif.series[0]
+                return int(series.shape[series.axes.index("T")]) if "T" in series.axes else 1
+    return 1
 
 
 def check_path(path: Path) -> None:

@@ -26,7 +26,7 @@ from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.provenance import stamp
 from napari_cam.volumes.heatmap_files import map_facts
-from napari_cam.volumes.nifti import header_fields, parse_header, stored_grid
+from napari_cam.volumes.nifti_header import header_fields, parse_header, stored_grid
 from napari_cam.volumes.stated_grid import grid_facts
 from napari_cam.volumes.volume import Volume
 

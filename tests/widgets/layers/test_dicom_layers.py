@@ -16,7 +16,7 @@ from napari.layers import Layer
 from napari.utils.notifications import notification_manager
 
 import napari_cam as nc
-from napari_cam.volumes.dicom.reading import SeriesInfo
+from napari_cam.volumes.dicom.series import SeriesInfo
 from napari_cam.widgets.files import series_choice
 from napari_cam.widgets.files.readers import NO_LAYERS, read_layers
 from napari_cam.widgets.files.series_choice import choose_series
@@ -146,7 +146,7 @@ def test_without_a_window_it_is_the_longest_series(monkeypatch):
 
 
 def test_a_cancelled_choice_opens_nothing(monkeypatch, tmp_path):
-    from napari_cam.volumes.dicom import reading as dicom
+    from napari_cam.volumes.dicom import series as dicom
 
     monkeypatch.setattr(dicom, "dicom_series", lambda _path: [info(0, 5), info(1, 6)])
     monkeypatch.setattr(series_choice, "choose_series", lambda _series: None)

@@ -22,7 +22,7 @@ from napari_cam.cli.terminal import show_notes, table
 from napari_cam.errors import ModelError
 
 if TYPE_CHECKING:
-    from napari_cam.volumes.dicom.reading import SeriesInfo
+    from napari_cam.volumes.dicom.series import SeriesInfo
     from napari_cam.volumes.volume import Volume
 
 # As models.files reads them; asking there would load torch before an image is shown.
@@ -166,7 +166,7 @@ def _several_series(path: Path) -> list[SeriesInfo]:
     """Return the series of a DICOM folder or file, empty where there is nothing to choose."""
     if not path.is_dir() and not _is_dicom(path):
         return []
-    from napari_cam.volumes.dicom.reading import dicom_series
+    from napari_cam.volumes.dicom.series import dicom_series
 
     found = dicom_series(path)
     return found if len(found) > 1 else []

@@ -1,1 +1,1 @@
-"""Dicom: say what this room is for."""
+"""DICOM: which files form which series, where their images lie, and what their pixels say."""

@@ -13,7 +13,8 @@ from napari_cam.grid import Grid
 from napari_cam.volumes.decoding import decoding
 from napari_cam.volumes.dicom.files import quiet, read_header, root_of
 from napari_cam.volumes.dicom.planes import Plane
-from napari_cam.volumes.dicom.reading import choose_stack, grid_of, stacks_in
+from napari_cam.volumes.dicom.reading import grid_of
+from napari_cam.volumes.dicom.series import choose_stack, stacks_in
 from napari_cam.volumes.dicom.stacks import Arrangement, arrange
 from napari_cam.volumes.volume import Volume, check_time
 

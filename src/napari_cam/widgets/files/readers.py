@@ -16,7 +16,7 @@ from napari_cam.errors import NapariCamError, VolumeError
 from napari_cam.volumes.dicom.signature import HEAD_BYTES, is_dicom
 
 if TYPE_CHECKING:
-    from napari_cam.volumes.dicom.reading import SeriesInfo
+    from napari_cam.volumes.dicom.series import SeriesInfo
     from napari_cam.volumes.volume import Volume
     from napari_cam.widgets.layers.layer_format import LayerData
 
@@ -101,8 +101,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 
 def _read(path: Path) -> list[LayerData]:
     from napari_cam.labels.files.reading import is_segmentation_file
-    from napari_cam.volumes.reading import read_volume
-    from napari_cam.volumes.times import count_times
+    from napari_cam.volumes.reading import count_times, read_volume
     from napari_cam.widgets.layers.layer_format import time_series_to_layer, volume_to_layers
 
     if path.is_file() and is_segmentation_file(path):
@@ -129,7 +128,7 @@ def _dicom(path: Path | Sequence[str]) -> list[LayerData]:
     """Return the chosen series of DICOM files, several volumes in one as time points."""
     from dataclasses import replace
 
-    from napari_cam.volumes.dicom.reading import dicom_series
+    from napari_cam.volumes.dicom.series import dicom_series
     from napari_cam.volumes.reading import read_volume
     from napari_cam.widgets.files.series_choice import choose_series
     from napari_cam.widgets.layers.layer_format import FACTS, time_series_to_layer, volume_to_layers

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_cam.volumes.dicom.reading import SeriesInfo
+    from napari_cam.volumes.dicom.series import SeriesInfo
 
 
 def choose_series(series: Sequence[SeriesInfo]) -> list[int] | None:

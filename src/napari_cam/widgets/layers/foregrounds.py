@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.volumes.tissue import Method, foreground
+from napari_cam.volumes.foreground import Method, foreground
 from napari_cam.volumes.volume import Volume
 
 _FOUND: WeakKeyDictionary[Volume, dict[str, NDArray[np.bool_]]] = WeakKeyDictionary()

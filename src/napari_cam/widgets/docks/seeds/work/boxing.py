@@ -130,7 +130,7 @@ def _filters(request: BoxRequest) -> Iterator[BoxFilter]:
 
 
 def _tissue(volume: Volume, method: str) -> NDArray[np.bool_]:
-    from napari_cam.volumes.tissue import foreground
+    from napari_cam.volumes.foreground import foreground
 
     return foreground(volume, method)  # type: ignore[arg-type]
 
