@@ -17,8 +17,7 @@ from scipy import ndimage
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.masks.cleanup import Cleanup, clean
-from napari_cam.masks.morphology import closed, dilated, eroded, opened
-from napari_cam.masks.pieces import pieces
+from napari_cam.masks.morphology import closed, dilated, eroded, opened, pieces
 
 Mask = NDArray[np.bool_]
 

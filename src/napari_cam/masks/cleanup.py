@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
-from napari_cam.masks.morphology import closed, opened
-from napari_cam.masks.pieces import (
+from napari_cam.masks.morphology import (
     Connectivity,
+    closed,
     first_largest,
+    opened,
     pieces_by_size,
     pieces_touching,
 )

@@ -7,7 +7,7 @@ from napari_cam.masks.rules.histograms import Li, Otsu, Triangle, Yen
 from napari_cam.masks.rules.local import LocalOtsu
 from napari_cam.masks.rules.shares import AreaFraction, Quantile
 from napari_cam.masks.rules.stated import Fixed, OutOf255
-from napari_cam.masks.rules.text import FORMS, RULES, rule_from_text
+from napari_cam.masks.rules.table import FORMS, RULES, rule_from_text
 
 __all__ = [
     "FORMS",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.counts import counts
-from napari_cam.masks.pieces import pieces
+from napari_cam.masks.morphology import pieces
 from napari_cam.masks.size import MaskSize, mask_size
 
 

@@ -1,4 +1,4 @@
-"""Rules as a command line or a study file spells them."""
+"""The table of rules, found by the word of their text, and that text read."""
 
 from __future__ import annotations
 
