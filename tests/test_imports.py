@@ -18,7 +18,18 @@ PACKAGE = "napari_cam"
 ROOT = Path(napari_cam.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 
-GROUND = {"errors", "provenance", "names", "files", "grid", "heatmap", "normalize", "checks"}
+GROUND = {
+    "errors",
+    "provenance",
+    "names",
+    "files",
+    "grid",
+    "heatmap",
+    "normalize",
+    "checks",
+    "choices",
+    "units",
+}
 
 # Each room and the rooms it may use, in the order in which data walks.
 MAY_USE: dict[str, set[str]] = {

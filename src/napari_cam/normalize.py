@@ -8,26 +8,39 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cam.choices import Choices
 from napari_cam.errors import MaskError, MethodError
 from napari_cam.heatmap import Heatmap
 
 Normalize = Literal["unit", "volume", "foreground", "none"]
-Scale = Literal["minmax", "max"]
-NORMALIZE: tuple[Normalize, ...] = ("unit", "volume", "foreground", "none")
+NORMALIZE: Choices[Normalize] = Choices(
+    "normalize",
+    Normalize,
+    MethodError,
+    {
+        "unit": "each slice",
+        "volume": "the whole volume",
+        "foreground": "by the foreground",
+        "none": "not at all",
+    },
+)
 Renormalize = Literal["volume", "unit", "none"]
-RENORMALIZE: tuple[Renormalize, ...] = ("volume", "unit", "none")
-SCALE: tuple[Scale, ...] = ("minmax", "max")
+RENORMALIZE: Choices[Renormalize] = Choices(
+    "The normalisation of seeds",
+    Renormalize,
+    MaskError,
+    {"volume": "whole volume", "unit": "each slice", "none": "as it is"},
+)
+Scale = Literal["minmax", "max"]
+SCALE: Choices[Scale] = Choices(
+    "scale",
+    Scale,
+    MethodError,
+    {"minmax": "the smallest value becomes 0, the largest 1", "max": "zero stays zero"},
+)
 
 ROUNDING = 1e-5
 """What is smaller than this share of a raw map's magnitude is rounding."""
-
-
-def check_choices(normalize: str, scale: str) -> None:
-    """Raise where a normalisation is unknown."""
-    if normalize not in NORMALIZE:
-        raise MethodError(f"normalize is one of {', '.join(NORMALIZE)}, not '{normalize}'.")
-    if scale not in SCALE:
-        raise MethodError(f"scale is one of {', '.join(SCALE)}, not '{scale}'.")
 
 
 def has_evidence(maps: NDArray[np.float32], rectified: bool) -> NDArray[np.bool_]:
@@ -128,8 +141,7 @@ def renormalized(heatmap: Heatmap, normalize: Renormalize = "volume") -> Heatmap
     MaskError
         Where the normalisation is unknown.
     """
-    if normalize not in RENORMALIZE:
-        raise MaskError(f"Seeds are normalised by {', '.join(RENORMALIZE)}, not '{normalize}'.")
+    RENORMALIZE.checked(normalize)
     done = heatmap.kind == "unit" and heatmap.provenance.get("normalize") == normalize
     if normalize == "none" or done:
         return heatmap

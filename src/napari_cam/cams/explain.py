@@ -19,10 +19,11 @@ from napari_cam.errors import MethodError
 from napari_cam.heatmap import Heatmap, Maps
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.normalize import (
+    NORMALIZE,
+    SCALE,
     Normalize,
     Scale,
     bounds,
-    check_choices,
     check_foreground,
     extremes,
     has_evidence,
@@ -106,7 +107,8 @@ def explain(
     NapariCamError
         Where the volume does not fit the network, or a method, class, layer or device is unknown.
     """
-    check_choices(normalize, scale)
+    NORMALIZE.checked(normalize)
+    SCALE.checked(scale)
     plan = plan_explanation(
         model,
         volume_or_array,
@@ -198,7 +200,8 @@ def build_heatmaps(
         Where ``normalize="foreground"`` and neither the call nor the preparation gives one, or
         where one is given that would not be used.
     """
-    check_choices(normalize, scale)
+    NORMALIZE.checked(normalize)
+    SCALE.checked(scale)
     counted = _foreground(plan, normalize, foreground)
     finished = list(parts)
     facts = _facts(plan, finished) | {"normalize": normalize, "scale": scale}

@@ -155,10 +155,10 @@ def explain(
     """
     from napari_cam.cams.explain import build_heatmaps
     from napari_cam.cams.plan import plan_explanation
-    from napari_cam.normalize import check_choices
+    from napari_cam.normalize import NORMALIZE, SCALE
     from napari_cam.volumes.writing import write_volume
 
-    check_choices(normalize, scale)
+    stretched = NORMALIZE.checked(normalize), SCALE.checked(scale)
     with output_folder(out) as folder:
         volume = open_volume(path, axis4, time, spacing, series)
         mask = None if foreground is None else open_mask(foreground, volume.grid, "foreground")
@@ -180,8 +180,7 @@ def explain(
         keys = list(dict.fromkeys(plan.keys))
         files = dict(zip(keys, _files(keys, folder, file_format), strict=True))
         check_results(files.values(), overwrite)
-        options: dict[str, Any] = {"normalize": normalize, "scale": scale, "foreground": mask}
-        maps = build_heatmaps(plan, run(plan), **options)
+        maps = build_heatmaps(plan, run(plan), *stretched, mask)
         for key, heatmap in maps.items():
             write_volume(files[key], heatmap, like=volume, overwrite=overwrite)
     show_notes(

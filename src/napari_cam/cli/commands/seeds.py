@@ -128,6 +128,7 @@ def seeds(
     """
     from napari_cam.labels.classes import LabelClasses
     from napari_cam.labels.seeds.seeds import make_seeds
+    from napari_cam.normalize import RENORMALIZE
     from napari_cam.volumes.writing import write_volume
 
     maps = _read(heatmap)
@@ -151,7 +152,7 @@ def seeds(
             votes=votes,
             gate=gate,
             negatives=negatives,  # type: ignore[arg-type]
-            normalize=normalize,  # type: ignore[arg-type]
+            normalize=RENORMALIZE.checked(normalize),
             foreground=tissue,
             outside=outside,  # type: ignore[arg-type]
             strict=not at_least,

@@ -8,6 +8,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QWidget
 
 from napari_cam.errors import NapariCamError
+from napari_cam.normalize import NORMALIZE
 from napari_cam.widgets.controls.parts import Hint, allow, quiet
 from napari_cam.widgets.controls.shortcuts import Shortcuts
 from napari_cam.widgets.docks.cam.control.asking import Asking
@@ -301,7 +302,8 @@ class CamDock(LiveDock):
         made = self.chosen
         if made is not None:
             self._fail("")
-            self.explainer.stretch(made, str(self.heatmap_step.normalize.currentData()))
+            chosen = self.heatmap_step.normalize.currentData()
+            self.explainer.stretch(made, NORMALIZE.checked(chosen))
 
     def _on_stretched(self) -> None:
         self.masker.renew()

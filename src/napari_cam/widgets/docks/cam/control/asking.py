@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_cam.normalize import NORMALIZE
 from napari_cam.widgets.docks.cam.work.request import SAMPLE, Request
 from napari_cam.widgets.docks.settings import read_settings
 from napari_cam.widgets.layers.layer_format import FACTS
@@ -67,7 +68,7 @@ class Asking:
             region=None if box.isHidden() else self._pixel_sets.region(volume),
             layers=self._network.chosen_layers,
             axis=self._image.axis,
-            normalize=str(self._heatmap.normalize.currentData()),
+            normalize=NORMALIZE.checked(self._heatmap.normalize.currentData()),
             device=self.settings.device,
             precision=self.settings.precision,
             image=volume.source.path,

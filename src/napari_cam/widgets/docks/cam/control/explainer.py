@@ -25,6 +25,7 @@ from napari_cam.widgets.threads.worker import Failure, Job
 if TYPE_CHECKING:
     from napari.layers import Image
 
+    from napari_cam.normalize import Normalize
     from napari_cam.volumes.volume import Volume
     from napari_cam.widgets.docks.cam.work.request import Request
 
@@ -86,7 +87,7 @@ class Explainer:
         self.began.emit("The network is looking at the image …")
         run.job.start()
 
-    def stretch(self, made: Made, normalize: str) -> None:
+    def stretch(self, made: Made, normalize: Normalize) -> None:
         """Stretch the heatmaps of one run anew; the network is not asked again.
 
         The wish of the moment counts: an older one that is still being worked on is dropped.
@@ -103,7 +104,9 @@ class Explainer:
             self._on_stretch_ended,
         ).start()
 
-    def _on_stretched(self, maps: RawMaps, results: tuple[Result, ...], normalize: str) -> None:
+    def _on_stretched(
+        self, maps: RawMaps, results: tuple[Result, ...], normalize: Normalize
+    ) -> None:
         by_parts = {result.parts: result for result in results}
         for made in self._state.made:
             layer = made.layer()

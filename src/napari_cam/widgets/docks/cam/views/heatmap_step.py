@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cam.normalize import NORMALIZE
 from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form
 from napari_cam.widgets.controls.shortcuts import KEYS
 from napari_cam.widgets.controls.tooltips import describe
@@ -29,12 +30,6 @@ from napari_cam.widgets.docks.cam.views.compare_row import CompareRow
 if TYPE_CHECKING:
     from napari_cam.widgets.docks.cam.work.running import Progress
 
-_NORMALIZE = [
-    ("each slice", "unit"),
-    ("the whole volume", "volume"),
-    ("by the foreground", "foreground"),
-    ("not at all", "none"),
-]
 _MOST_CLASSES = 5
 
 
@@ -50,7 +45,7 @@ class HeatmapStep(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.normalize = combo("normalize", _NORMALIZE)
+        self.normalize = combo("normalize", NORMALIZE.entries)
         self.preview = button(
             "preview", f"Preview this slice ({KEYS['preview']})", self.preview_wanted.emit
         )

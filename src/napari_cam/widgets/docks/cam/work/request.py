@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_cam.masks.cleanup import Cleanup
+from napari_cam.normalize import Normalize
 from napari_cam.widgets.layers.foregrounds import Foreground
 
 SAMPLE, SAMPLE_SEGMENTATION = "sample", "sample:segmentation"
@@ -78,7 +79,7 @@ class Request:
     region: str | PixelSet | None = None
     layers: tuple[str, ...] = ()
     axis: str | int | None = None
-    normalize: str = "unit"
+    normalize: Normalize = "unit"
     device: str = "auto"
     precision: str = "auto"
     image: str | None = None

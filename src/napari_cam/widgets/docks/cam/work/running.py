@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,12 +189,12 @@ class RawMaps:
     plan: Plan
     parts: tuple[ExplainedUnits, ...]
 
-    def stretched(self, normalize: str) -> Iterator[tuple[Result, ...]]:
+    def stretched(self, normalize: Normalize) -> Iterator[tuple[Result, ...]]:
         """Yield the heatmaps under a normalisation, without asking the network again."""
         from napari_cam.cams.explain import build_heatmaps
 
-        plan, chosen = self.plan, cast("Normalize", normalize)
-        maps = build_heatmaps(plan, self.parts, chosen)
+        plan = self.plan
+        maps = build_heatmaps(plan, self.parts, normalize)
         n_classes = self.parts[0].logits.shape[1]
         logits = np.full((plan.prepared.n_units, n_classes), np.nan, np.float32)
         for part in self.parts:

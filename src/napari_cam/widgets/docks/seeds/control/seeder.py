@@ -10,6 +10,7 @@ from napari.layers import Labels, Layer
 from psygnal import Signal
 
 from napari_cam.errors import MaskError, NapariCamError
+from napari_cam.normalize import RENORMALIZE
 from napari_cam.widgets.docks.seeds.control.seeds_layer import SeedsLayer
 from napari_cam.widgets.docks.seeds.views.class_colours import class_colormap
 from napari_cam.widgets.docks.seeds.work.seeding import (
@@ -116,7 +117,7 @@ class Seeder:
             step.low.value(),
             str(step.conflict.currentData()),
             step.gate.isChecked(),
-            str(step.normalize.currentData()),
+            RENORMALIZE.checked(step.normalize.currentData()),
             picture.grid,
             picture.slice_axis,
             state.box.filter,

@@ -9,6 +9,7 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QWidget
 
+from napari_cam.normalize import RENORMALIZE
 from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill
 from napari_cam.widgets.controls.tick_list import TickList
 from napari_cam.widgets.controls.tooltips import describe
@@ -18,11 +19,6 @@ from napari_cam.widgets.docks.seeds.views.rule_row import slider
 NEW_LAYER = "a new layer"
 OF_HEATMAPS = "ticked heatmaps"
 _CONFLICTS = [("leave unlabelled", "ignore"), ("the higher heatmap wins", "highest")]
-_NORMALIZE = [
-    ("whole volume", "volume"),
-    ("each slice", "unit"),
-    ("as it is", "none"),
-]
 _MODES = [
     ("all but hand-painted voxels", "replace"),
     ("unlabelled voxels only", "unlabelled"),
@@ -58,7 +54,7 @@ class SeedsStep(QWidget):
         self.high = slider("high_cut", 0.6)
         self.low = slider("low_cut", 0.2)
         self.conflict = combo("conflict", _CONFLICTS)
-        self.normalize = combo("seeds_normalize", _NORMALIZE)
+        self.normalize = combo("seeds_normalize", RENORMALIZE.entries)
         self.gate = QCheckBox("only where the class is predicted")
         describe(self.gate, "seeds_gate")
         self.gate.setChecked(True)

@@ -14,7 +14,7 @@ from napari_cam.heatmap import Heatmap, one_slice
 from napari_cam.labels.classes import BACKGROUND, LabelClasses
 from napari_cam.labels.seeds.seeds import Seeds, make_seeds
 from napari_cam.masks.ensembles.boxes import BoxFilter, box_facts
-from napari_cam.normalize import renormalized
+from napari_cam.normalize import Renormalize, renormalized
 
 ByClass = Mapping[str, tuple[Heatmap, ...]]
 
@@ -44,7 +44,7 @@ class SeedsRequest:
     low: float
     conflict: str
     gate: bool
-    normalize: str
+    normalize: Renormalize
     grid: Grid
     slice_axis: int
     box: BoxFilter | None = None
@@ -63,7 +63,7 @@ class SeedsRequest:
             ),
         )
 
-    def make(self, heatmaps: ByClass, normalize: str, inside: Any) -> Seeds:
+    def make(self, heatmaps: ByClass, normalize: Renormalize, inside: Any) -> Seeds:
         """Return the seeds of `heatmaps`."""
         return make_seeds(
             heatmaps,
@@ -71,7 +71,7 @@ class SeedsRequest:
             min(self.low, self.high),
             conflict=self.conflict,  # type: ignore[arg-type]
             gate=self.gate,
-            normalize=normalize,  # type: ignore[arg-type]
+            normalize=normalize,
             foreground=inside,
             outside=self.outside,  # type: ignore[arg-type]
         )
@@ -110,7 +110,7 @@ def proposed(request: SeedsRequest, known: Proposal | None = None) -> Iterator[P
         scaled = known.scaled
     else:
         scaled = {
-            name: tuple(renormalized(each, request.normalize) for each in members)  # type: ignore[arg-type]
+            name: tuple(renormalized(each, request.normalize) for each in members)
             for name, members in request.heatmaps.items()
         }
     seeds = request.make(scaled, "none", request.inside)
