@@ -11,9 +11,34 @@ from numpy.typing import NDArray
 
 from napari_cam.heatmap import Heatmap, one_slice, slab, where_predicted
 from napari_cam.masks.binarize import ONLY, binarize
+from napari_cam.masks.cleanup import Cleanup
 from napari_cam.masks.rules import Fixed, OutOf255, rule_from_text
-from napari_cam.widgets.docks.cam.work.request import MaskRequest
-from napari_cam.widgets.layers.foregrounds import Tissue
+from napari_cam.widgets.layers.foregrounds import Foreground, Tissue
+
+
+@dataclass(frozen=True)
+class MaskRequest:
+    """How a heatmap is cut.
+
+    Attributes
+    ----------
+    rule
+        Text of the rule: "fixed:0.5", "otsu:volume".
+    strict
+        Whether a pixel must exceed the cut.
+    gate
+        Whether slices with another predicted class stay empty.
+    foreground
+        Where masks may lie and statistics are taken; None for wherever the network saw.
+    cleanup
+        What is done after the cut; None for nothing.
+    """
+
+    rule: str = "fixed:0.5"
+    strict: bool = True
+    gate: bool = False
+    foreground: Foreground | None = None
+    cleanup: Cleanup | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from napari_cam.masks.rules import RULES
-from napari_cam.widgets.docks.cam.work.request import MaskRequest
-from napari_cam.widgets.layers.cutting import cut_heatmap, cut_slice
+from napari_cam.widgets.layers.cutting import MaskRequest, cut_heatmap, cut_slice
 from tests.masks.test_binarize import heatmap, shuffled
 
 TEXTS = {

@@ -13,7 +13,7 @@ from torch import nn
 
 import napari_cam as nc
 from napari_cam.models.preparation.steps import Rescale, Slices
-from napari_cam.widgets.docks.cam.work.running import Network
+from napari_cam.widgets.networks import Network
 from tests.widgets.docks.cam.conftest import add_volume
 from tests.widgets.layers.test_patient_world import rotation, stored_affine
 

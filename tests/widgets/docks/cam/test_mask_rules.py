@@ -15,8 +15,7 @@ from skimage.filters import threshold_li, threshold_otsu, threshold_triangle, th
 
 import napari_cam as nc
 from napari_cam.cli.main import main
-from napari_cam.widgets.docks.cam.work.request import MaskRequest
-from napari_cam.widgets.layers.cutting import cut_heatmap, cut_slice
+from napari_cam.widgets.layers.cutting import MaskRequest, cut_heatmap, cut_slice
 from napari_cam.widgets.layers.foregrounds import LabelSet, Tissue
 from tests.masks.test_binarize import heatmap, shuffled
 from tests.widgets.docks.cam.test_walk import DAMAGED, click, make_mask, run

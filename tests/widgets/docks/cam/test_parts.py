@@ -17,14 +17,11 @@ from napari_cam.widgets.controls.tooltips import Tip
 from napari_cam.widgets.docks.cam.views.heatmap_step import duration, probabilities
 from napari_cam.widgets.docks.cam.views.network_step import as_table
 from napari_cam.widgets.docks.cam.work.as_text import as_command, as_python
-from napari_cam.widgets.docks.cam.work.request import (
-    SAMPLE_SEGMENTATION,
-    MaskRequest,
-    PixelSet,
-    Request,
-)
+from napari_cam.widgets.docks.cam.work.request import PixelSet, Request
 from napari_cam.widgets.docks.settings import Settings, read_settings
+from napari_cam.widgets.layers.cutting import MaskRequest
 from napari_cam.widgets.layers.position import neighbour
+from napari_cam.widgets.networks import SAMPLE_SEGMENTATION
 
 
 def test_probabilities():

@@ -297,8 +297,7 @@ def test_the_window_stays_alive_during_a_run(qtbot, viewer, dock, monkeypatch):
 
 
 def test_the_slider_is_quick_on_a_large_volume(qtbot, viewer, dock):
-    from napari_cam.widgets.docks.cam.work.request import MaskRequest
-    from napari_cam.widgets.layers.cutting import cut_slice
+    from napari_cam.widgets.layers.cutting import MaskRequest, cut_slice
 
     dock.heatmap_step.preview.click()
     finish(qtbot, dock)

@@ -10,8 +10,9 @@ from napari.layers import Layer
 
 import napari_cam as nc
 from napari_cam.sample.phantom import phantom
-from napari_cam.widgets.docks.cam.state import OPEN_NETWORKS, DockState
+from napari_cam.widgets.docks.cam.state import DockState
 from napari_cam.widgets.layers.layer_format import heatmap_to_layer, mask_to_layer, volume_to_layer
+from napari_cam.widgets.networks import OPEN_NETWORKS, load_network
 from tests.widgets.docks.reports.conftest import (
     cells,
     choose,
@@ -88,10 +89,9 @@ def test_masks_are_no_matter_of_faithfulness(qtbot, sample, open_dock):
 def test_a_network_that_a_dock_has_open_is_offered_and_not_touched(
     qtbot, sample, open_dock, monkeypatch
 ):
-    from napari_cam.widgets.docks.cam.work import running
     from napari_cam.widgets.docks.reports.work import reporting
 
-    (network,) = running.load_network("sample", None, "cpu", "auto")
+    (network,) = load_network("sample", None, "cpu", "auto")
     dock = open_dock(sample)
     choose(dock.choose.kind, "faithfulness")
     assert not dock.choose.run.isEnabled()

@@ -32,11 +32,11 @@ from napari_cam.widgets.docks.cam.views.image_step import ImageStep
 from napari_cam.widgets.docks.cam.views.mask_step import MaskStep
 from napari_cam.widgets.docks.cam.views.network_step import NetworkStep
 from napari_cam.widgets.docks.cam.views.save_step import SaveStep
-from napari_cam.widgets.docks.cam.work.request import SAMPLE
-from napari_cam.widgets.docks.cam.work.running import Network, Progress
+from napari_cam.widgets.docks.cam.work.running import Progress
 from napari_cam.widgets.docks.live_dock import LiveDock
 from napari_cam.widgets.docks.settings import read_settings
 from napari_cam.widgets.layers.position import bare
+from napari_cam.widgets.networks import SAMPLE, Network
 
 if TYPE_CHECKING:
     import napari

@@ -5,27 +5,26 @@ from __future__ import annotations
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakSet
 
 from psygnal import Signal
 
 from napari_cam.errors import VolumeError
+from napari_cam.widgets.networks import OPEN_NETWORKS, Network
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
     from napari_cam.volumes.volume import Volume
-    from napari_cam.widgets.docks.cam.work.request import MaskRequest, Request
-    from napari_cam.widgets.docks.cam.work.running import Network, Result
+    from napari_cam.widgets.docks.cam.work.request import Request
+    from napari_cam.widgets.docks.cam.work.running import Result
+    from napari_cam.widgets.layers.cutting import MaskRequest
     from napari_cam.widgets.layers.layer_format import ImageAxes
     from napari_cam.widgets.layers.watching import Watch
 
 
 OF_A_DOCK: WeakSet[Image] = WeakSet()
 """Layers of heatmaps that a dock made and still looks after: others leave them to it."""
-
-OPEN_NETWORKS: WeakValueDictionary[str, Network] = WeakValueDictionary()
-"""Networks that a dock holds, by the digest of their weights: others need not load them again."""
 
 
 @dataclass(frozen=True, eq=False)

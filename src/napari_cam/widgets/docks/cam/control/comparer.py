@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_cam.widgets.docks.cam.control.side_by_side import SideBySide
     from napari_cam.widgets.docks.cam.state import Made
     from napari_cam.widgets.docks.cam.work.request import Request
-    from napari_cam.widgets.docks.cam.work.running import MethodHelp
+    from napari_cam.widgets.networks import MethodHelp
 
 _NO_METHOD = "Tick a method that explains a layer: the ticked ones map the input itself."
 

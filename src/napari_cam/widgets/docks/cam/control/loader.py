@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_cam.widgets.docks.cam.work.running import layers_of_image, load_network
+from napari_cam.widgets.networks import layers_of_image, load_network
 from napari_cam.widgets.threads.worker import Failure, Job
 
 if TYPE_CHECKING:

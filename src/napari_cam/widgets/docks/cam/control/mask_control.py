@@ -10,7 +10,7 @@ from psygnal import Signal
 from napari_cam.errors import MaskError, NapariCamError
 from napari_cam.widgets.docks.cam.control.explainer import picked_volume
 from napari_cam.widgets.docks.cam.control.measurer import Measurer
-from napari_cam.widgets.docks.cam.work.request import MaskRequest
+from napari_cam.widgets.layers.cutting import MaskRequest
 from napari_cam.widgets.layers.foregrounds import Foreground, Tissue
 from napari_cam.widgets.layers.on_grid import labels_on
 from napari_cam.widgets.layers.position import bare

@@ -13,9 +13,8 @@ from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.docks.cam.state import DockState, Made, MadeMask
-from napari_cam.widgets.docks.cam.work.request import MaskRequest
 from napari_cam.widgets.layers.colormaps import mask_colormap
-from napari_cam.widgets.layers.cutting import Cut, cut_heatmap, cut_slice
+from napari_cam.widgets.layers.cutting import Cut, MaskRequest, cut_heatmap, cut_slice
 from napari_cam.widgets.layers.layer_format import (
     image_axes,
     layer_provenance,

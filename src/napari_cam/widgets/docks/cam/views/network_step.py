@@ -35,13 +35,12 @@ from napari_cam.widgets.controls.parts import (
 )
 from napari_cam.widgets.controls.tooltips import describe
 from napari_cam.widgets.docks.cam.views.region_box import RegionBox
-from napari_cam.widgets.docks.cam.work.request import SAMPLES
+from napari_cam.widgets.networks import MODEL_FILES, SAMPLES
 
 if TYPE_CHECKING:
     from napari_cam.models.layers.candidates import LayerInfo
-    from napari_cam.widgets.docks.cam.work.running import MethodHelp, Network
+    from napari_cam.widgets.networks import MethodHelp, Network
 
-FILES = "Model files (*.safetensors *.pt *.pth *.th *.ckpt *.bin *.pt2);;All files (*)"
 _NAME = Qt.ItemDataRole.UserRole
 _SAMPLES = [("Sample: healthy or damaged", None), ("Sample: damaged voxels (U-Net)", None)]
 _SLOW = "Slow: run the network many times"
@@ -187,7 +186,7 @@ class NetworkStep(QWidget):
 
     def choose_file(self) -> None:
         """Ask for a model file and take it."""
-        path, _ = QFileDialog.getOpenFileName(self, "Open a network", self._folder, FILES)
+        path, _ = QFileDialog.getOpenFileName(self, "Open a network", self._folder, MODEL_FILES)
         if path:
             self._folder = str(Path(path).parent)
             self.open_file(path)

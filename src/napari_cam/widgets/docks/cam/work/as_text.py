@@ -6,15 +6,14 @@ import shlex
 
 from napari_cam.widgets.docks.cam.work.mask_text import mask_imports, mask_lines, mask_options
 from napari_cam.widgets.docks.cam.work.request import (
-    SAMPLE,
-    SAMPLES,
     SCRIPT_HEATMAP,
     SCRIPT_IMAGE,
     SCRIPT_LABELS,
-    MaskRequest,
     PixelSet,
     Request,
 )
+from napari_cam.widgets.layers.cutting import MaskRequest
+from napari_cam.widgets.networks import SAMPLE, SAMPLES
 
 
 def as_python(request: Request, mask: MaskRequest | None = None) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from napari_cam.widgets.docks.cam.work.request import SCRIPT_IMAGE, SCRIPT_LABELS, MaskRequest
+from napari_cam.widgets.docks.cam.work.request import SCRIPT_IMAGE, SCRIPT_LABELS
+from napari_cam.widgets.layers.cutting import MaskRequest
 from napari_cam.widgets.layers.foregrounds import LabelSet, Tissue
 
 if TYPE_CHECKING:

@@ -7,12 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_cam.masks.cleanup import Cleanup
 from napari_cam.normalize import Normalize
-from napari_cam.widgets.layers.foregrounds import Foreground
+from napari_cam.widgets.networks import SAMPLE
 
-SAMPLE, SAMPLE_SEGMENTATION = "sample", "sample:segmentation"
-SAMPLES = (SAMPLE, SAMPLE_SEGMENTATION)
 # What stands for an image, labels or a heatmap that were opened from no file.
 SCRIPT_IMAGE, SCRIPT_LABELS = "image.nii.gz", "labels.nii.gz"
 SCRIPT_HEATMAP = "heatmap.nii.gz"
@@ -86,28 +83,3 @@ class Request:
     time: int | None = None
     series: int | None = None
     heatmap: str | None = None
-
-
-@dataclass(frozen=True)
-class MaskRequest:
-    """How a heatmap is cut.
-
-    Attributes
-    ----------
-    rule
-        Text of the rule: "fixed:0.5", "otsu:volume".
-    strict
-        Whether a pixel must exceed the cut.
-    gate
-        Whether slices with another predicted class stay empty.
-    foreground
-        Where masks may lie and statistics are taken; None for wherever the network saw.
-    cleanup
-        What is done after the cut; None for nothing.
-    """
-
-    rule: str = "fixed:0.5"
-    strict: bool = True
-    gate: bool = False
-    foreground: Foreground | None = None
-    cleanup: Cleanup | None = None

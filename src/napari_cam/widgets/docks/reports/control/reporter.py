@@ -9,7 +9,6 @@ from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
 from napari_cam.errors import NapariCamError
-from napari_cam.widgets.docks.cam.state import OPEN_NETWORKS
 from napari_cam.widgets.docks.reports.control.gathering import labels_mask, named_maps
 from napari_cam.widgets.docks.reports.work import reporting
 from napari_cam.widgets.docks.reports.work.reporting import Cancelled, Progress
@@ -17,13 +16,14 @@ from napari_cam.widgets.docks.reports.work.request import ReportRequest
 from napari_cam.widgets.docks.settings import read_settings
 from napari_cam.widgets.layers.foregrounds import Tissue
 from napari_cam.widgets.layers.layer_axes import facts_of
+from napari_cam.widgets.networks import OPEN_NETWORKS
 from napari_cam.widgets.threads.worker import Failure, Job
 
 if TYPE_CHECKING:
-    from napari_cam.widgets.docks.cam.work.running import Network
     from napari_cam.widgets.docks.reports.state import ReportsState
     from napari_cam.widgets.docks.reports.views.choose_pane import ChoosePane
     from napari_cam.widgets.layers.picture import Picture
+    from napari_cam.widgets.networks import Network
 
 _LOOK_MS = 150
 

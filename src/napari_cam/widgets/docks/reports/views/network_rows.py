@@ -10,13 +10,12 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QSp
 
 from napari_cam.widgets.controls.parts import allow, button, combo, refill
 from napari_cam.widgets.controls.tooltips import describe
-from napari_cam.widgets.docks.cam.views.network_step import FILES
-from napari_cam.widgets.docks.cam.work.request import SAMPLES
 from napari_cam.widgets.docks.reports.work.request import NetworkFile
 from napari_cam.widgets.docks.settings import read_settings
+from napari_cam.widgets.networks import MODEL_FILES, SAMPLES
 
 if TYPE_CHECKING:
-    from napari_cam.widgets.docks.cam.work.running import Network
+    from napari_cam.widgets.networks import Network
 
 _NONE_OPEN = "the one that made the maps (not open)"
 _MOST = 999
@@ -91,7 +90,7 @@ class NetworkRows:
     def choose_file(self) -> None:
         """Ask for a model file and take it."""
         folder = read_settings().model_folder
-        path, _ = QFileDialog.getOpenFileName(self._row, "Open a network", folder, FILES)
+        path, _ = QFileDialog.getOpenFileName(self._row, "Open a network", folder, MODEL_FILES)
         if path:
             self.open_file(path)
 

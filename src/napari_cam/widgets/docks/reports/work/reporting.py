@@ -21,6 +21,7 @@ from napari_cam.widgets.docks.reports.work.request import (
     ReportRequest,
 )
 from napari_cam.widgets.layers.foregrounds import Tissue
+from napari_cam.widgets.networks import LOOKING, load_network
 
 if TYPE_CHECKING:
     from napari_cam.models.loaded import LoadedModel
@@ -194,17 +195,13 @@ def _faithfulness(compared: Compared, progress: Progress) -> Report:
 
 def _network(request: ReportRequest) -> LoadedModel:
     """Return a network of this report's own, as another dock may be looking through it."""
-    from napari_cam.widgets.docks.cam.work import running
-
     found = request.network
     if found is None:
         raise ReportError("Faithfulness asks the network that made the maps; open it.")
     if isinstance(found, NetworkFile):
-        loading = running.load_network(
-            found.source, found.architecture, request.device, request.precision
-        )
+        loading = load_network(found.source, found.architecture, request.device, request.precision)
         return next(loading).model
-    with running.LOOKING:
+    with LOOKING:
         return replace(found.model, module=deepcopy(found.model.module))
 
 

@@ -19,8 +19,8 @@ from napari_cam.widgets.layers.foregrounds import Tissue
 
 if TYPE_CHECKING:
     from napari_cam.reports.page.report import Report
-    from napari_cam.widgets.docks.cam.work.running import Network
     from napari_cam.widgets.docks.reports.work.columns import Column
+    from napari_cam.widgets.networks import Network
 
 Kind = Literal["overlap", "agreement", "faithfulness"]
 Mask = NDArray[np.bool_]
