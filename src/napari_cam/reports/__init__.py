@@ -1,1 +1,1 @@
-"""Whether to believe it: localisation scores and figures."""
+"""Reports that test whether a map can be trusted: each scores its cases, then judges the scores."""

@@ -14,8 +14,12 @@ import napari_cam as nc
 from napari_cam.models.architectures.table import build
 from napari_cam.reports.faithfulness.asking import unstable
 from napari_cam.reports.faithfulness.curves import CurveSettings, curves_of
-from napari_cam.reports.faithfulness.floors import FLOORS, floor_maps
-from napari_cam.reports.faithfulness.randomisation import cascade, random_network
+from napari_cam.reports.faithfulness.randomisation import (
+    FLOORS,
+    cascade,
+    floor_maps,
+    random_network,
+)
 from tests.reports.faithfulness.linear import Weighted, asked_of, model_of
 
 CPU = torch.device("cpu")

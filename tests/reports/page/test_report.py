@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_cam.errors import ReportError, WriteError
+from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.plotting import label, name_ticks, new_figure
-from napari_cam.reports.page.report import Report, ReportFigure
+from napari_cam.reports.page.report import Report
 from napari_cam.reports.page.tables import COLUMNS, ReportTable, guarded, printable, tidy
 
 HOSTILE = [

@@ -1,1 +1,1 @@
-"""Agreement: say what this room is for."""
+"""The agreement report: maps of one image compared with each other."""

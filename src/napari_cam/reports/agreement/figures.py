@@ -21,6 +21,7 @@ from napari_cam.reports.agreement.tables import (
 )
 from napari_cam.reports.cases import MapName
 from napari_cam.reports.overlap.figures import heat_matrix
+from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.panels import plane_of, proportion_of
 from napari_cam.reports.page.plotting import (
     COLOURS,
@@ -32,7 +33,6 @@ from napari_cam.reports.page.plotting import (
     tidy_axes,
     width_of,
 )
-from napari_cam.reports.page.report import ReportFigure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

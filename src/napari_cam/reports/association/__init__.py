@@ -1,1 +1,1 @@
-"""Association: say what this room is for."""
+"""The association report: how much maps mark, correlated with a measurement of each subject."""

@@ -14,6 +14,7 @@ from scipy import stats
 from napari_cam.reports.association.correlations import Found, Measurement, condition_means
 from napari_cam.reports.association.damage import REFERENCE
 from napari_cam.reports.cases import MapName, plainest
+from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.plotting import (
     COLOURS,
     DIVERGING,
@@ -24,7 +25,6 @@ from napari_cam.reports.page.plotting import (
     styles,
     tidy_axes,
 )
-from napari_cam.reports.page.report import ReportFigure
 from napari_cam.statistics import Correlation, stars
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Whether a heatmap shows what the network used: the network itself is asked."""
+"""The faithfulness report: the network itself tests whether a heatmap shows what it used."""

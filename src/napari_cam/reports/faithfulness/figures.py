@@ -10,6 +10,7 @@ from napari_cam.reports.cases import MapName
 from napari_cam.reports.faithfulness.checks import Summary
 from napari_cam.reports.faithfulness.measuring import FLOOR, Measured
 from napari_cam.reports.faithfulness.verdict import SIMILAR
+from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.plotting import (
     COLOURS,
     label,
@@ -18,7 +19,6 @@ from napari_cam.reports.page.plotting import (
     styles,
     tidy_axes,
 )
-from napari_cam.reports.page.report import ReportFigure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,8 +18,7 @@ from napari_cam.reports.faithfulness.again import Recipe, made_again, rank_corre
 from napari_cam.reports.faithfulness.asking import ask
 from napari_cam.reports.faithfulness.cases import Case
 from napari_cam.reports.faithfulness.curves import Curves, CurveSettings, curves_of
-from napari_cam.reports.faithfulness.floors import floor_maps
-from napari_cam.reports.faithfulness.randomisation import cascade, random_network
+from napari_cam.reports.faithfulness.randomisation import cascade, floor_maps, random_network
 from napari_cam.reports.faithfulness.sensitivity import sensitivity_n
 from napari_cam.reports.localisation import area_share, energy_inside, peak_inside
 

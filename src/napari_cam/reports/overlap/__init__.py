@@ -1,1 +1,1 @@
-"""Overlap: say what this room is for."""
+"""The overlap report: maps compared with a reference mask."""

@@ -20,8 +20,8 @@ from napari_cam.reports.overlap.scores import COUNTS, Scores
 from napari_cam.reports.overlap.tables import BASELINE
 from napari_cam.reports.overlap.threshold_choice import ORACLE, OUT_OF_FOLD
 from napari_cam.reports.overlap.threshold_grid import threshold_grid
+from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.plotting import label
-from napari_cam.reports.page.report import ReportFigure
 from napari_cam.reports.page.tables import ReportTable
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from napari_cam.reports.cases import Case, Map, MapName
 from napari_cam.reports.overlap.aggregate import classes_of
 from napari_cam.reports.overlap.metrics import unit_metrics
 from napari_cam.reports.overlap.scores import ONLY_MASK, Scores, axis_of, cut_maps, hard, region_of
+from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.overlay import COLOURS, overlay_image, overlay_labels
 from napari_cam.reports.page.panels import Panel, PanelRow, panel_sheet, plane_of, proportion_of
 from napari_cam.reports.page.plotting import (
@@ -29,7 +30,6 @@ from napari_cam.reports.page.plotting import (
     styles,
     tidy_axes,
 )
-from napari_cam.reports.page.report import ReportFigure
 from napari_cam.volumes.volume import Volume
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Page: say what this room is for."""
+"""Reports as people see them: tables, figures, pictures, an HTML page and files in a folder."""

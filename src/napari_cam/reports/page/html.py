@@ -6,16 +6,14 @@ import base64
 import html
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from napari_cam.provenance import plain
+from napari_cam.reports.page.contents import ReportContents
+from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.plotting import drawn
 from napari_cam.reports.page.tables import ReportTable, printable
-
-if TYPE_CHECKING:
-    from napari_cam.reports.page.report import Report, ReportFigure
 
 _MOST_ROWS = 300  # of one table on the page; the rest stands in the CSV
 _LARGEST_VECTOR = 150_000  # bytes; a larger drawing is shown as PNG
@@ -62,7 +60,7 @@ details pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .78rem;
 """
 
 
-def page_of(report: Report, pictures: Sequence[tuple[bytes, bytes]] | None = None) -> str:
+def page_of(report: ReportContents, pictures: Sequence[tuple[bytes, bytes]] | None = None) -> str:
     """Return the page.
 
     Parameters
@@ -176,7 +174,7 @@ def _picture(shown: ReportFigure, drawn_already: tuple[bytes, bytes] | None) -> 
     return ("svg+xml", vector) if small else ("png", drawn(figure, "png"))
 
 
-def _record(report: Report) -> str:
+def _record(report: ReportContents) -> str:
     """Return what made the report, folded."""
     record = json.dumps(plain(report.provenance), indent=1, ensure_ascii=False)
     if len(record) > _LONGEST_RECORD:

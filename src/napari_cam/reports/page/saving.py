@@ -8,24 +8,22 @@ import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_cam.errors import WriteError
 from napari_cam.files import check_writable, writing_all
 from napari_cam.provenance import plain
+from napari_cam.reports.page.contents import ReportContents
 from napari_cam.reports.page.html import page_of
 from napari_cam.reports.page.plotting import drawn
 from napari_cam.reports.page.tables import write_csv
-
-if TYPE_CHECKING:
-    from napari_cam.reports.page.report import Report
 
 FORMAT_VERSION = 1
 _LONGEST = 40
 _FIGURE = re.compile(r"figures/\d\d-[a-z0-9-]+\.(svg|pdf|png)")
 
 
-def save_report(report: Report, folder: Path, overwrite: bool) -> Path:
+def save_report(report: ReportContents, folder: Path, overwrite: bool) -> Path:
     """Write all files of a report to `folder` and return the page.
 
     Raises
@@ -58,7 +56,7 @@ def save_report(report: Report, folder: Path, overwrite: bool) -> Path:
     return folder / "report.html"
 
 
-def facts_of(report: Report) -> dict[str, Any]:
+def facts_of(report: ReportContents) -> dict[str, Any]:
     """Return a report as plain JSON: what it says, what made it, and the rows beyond units."""
     rows = report.table[report.table["level"] != "unit"]
     columns = {name: _column(rows[name].tolist()) for name in rows}
@@ -121,7 +119,7 @@ def _make(folder: Path) -> list[Path]:
     return made
 
 
-def _figure_files(report: Report) -> list[str]:
+def _figure_files(report: ReportContents) -> list[str]:
     """Return the paths of all figures' files below the folder."""
     stems = (
         f"figures/{place:02d}-{_stem(each.name)}" for place, each in enumerate(report.figures, 1)
@@ -144,7 +142,7 @@ def _stem(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower())[:_LONGEST].strip("-") or "figure"
 
 
-def _write(report: Report, folder: Path) -> None:
+def _write(report: ReportContents, folder: Path) -> None:
     """Make every file in a folder of its own."""
     (folder / "figures").mkdir()
     pictures: list[tuple[bytes, bytes]] = []
