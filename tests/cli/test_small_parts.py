@@ -8,8 +8,8 @@ import pytest
 
 from napari_cam.cli.commands.show import MODEL_SUFFIXES
 from napari_cam.cli.folders import check_results, output_folder
+from napari_cam.cli.parsing import parse_slices
 from napari_cam.cli.terminal import table
-from napari_cam.cli.words import parse_slices
 from napari_cam.errors import PreparationError, WriteError
 from napari_cam.models.files.model_files import SUFFIXES
 from napari_cam.names import ResultNames, slug

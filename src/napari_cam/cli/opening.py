@@ -1,9 +1,10 @@
-"""What the texts of the command line name: a model, a volume, a mask."""
+"""What the texts of the command line name: a model, a volume, a mask, a foreground."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cam.grid import Grid
+    from napari_cam.heatmap import Heatmap
     from napari_cam.models.loaded import LoadedModel
     from napari_cam.models.preparation.preparation import Preparation
     from napari_cam.volumes.volume import Volume
@@ -23,6 +25,8 @@ SAMPLES: dict[str, Literal["classification", "segmentation"]] = {
     "sample:segmentation": "segmentation",
 }
 IMAGENET = "imagenet:"
+_TISSUES = ("kmeans", "otsu", "nonzero")
+FOREGROUNDS = tuple(method + per for method in _TISSUES for per in ("", ":slice"))
 
 
 def open_model(
@@ -182,6 +186,73 @@ def open_labels(path: Path, grid: Grid, what: str) -> NDArray[Any]:
     check_place(volume, grid, f"The {what} {path}")
     labels: NDArray[Any] = np.asarray(volume.values)
     return labels
+
+
+@dataclass(frozen=True, eq=False)
+class Foreground:
+    """A foreground.
+
+    Attributes
+    ----------
+    mask
+        Bool (z, y, x).
+    made
+        The method that found it; True for a file.
+    note
+        What the user should know.
+    """
+
+    mask: NDArray[np.bool_]
+    made: str | bool
+    note: str | None = None
+
+
+def open_foreground(text: str, image: Path | None, heatmap: Heatmap) -> Foreground:
+    """Return the foreground that `text` names, on a heatmap's grid.
+
+    Parameters
+    ----------
+    text
+        A mask file; or "kmeans", "otsu" or "nonzero" for the tissue of the image, with ":slice"
+        for that of each slice by itself. A file of such a name goes first.
+    image
+        The image that the heatmap explains.
+    heatmap
+        On whose grid, and across which axis slices lie.
+
+    Raises
+    ------
+    VolumeError, MaskError
+        Where a file cannot be read, lies elsewhere, or the image is missing.
+    """
+    from napari_cam.volumes.foreground import foreground
+
+    if text not in FOREGROUNDS or Path(text).exists():
+        if not Path(text).exists():
+            raise MaskError(
+                f"There is no foreground '{text}'; give a mask file, or one of "
+                f"{', '.join(FOREGROUNDS)}."
+            )
+        return Foreground(open_mask(Path(text), heatmap.grid, "foreground"), made=True)
+    if image is None:
+        raise MaskError(
+            f"The foreground {text} is found in an image; say in which with --image, "
+            "or give a mask file."
+        )
+    volume = open_volume(image)
+    check_place(volume, heatmap.grid, f"The image {image}", "heatmap")
+    method, _, per_slice = text.partition(":")
+    found = foreground(
+        volume,
+        cast(Any, method),
+        "slice" if per_slice else "volume",
+        axis=heatmap.unit_axis,
+    )
+    explained = heatmap.provenance.get("image")
+    digest = explained.get("sha256") if isinstance(explained, Mapping) else None
+    other = digest is not None and digest != volume.sha256()
+    note = f"The voxels of {image} are not those that the heatmap explains." if other else None
+    return Foreground(found, made=text, note=note)
 
 
 def check_place(volume: Volume, grid: Grid, what: str, of: str = "image") -> None:

@@ -1,4 +1,4 @@
-"""Options that several commands share, named as in Python."""
+"""Options that several commands share, or that go together, named as in Python."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from napari_cam.cli.parsing import BOXES
+
+# What the network is.
 
 ModelText = Annotated[
     str,
@@ -37,6 +41,12 @@ PreparationText = Annotated[
         "JSON file of preparation steps (a heatmap's own JSON file holds them too).",
     ),
 ]
+ScoreText = Annotated[
+    str, typer.Option(metavar="SCORE", help="logit, probability or log_odds of the class.")
+]
+DeviceText = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.")]
+
+# How images are read.
 Axis4Text = Annotated[
     str | None,
     typer.Option(metavar="MEANING", help="What an axis beyond space means: channels or time."),
@@ -63,6 +73,11 @@ ForegroundPath = Annotated[
     typer.Option(
         metavar="FILE", help="Mask file on the image's grid; what is not 0 is foreground."
     ),
+]
+
+# How heatmaps are cut, and masks cleaned up.
+AtLeast = Annotated[
+    bool, typer.Option("--at-least", help="Keep values equal to the cut: >= in place of >.")
 ]
 OpeningLength = Annotated[
     float,
@@ -108,6 +123,85 @@ ConnectivityText = Annotated[
     str,
     typer.Option(metavar="HOW", help="What makes one piece: faces, or also corners."),
 ]
+
+# How members make an ensemble.
+OperatorText = Annotated[
+    str,
+    typer.Option(
+        metavar="OPERATOR",
+        help="or, and, smallest, largest, majority; 'ensemble' also takes staple, and mean for "
+        "heatmaps.",
+    ),
+]
+TiesText = Annotated[
+    str,
+    typer.Option(metavar="WHICH", help="Which of several smallest or largest: first or last."),
+]
+EmptyText = Annotated[
+    str,
+    typer.Option(metavar="HOW", help="Whether empty members of a slice take part: keep or skip."),
+]
+TiedVotesText = Annotated[
+    str,
+    typer.Option(metavar="HOW", help="Where half of the members vote: out, in or first."),
+]
+UnitAxisText = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AXIS",
+        help="Compare members by size along axis 0, 1 or 2, or 'none' for the whole volume; else "
+        "as they were explained.",
+    ),
+]
+BoxTexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="BOX",
+        help=f"Where masks may lie: {BOXES}; units are mm, pixel or share. Several are all obeyed.",
+    ),
+]
+
+# What reports compare, and how sure they are.
+HeatmapPaths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="HEATMAP",
+        help="Heatmap files of one subject, or folders: each a subject, or of subjects' folders.",
+    ),
+]
+CohortPath = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV",
+        help="Table with a row for each heatmap in place of HEATMAP: columns heatmap, subject, and "
+        "reference, foreground, image, group, class, method, backbone, layer where they are known.",
+    ),
+]
+ReferencePath = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Reference mask, FILE:2 for one label, or a folder of files called as the subjects.",
+    ),
+]
+ForegroundFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Where voxels count: a mask, or a folder of them."),
+]
+Thresholds = Annotated[
+    list[str] | None,
+    typer.Option(metavar="RULE", help="otsu, fixed:0.5, quantile:0.9, 255:200; several times."),
+]
+Headline = Annotated[str, typer.Option(metavar="RULE", help="The threshold shown first.")]
+EmptyOverlap = Annotated[
+    str, typer.Option(metavar="VALUE", help="What two empty masks count as: nan, 0 or 1.")
+]
+Resamples = Annotated[int, typer.Option(min=0, help="Draws of whole groups for intervals.")]
+Confidence = Annotated[float, typer.Option(help="Of the intervals.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the draws and folds.")]
+Title = Annotated[str, typer.Option(metavar="TEXT", help="Heading of the page.")]
+
+# What is written.
 OutFolder = Annotated[
     Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write to.")
 ]

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_cam.cli.box_options import BoxTexts, open_box
-from napari_cam.cli.ensemble_options import (
-    EmptyText,
-    OperatorText,
-    TiedVotesText,
-    TiesText,
-    UnitAxisText,
-    unit_axis_of,
-)
 from napari_cam.cli.failures import ExitCode, guarded
 from napari_cam.cli.folders import output_folder
 from napari_cam.cli.opening import open_mask
-from napari_cam.cli.options import OutFolder, Overwrite
+from napari_cam.cli.options import (
+    AtLeast,
+    BoxTexts,
+    EmptyText,
+    OperatorText,
+    OutFolder,
+    Overwrite,
+    TiedVotesText,
+    TiesText,
+    UnitAxisText,
+)
+from napari_cam.cli.parsing import parse_boxes, parse_unit_axis
 from napari_cam.cli.terminal import table
 from napari_cam.errors import MaskError
 
@@ -55,10 +57,7 @@ def calibrate(
     thresholds: Annotated[
         str, typer.Option(metavar="T,T,...", help="What each member may be cut at.")
     ] = "0,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,1",
-    at_least: Annotated[
-        bool,
-        typer.Option("--at-least", help="Keep values equal to the threshold: >= in place of >."),
-    ] = False,
+    at_least: AtLeast = False,
     box: BoxTexts = None,
     folds: Annotated[
         int | None,
@@ -93,7 +92,7 @@ def calibrate(
     own_boxes = any(row.box for row in rows)
     if own_boxes and box:
         raise MaskError("The table has a column box; leave out --box.")
-    boxes: Any = open_box(box or [], None) if not own_boxes else [row.read_box() for row in rows]
+    boxes: Any = parse_boxes(box or [], None) if not own_boxes else [row.read_box() for row in rows]
     with output_folder(out) as folder:
         files = {kind: folder / f"calibration.{kind}" for kind in ("json", "csv", "png")}
         for file in files.values():
@@ -112,7 +111,7 @@ def calibrate(
             ties=ties,  # type: ignore[arg-type]
             empty=empty,  # type: ignore[arg-type]
             tied_votes=tied_votes,  # type: ignore[arg-type]
-            unit_axis=unit_axis_of(unit_axis),
+            unit_axis=parse_unit_axis(unit_axis),
             both_empty=both_empty,
         )
         _write(found, files, overwrite)

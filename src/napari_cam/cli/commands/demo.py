@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _FOLDER = Path("napari-cam-demo")
+_QT = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
 
 @guarded
@@ -108,14 +112,31 @@ def _segmentation(out: Path, overwrite: bool, window: bool) -> None:
 
 def _open(files: DemoFolder, **shown: Any) -> None:
     """Show the results in napari, or say why not."""
-    from napari_cam.cli.commands.window import no_window_because, open_window
-
-    reason = no_window_because()
+    reason = _no_window_because()
     if reason is not None:
         typer.echo(f"\nNo window: {reason}. Everything is in {files.folder}.")
         return
     texts = {name: str(what) for name, what in shown.items()}
-    open_window("show_demo", volume=str(files.volume), truth=str(files.truth), **texts)
+    _open_window("show_demo", volume=str(files.volume), truth=str(files.truth), **texts)
+
+
+def _no_window_because() -> str | None:
+    """Return why no window can be opened here, None where one can."""
+    if find_spec("napari") is None or not any(find_spec(binding) for binding in _QT):
+        return "napari is not installed; install it with: pip install 'napari-cam[all]'"
+    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not shown:
+        return "there is no display"
+    return None
+
+
+def _open_window(command: str, **arguments: Any) -> None:
+    """Run one of the plugin's commands, by its name in the manifest."""
+    from npe2 import PluginManager
+
+    manager = PluginManager.instance()
+    manager.discover()
+    manager.commands.get(f"napari-cam.{command}")(**arguments)
 
 
 def _report(results: DemoResults, files: DemoFiles) -> None:

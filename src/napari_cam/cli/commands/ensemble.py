@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_cam.cli.box_options import BoxTexts, open_box
-from napari_cam.cli.commands.cutting import overlap
-from napari_cam.cli.ensemble_options import (
-    EmptyText,
-    OperatorText,
-    TiedVotesText,
-    TiesText,
-    UnitAxisText,
-    unit_axis_of,
-)
+from napari_cam.cli.commands.mask import overlap
 from napari_cam.cli.failures import ExitCode, guarded
 from napari_cam.cli.folders import check_results, output_folder
 from napari_cam.cli.opening import open_mask
-from napari_cam.cli.options import OutFolder, Overwrite
+from napari_cam.cli.options import (
+    AtLeast,
+    BoxTexts,
+    EmptyText,
+    OperatorText,
+    OutFolder,
+    Overwrite,
+    TiedVotesText,
+    TiesText,
+    UnitAxisText,
+)
+from napari_cam.cli.parsing import parse_boxes, parse_unit_axis
 from napari_cam.cli.terminal import show_notes, table
 from napari_cam.errors import MaskError
 from napari_cam.names import ResultNames
@@ -53,9 +55,7 @@ def ensemble(
             "heatmap in order. otsu if none is named.",
         ),
     ] = None,
-    at_least: Annotated[
-        bool, typer.Option("--at-least", help="Keep values equal to the cut: >= in place of >.")
-    ] = False,
+    at_least: AtLeast = False,
     weights: Annotated[
         str | None,
         typer.Option(metavar="W,W,...", help="For --operator mean: a weight for each heatmap."),
@@ -94,7 +94,7 @@ def ensemble(
             "ties": ties,
             "empty": empty,
             "tied_votes": tied_votes,
-            "unit_axis": unit_axis_of(unit_axis),
+            "unit_axis": parse_unit_axis(unit_axis),
         }
         _combine(
             opened, masks, operator, options, box or [], consensus, folder, overwrite, reference
@@ -208,7 +208,7 @@ def _combine(
     made = nc.combine(
         masks,
         operator,  # type: ignore[arg-type]
-        box=open_box(box, like.grid),
+        box=parse_boxes(box, like.grid),
         grid=like.grid,
         **options,
     )

@@ -16,18 +16,20 @@ from napari_cam.cli.options import (
     ArchitectureText,
     Axis4Text,
     ClassNamesText,
+    DeviceText,
     FileFormat,
     ForegroundPath,
     ModelText,
     OutFolder,
     Overwrite,
     PreparationText,
+    ScoreText,
     SeriesText,
     SpacingText,
     TimeNumber,
 )
+from napari_cam.cli.parsing import SLICES, parse_slices
 from napari_cam.cli.terminal import progress, show_notes, table
-from napari_cam.cli.words import FORMS, parse_slices
 from napari_cam.errors import PreparationError
 from napari_cam.names import ResultNames
 
@@ -78,9 +80,7 @@ def explain(
         str | None,
         typer.Option(metavar="PLACE", help="Where regions are cut off: a slice, box or mask file."),
     ] = None,
-    score: Annotated[
-        str, typer.Option(metavar="SCORE", help="logit, probability or log_odds.")
-    ] = "logit",
+    score: ScoreText = "logit",
     layer: Annotated[
         list[str] | None,
         typer.Option(metavar="LAYER", help="Target layer, see 'napari-cam layers'; several times."),
@@ -92,7 +92,7 @@ def explain(
         ),
     ] = None,
     slices: Annotated[
-        str | None, typer.Option(metavar="SLICES", help=f"Slices to explain: {FORMS}.")
+        str | None, typer.Option(metavar="SLICES", help=f"Slices to explain: {SLICES}.")
     ] = None,
     normalize: Annotated[
         str,
@@ -104,9 +104,7 @@ def explain(
         str, typer.Option(metavar="HOW", help="minmax, or max, which keeps zero at zero.")
     ] = "minmax",
     foreground: ForegroundPath = None,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.")
-    ] = "auto",
+    device: DeviceText = "auto",
     precision: Annotated[
         str, typer.Option(metavar="TYPE", help="auto (float32), float32, bfloat16 or float16.")
     ] = "auto",

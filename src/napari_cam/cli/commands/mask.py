@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import glob
-import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from napari_cam.cli.commands.cutting import CleanupAsked, Cutting
-from napari_cam.cli.failures import ExitCode, guarded
-from napari_cam.cli.folders import output_folder
+from napari_cam.cli.failures import ExitCode, complain, guarded, sentence
+from napari_cam.cli.folders import check_results, output_folder
+from napari_cam.cli.opening import open_foreground, open_mask
 from napari_cam.cli.options import (
+    AtLeast,
     ClosingLength,
     ConnectivityText,
     FillHoles,
@@ -24,8 +26,21 @@ from napari_cam.cli.options import (
     SmallestPiece,
     TouchingPath,
 )
+from napari_cam.cli.parsing import matching
 from napari_cam.cli.terminal import show_notes, table
 from napari_cam.errors import MaskError
+from napari_cam.names import ResultNames
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_cam.grid import Grid
+    from napari_cam.heatmap import Heatmap
+    from napari_cam.masks.binarize import MaskSet
+    from napari_cam.masks.cleanup import Cleanup
+    from napari_cam.masks.rules import ThresholdRule
+    from napari_cam.volumes.volume import Volume
 
 
 @guarded
@@ -43,9 +58,7 @@ def mask(
             "heatmaps; several times. otsu if none is named.",
         ),
     ] = None,
-    at_least: Annotated[
-        bool, typer.Option("--at-least", help="Keep values equal to the cut: >= in place of >.")
-    ] = False,
+    at_least: AtLeast = False,
     reference: Annotated[
         list[Path] | None,
         typer.Option(
@@ -111,7 +124,7 @@ def mask(
         gate=gate,
         overwrite=overwrite,
     )
-    paths = [each for path in heatmap for each in _matching(path)]
+    paths = [each for path in heatmap for each in matching(path)]
     for name, given in (
         ("reference", reference),
         ("foreground", foreground),
@@ -137,8 +150,230 @@ def _check_number(option: str, given: int, heatmaps: int) -> None:
         )
 
 
-def _matching(path: Path) -> list[Path]:
-    """Return the files that a pattern names: not every shell looks them up itself."""
-    if os.path.exists(path) or not glob.has_magic(str(path)):
-        return [path]
-    return [Path(name) for name in sorted(glob.glob(str(path)))] or [path]
+Rows = list[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A heatmap file, and what else was given for it."""
+
+    path: Path
+    reference: Path | None
+    foreground: str | None
+    image: Path | None
+
+
+class _Key(NamedTuple):
+    """A heatmap among others, whose file may have been named twice."""
+
+    place: int
+    name: str
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """How messages name it."""
+        return (self.name,)
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A heatmap that was read, with what belongs to it."""
+
+    path: Path
+    heatmap: Heatmap
+    volume: Volume
+    foreground: NDArray[np.bool_] | None
+    reference: NDArray[np.bool_] | None
+    made: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CleanupAsked:
+    """The clean-up that options name: a mask file to be touched, and the other parameters."""
+
+    touching: Path | None
+    parameters: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        from napari_cam.masks.cleanup import Cleanup
+
+        Cleanup(**self.parameters)  # says what is wrong before anything is read
+
+    def on(self, grid: Grid) -> Cleanup | None:
+        """Return it for heatmaps on `grid`; None where there is nothing to do."""
+        from napari_cam.masks.cleanup import Cleanup
+
+        path = self.touching
+        touching = None if path is None else open_mask(path, grid, "mask to be touched")
+        cleanup = Cleanup(**self.parameters, touching=touching)
+        return cleanup or None
+
+
+@dataclass
+class Cutting:
+    """What is done with every heatmap.
+
+    Attributes
+    ----------
+    rules, strict, cleanup, gate, overwrite
+        As the command's options say.
+    notes
+        What is to be told at the end.
+    failed
+        How many heatmaps could not be cut.
+    """
+
+    rules: tuple[ThresholdRule, ...]
+    strict: bool
+    cleanup: CleanupAsked
+    gate: bool
+    overwrite: bool
+    notes: list[str | None] = field(default_factory=list)
+    failed: int = 0
+    _names: ResultNames = field(default_factory=ResultNames)
+
+    def asked(
+        self,
+        paths: Sequence[Path],
+        references: Sequence[Path],
+        foregrounds: Sequence[str],
+        images: Sequence[Path],
+    ) -> list[Asked]:
+        """Return each heatmap with its own reference, foreground and image, or the common one."""
+        return [
+            Asked(path, _one(references, n), _one(foregrounds, n), _one(images, n))
+            for n, path in enumerate(paths)
+        ]
+
+    def cut(self, asked: Sequence[Asked], folder: Path) -> Rows:
+        """Write the masks of all heatmaps and return the rows of the table.
+
+        Raises
+        ------
+        MaskError
+            Where none could be cut.
+        """
+        if any(rule.scope == "cohort" for rule in self.rules):
+            # A cut for all would be another one without those that cannot be read.
+            return self._write([self._open(each) for each in asked], folder)
+        rows: Rows = []
+        for each in asked:
+            try:
+                rows += self._write([self._open(each)], folder)
+            except Exception as error:
+                said = sentence(error)
+                if said is None or len(asked) == 1:
+                    raise
+                complain(said)
+                self.failed += 1
+        if not rows:
+            raise MaskError(f"None of the {self.failed} heatmaps could be cut.")
+        return rows
+
+    def _open(self, asked: Asked) -> _Opened:
+        from napari_cam.heatmap import where_predicted
+        from napari_cam.volumes.heatmap_files import read_heatmap
+
+        heatmap, volume = read_heatmap(asked.path)
+        foreground, made = None, dict[str, Any](gate=self.gate)
+        if asked.foreground is not None:
+            tissue = open_foreground(asked.foreground, asked.image, heatmap)
+            foreground = tissue.mask
+            made["foreground"] = tissue.made
+            self.notes.append(tissue.note)
+        if self.gate:
+            predicted = where_predicted(heatmap)
+            foreground = predicted if foreground is None else foreground & predicted
+        path = asked.reference
+        reference = None if path is None else open_mask(path, heatmap.grid, "reference")
+        self.notes += [*volume.notes, heatmap.note]
+        return _Opened(asked.path, heatmap, volume, foreground, reference, made)
+
+    def _write(self, opened: Sequence[_Opened], folder: Path) -> Rows:
+        """Cut heatmaps together, write their masks, and return the rows of the table."""
+        from napari_cam.masks.binarize import MaskKey, binarize
+
+        cleanups = [self.cleanup.on(each.heatmap.grid) for each in opened]  # equal, if they fit
+        alone = len(opened) == 1  # files of several subjects are often called alike
+        keys = [
+            _Key(n, each.path.name if alone else str(each.path)) for n, each in enumerate(opened)
+        ]
+        masks = binarize(
+            {key: each.heatmap for key, each in zip(keys, opened, strict=True)},
+            self.rules,
+            self.strict,
+            {
+                key: each.foreground
+                for key, each in zip(keys, opened, strict=True)
+                if each.foreground is not None
+            },
+            cleanups[0],
+        )
+        files = [[folder / self._name(each, rule) for rule in self.rules] for each in opened]
+        check_results([path for paths in files for path in paths], self.overwrite)
+        return [
+            self._write_one(each, masks, MaskKey(keys[n], rule), path)
+            for n, each in enumerate(opened)
+            for rule, path in zip(self.rules, files[n], strict=True)
+        ]
+
+    def _write_one(self, opened: _Opened, masks: MaskSet, key: Any, path: Path) -> tuple[str, ...]:
+        from napari_cam.volumes.writing import write_volume
+
+        found = masks[key]
+        facts = {**masks.provenance_of(key), **opened.made}
+        write_volume(path, found, like=opened.volume, provenance=facts, overwrite=self.overwrite)
+        row = (path.name, masks.rules[key].name, *_size(found, opened.heatmap))
+        if opened.reference is None:
+            return row
+        seen = opened.heatmap.inside
+        if unseen := int((opened.reference & ~seen).sum()):
+            self.notes.append(
+                f"{unseen} of {int(opened.reference.sum())} voxels of the reference lie where the "
+                "network did not look, and are left out of IoU and Dice."
+            )
+        return (*row, *overlap(found[seen], opened.reference[seen]))
+
+    def _name(self, opened: _Opened, rule: ThresholdRule) -> str:
+        extension = ".tif" if opened.volume.source.format == "tiff" else ".nii.gz"
+        return self._names.take(("mask", rule.name, *_words(opened.heatmap)), extension)
+
+
+def _one(given: Sequence[Any], place: int) -> Any:
+    """Return what was given for the heatmap at `place`, or for all of them."""
+    if not given:
+        return None
+    return given[0] if len(given) == 1 else given[place]
+
+
+def overlap(found: NDArray[np.bool_], reference: NDArray[np.bool_]) -> tuple[str, str]:
+    """Return IoU and Dice of two masks as text, "-" where both are empty."""
+    from napari_cam.masks.counts import counts
+
+    counted = counts(found, reference)
+    return _number(counted.iou()), _number(counted.dice())
+
+
+def _number(value: NDArray[np.float64]) -> str:
+    return "-" if isnan(value) else f"{float(value):.3f}"
+
+
+def _words(heatmap: Heatmap) -> tuple[str, ...]:
+    """Return what the heatmap is of, for the mask's name: method, layer, class."""
+    facts = heatmap.provenance
+    method = facts.get("method")
+    named = (
+        method.get("name") if isinstance(method, Mapping) else method,
+        facts.get("layer"),
+        facts.get("target"),
+    )
+    return tuple(word for word in named if isinstance(word, str))
+
+
+def _size(found: NDArray[np.bool_], heatmap: Heatmap) -> tuple[str, str]:
+    """Return which share of what the network saw a mask covers, and its size in the patient."""
+    from napari_cam.masks.size import mask_size
+
+    size = mask_size(found, heatmap)
+    ml = size.millilitres
+    return f"{size.share:.1%}", f"{size.voxels} px" if ml is None else f"{ml:.3g} mL"

@@ -14,7 +14,7 @@ from napari_cam.cli.failures import ExitCode, guarded
 from napari_cam.cli.folders import check_results, output_folder
 from napari_cam.cli.opening import open_mask, open_volume
 from napari_cam.cli.options import ForegroundPath, OutFolder, Overwrite, SeriesText
-from napari_cam.cli.patterns import matching
+from napari_cam.cli.parsing import matching
 from napari_cam.cli.terminal import show_notes, table
 from napari_cam.errors import MaskError
 from napari_cam.names import ResultNames

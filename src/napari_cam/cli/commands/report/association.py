@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_cam.cli.commands.report.overlap import AtLeast, Confidence, Resamples, Seed, Thresholds
 from napari_cam.cli.failures import guarded
 from napari_cam.cli.folders import check_results
-from napari_cam.cli.options import OutFolder, Overwrite
+from napari_cam.cli.options import (
+    AtLeast,
+    Confidence,
+    OutFolder,
+    Overwrite,
+    Resamples,
+    Seed,
+    Thresholds,
+)
 from napari_cam.cli.terminal import progress
 
 if TYPE_CHECKING:

@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_cam.cli.commands.report.overlap import (
-    CohortPath,
-    Confidence,
-    ForegroundFile,
-    Heatmaps,
-    NamedCases,
-    ReferencePath,
-    Resamples,
-    Seed,
-)
+from napari_cam.cli.commands.report.overlap import NamedCases
 from napari_cam.cli.failures import ExitCode, guarded
 from napari_cam.cli.folders import check_results
 from napari_cam.cli.options import (
     ArchitectureText,
     ClassNamesText,
+    CohortPath,
+    Confidence,
+    DeviceText,
+    ForegroundFile,
+    HeatmapPaths,
     ModelText,
     OutFolder,
     Overwrite,
     PreparationText,
+    ReferencePath,
+    Resamples,
+    ScoreText,
+    Seed,
 )
 from napari_cam.cli.terminal import progress
 from napari_cam.errors import ReportError
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 def faithfulness(
     model: ModelText,
     out: OutFolder,
-    heatmap: Heatmaps = None,
+    heatmap: HeatmapPaths = None,
     cohort: CohortPath = None,
     image: Annotated[
         Path | None,
@@ -62,16 +62,14 @@ def faithfulness(
         typer.Option(metavar="MODEL", help="The same network trained on shuffled labels."),
     ] = None,
     most_units: Annotated[int, typer.Option(min=1, help="Slices of each image, at most.")] = 8,
-    score: Annotated[
-        str, typer.Option(metavar="WORD", help="probability, logit or log_odds of the class.")
-    ] = "probability",
+    score: ScoreText = "probability",
     architecture: ArchitectureText = None,
     class_names: ClassNamesText = None,
     preparation: PreparationText = None,
     resamples: Resamples = 2000,
     confidence: Confidence = 0.95,
     seed: Seed = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: DeviceText = "auto",
     overwrite: Overwrite = False,
 ) -> ExitCode | None:
     """Ask the network whether heatmaps show what it used.

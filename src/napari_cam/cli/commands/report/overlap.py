@@ -11,8 +11,23 @@ import typer
 
 from napari_cam.cli.failures import guarded
 from napari_cam.cli.folders import check_results
-from napari_cam.cli.options import OutFolder, Overwrite
-from napari_cam.cli.patterns import matching
+from napari_cam.cli.options import (
+    AtLeast,
+    CohortPath,
+    Confidence,
+    EmptyOverlap,
+    ForegroundFile,
+    Headline,
+    HeatmapPaths,
+    OutFolder,
+    Overwrite,
+    ReferencePath,
+    Resamples,
+    Seed,
+    Thresholds,
+    Title,
+)
+from napari_cam.cli.parsing import matching
 from napari_cam.cli.terminal import progress
 from napari_cam.errors import ReportError
 
@@ -29,61 +44,19 @@ app = typer.Typer(
     "measurement, or by the network itself.",
 )
 
-Heatmaps = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="HEATMAP",
-        help="Heatmap files of one subject, or folders: each a subject, or of subjects' folders.",
-    ),
-]
-CohortPath = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="CSV",
-        help="Table with a row for each heatmap in place of HEATMAP: columns heatmap, subject, and "
-        "reference, foreground, image, group, class, method, backbone, layer where they are known.",
-    ),
-]
-ReferencePath = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="Reference mask, FILE:2 for one label, or a folder of files called as the subjects.",
-    ),
-]
-ForegroundFile = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Where voxels count: a mask, or a folder of them."),
-]
-Thresholds = Annotated[
-    list[str] | None,
-    typer.Option(metavar="RULE", help="otsu, fixed:0.5, quantile:0.9, 255:200; several times."),
-]
-Headline = Annotated[str, typer.Option(metavar="RULE", help="The threshold shown first.")]
-AtLeast = Annotated[
-    bool, typer.Option("--at-least", help="Keep values equal to the cut: >= in place of >.")
-]
-Empty = Annotated[
-    str, typer.Option(metavar="VALUE", help="What two empty masks count as: nan, 0 or 1.")
-]
-Resamples = Annotated[int, typer.Option(min=0, help="Draws of whole groups for intervals.")]
-Confidence = Annotated[float, typer.Option(help="Of the intervals.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of the draws and folds.")]
-Title = Annotated[str, typer.Option(metavar="TEXT", help="Heading of the page.")]
-
 
 @app.command()
 @guarded
 def overlap(
     out: OutFolder,
-    heatmap: Heatmaps = None,
+    heatmap: HeatmapPaths = None,
     cohort: CohortPath = None,
     reference: ReferencePath = None,
     foreground: ForegroundFile = None,
     thresholds: Thresholds = None,
     headline: Headline = "fixed:0.5",
     at_least: AtLeast = False,
-    empty: Empty = "nan",
+    empty: EmptyOverlap = "nan",
     folds: Annotated[int, typer.Option(min=2, help="Folds a threshold is chosen out of.")] = 5,
     resamples: Resamples = 2000,
     confidence: Confidence = 0.95,
@@ -141,13 +114,13 @@ def overlap(
 @guarded
 def agreement(
     out: OutFolder,
-    heatmap: Heatmaps = None,
+    heatmap: HeatmapPaths = None,
     cohort: CohortPath = None,
     foreground: ForegroundFile = None,
     thresholds: Thresholds = None,
     headline: Headline = "fixed:0.5",
     at_least: AtLeast = False,
-    empty: Empty = "nan",
+    empty: EmptyOverlap = "nan",
     ranks: Annotated[bool, typer.Option(help="Rank correlation of the heatmaps.")] = True,
     resamples: Resamples = 2000,
     confidence: Confidence = 0.95,
