@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
-from superqt import QCollapsible
+from superqt import QCollapsible, QLabeledDoubleSlider
 
 from napari_cam.widgets.controls.tooltips import describe
 
@@ -108,6 +108,16 @@ def refill(box: QComboBox, entries: Sequence[tuple[str, Any]], chosen: int = 0) 
             box.addItem(text, value)
         if entries:
             box.setCurrentIndex(chosen)
+
+
+def slider(name: str, value: float) -> QLabeledDoubleSlider:
+    """Return a slider from 0 to 1."""
+    made = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+    describe(made, name)
+    made.setRange(0.0, 1.0)
+    made.setDecimals(3)
+    made.setValue(value)
+    return made
 
 
 def button(name: str, text: str, on_click: Callable[[], object]) -> QPushButton:

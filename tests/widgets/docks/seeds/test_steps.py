@@ -19,10 +19,10 @@ from qtpy.QtWidgets import (
 
 import napari_cam as nc
 from napari_cam.widgets.docks.cam.tooltips import TOOLTIPS
+from napari_cam.widgets.docks.seeds.control.painter import brush_radii, brush_size
 from napari_cam.widgets.docks.seeds.control.seeds_layer import SeedsLayer
 from napari_cam.widgets.docks.seeds.tooltips import KEYS, SEEDS_TOOLTIPS
 from napari_cam.widgets.docks.seeds.work import ensembling
-from napari_cam.widgets.docks.seeds.work.brush import brush_radii, brush_size
 from napari_cam.widgets.files.readers import read_layers
 from tests.widgets.docks.seeds.conftest import (
     SHAPE,
@@ -137,7 +137,7 @@ def test_an_error_of_an_ensemble_is_told(qtbot, dock, monkeypatch, told):
         raise RuntimeError("odd")
         yield
 
-    monkeypatch.setattr("napari_cam.widgets.docks.seeds.control.ensembler.combined", failing)
+    monkeypatch.setattr("napari_cam.widgets.docks.seeds.control.ensembler.make_ensemble", failing)
     tick_both(dock)
     dock.ensemble_step.make.click()
     qtbot.waitUntil(lambda: bool(told), timeout=WAIT)

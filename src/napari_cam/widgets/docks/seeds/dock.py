@@ -16,10 +16,11 @@ from napari_cam.widgets.controls.parts import Hint, Step, combo, form, quiet, re
 from napari_cam.widgets.controls.picture_list import PictureList
 from napari_cam.widgets.controls.shortcuts import Shortcuts
 from napari_cam.widgets.docks.live_dock import LiveDock
-from napari_cam.widgets.docks.seeds.control.boxer import Boxer
+from napari_cam.widgets.docks.seeds.control.box_finder import BoxFinder
 from napari_cam.widgets.docks.seeds.control.class_editor import ClassEditor
 from napari_cam.widgets.docks.seeds.control.ensembler import Ensembler
 from napari_cam.widgets.docks.seeds.control.exporter import Exporter
+from napari_cam.widgets.docks.seeds.control.painter import Painter
 from napari_cam.widgets.docks.seeds.control.reviewer import Reviewer
 from napari_cam.widgets.docks.seeds.control.seeder import Seeder, open_as_seeds
 from napari_cam.widgets.docks.seeds.state import SeedsState
@@ -60,10 +61,11 @@ class SeedsDock(LiveDock):
         self.review_step = ReviewStep()
         self.export_step = ExportStep()
         self.problem = Hint("#ff6060")
-        self.boxer = Boxer(napari_viewer, self.state, self.box_step, self)
+        self.box_finder = BoxFinder(napari_viewer, self.state, self.box_step, self)
         self.ensembler = Ensembler(napari_viewer, self.state, self.ensemble_step, self)
         self.classes = ClassEditor(self.state, self.seeds_step)
         self.seeder = Seeder(napari_viewer, self.state, self.seeds_step, self)
+        self.painter = Painter(napari_viewer, self.state, self.review_step)
         self.reviewer = Reviewer(
             napari_viewer, self.state, self.review_step, self.ensembler, self.seeder, self
         )
@@ -131,7 +133,7 @@ class SeedsDock(LiveDock):
         self.classes.changed.connect(self._allow)
         self.state.seeds_changed.connect(self._on_seeds)
         for part in (
-            self.boxer,
+            self.box_finder,
             self.ensembler,
             self.classes,
             self.seeder,
@@ -167,7 +169,14 @@ class SeedsDock(LiveDock):
 
     def _stop(self) -> None:
         self._rest.stop()
-        for part in (self.boxer, self.ensembler, self.seeder, self.reviewer, self.exporter):
+        for part in (
+            self.box_finder,
+            self.ensembler,
+            self.seeder,
+            self.painter,
+            self.reviewer,
+            self.exporter,
+        ):
             part.drop()
         self._unwire_viewer()
         self.state.set_seeds(None)
@@ -181,7 +190,7 @@ class SeedsDock(LiveDock):
     @property
     def busy(self) -> bool:
         """Whether anything is being worked out or written."""
-        parts = (self.boxer, self.ensembler, self.seeder, self.reviewer)
+        parts = (self.box_finder, self.ensembler, self.seeder, self.reviewer)
         return self.exporter.running or any(part.busy for part in parts)
 
     # The image and its layers.
@@ -195,10 +204,10 @@ class SeedsDock(LiveDock):
             self._pictures.follow()
             self._list_members()
             self._list_seeds()
-            self.boxer.follow_layers()
+            self.box_finder.follow_layers()
             self.seeder.follow_layers()
             self.exporter.follow_layers()
-            self.reviewer.show()
+            self._show_review()
         finally:
             self._following = False
         self._allow()
@@ -295,11 +304,15 @@ class SeedsDock(LiveDock):
         masks = [each for each in self.ensemble_step.members.chosen if isinstance(each, Labels)]
         self.ensemble_step.show_state(missing, masks)
         self.seeds_step.show_state(missing, self.seeder.missing, self.classes.removable)
-        self.reviewer.show()
+        self._show_review()
 
     def _on_slice(self, _event: Any = None) -> None:
         if not self._closed:
-            self.reviewer.show()
+            self._show_review()
+
+    def _show_review(self) -> None:
+        self.painter.show()
+        self.reviewer.show()
 
     def _fail(self, sentence: str) -> None:
         """Say what went wrong, in the dock and as a notification; "" for nothing."""

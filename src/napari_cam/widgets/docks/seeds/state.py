@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_cam.labels.classes import LabelClasses
-from napari_cam.widgets.docks.seeds.work.boxing import Box
+from napari_cam.widgets.docks.seeds.work.box_finding import Box
 from napari_cam.widgets.layers.picture import NO_PICTURE, Picture
 
 if TYPE_CHECKING:
     from napari_cam.widgets.docks.seeds.control.seeds_layer import SeedsLayer
+
+NO_SEEDS = "Commit a proposal first, or choose a labels layer, in step 3."
 
 
 class SeedsState:

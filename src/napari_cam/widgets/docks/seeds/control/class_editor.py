@@ -10,7 +10,8 @@ from psygnal import Signal
 
 from napari_cam.errors import NapariCamError
 from napari_cam.labels.classes import LabelClass, LabelClasses
-from napari_cam.widgets.docks.seeds.views.class_colours import free_class
+from napari_cam.widgets.docks.seeds.control.layer_classes import free_class
+from napari_cam.widgets.docks.seeds.views.class_table import ClassRow
 from napari_cam.widgets.layers.layer_axes import facts_of
 from napari_cam.widgets.layers.seeds_record import background_code
 
@@ -77,11 +78,12 @@ class ClassEditor:
         state = self._state
         classes, code = state.classes, state.class_code
         background = background_code(classes)
-        counts = [
-            "low cut" if each.code == background else str(len(state.heatmaps_of(each.code)))
-            for each in classes
-        ]
-        self._step.classes.show_classes(classes, counts, code)
+        rows = []
+        for each in classes:
+            heatmaps = str(len(state.heatmaps_of(each.code)))
+            count = "low cut" if each.code == background else heatmaps
+            rows.append(ClassRow(each.code, each.name, each.colour, count))
+        self._step.classes.show_classes(rows, code)
         name = next((each.name for each in classes if each.code == code), "")
         if code == background:
             self._step.heatmaps_title.setText(_BACKGROUND)

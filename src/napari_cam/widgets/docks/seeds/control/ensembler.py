@@ -12,11 +12,11 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.masks.ensembles.agreement_map import Consensus
 from napari_cam.widgets.docks.seeds.work.ensembling import (
     MEAN,
-    Combined,
+    Ensemble,
     EnsembleRequest,
-    combined,
-    combined_slice,
-    counted,
+    make_consensus,
+    make_ensemble,
+    make_ensemble_slice,
 )
 from napari_cam.widgets.layers.picture import Picture, read_heatmap, read_mask
 from napari_cam.widgets.layers.records import made_by, told_apart
@@ -127,7 +127,7 @@ class Ensembler:
     def _show_slice(self, picture: Picture, asked: tuple[Picture, EnsembleRequest]) -> None:
         index = picture.shown(self._viewer)
         try:
-            shown = combined_slice(asked[1], index)
+            shown = make_ensemble_slice(asked[1], index)
         except NapariCamError:
             return  # the whole volume says so in a moment
         if shown is not None:
@@ -135,13 +135,13 @@ class Ensembler:
 
     @staticmethod
     def _combine(asked: tuple[Picture, EnsembleRequest]) -> Any:
-        return combined(asked[1])
+        return make_ensemble(asked[1])
 
     @staticmethod
     def _count(asked: tuple[Picture, EnsembleRequest]) -> Any:
-        return counted(asked[1])
+        return make_consensus(asked[1])
 
-    def _show(self, asked: tuple[Picture, EnsembleRequest], got: Combined) -> None:
+    def _show(self, asked: tuple[Picture, EnsembleRequest], got: Ensemble) -> None:
         picture, request = asked
         if picture.reference() is None:
             return

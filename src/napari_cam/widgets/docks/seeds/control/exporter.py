@@ -6,22 +6,30 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image
 from psygnal import Signal
 
-from napari_cam.errors import NapariCamError
+from napari_cam.errors import MaskError, NapariCamError
 from napari_cam.heatmap import Heatmap
+from napari_cam.labels.classes import HIGHEST
+from napari_cam.labels.files.dicom.form import ABNORMAL, BACKGROUND, CONCEPT, LESION
 from napari_cam.labels.seeds.seeds import Seeds
-from napari_cam.widgets.docks.seeds.work.exporting import Form, export_job, file_name, seeds_of
+from napari_cam.widgets.docks.seeds.state import NO_SEEDS
+from napari_cam.widgets.docks.seeds.views.export_step import Segment
+from napari_cam.widgets.docks.seeds.work.exporting import Form, export_job, file_name
+from napari_cam.widgets.layers.layer_axes import facts_of
+from napari_cam.widgets.layers.layer_format import recorded
 from napari_cam.widgets.layers.picture import heatmaps_on, read_heatmap
 from napari_cam.widgets.layers.seeds_record import background_code
 from napari_cam.widgets.threads.worker import Failure, Job
 
 if TYPE_CHECKING:
+    from napari_cam.grid import Grid
+    from napari_cam.widgets.docks.seeds.control.seeds_layer import SeedsLayer
     from napari_cam.widgets.docks.seeds.state import SeedsState
     from napari_cam.widgets.docks.seeds.views.export_step import ExportStep
 
-_NOTHING = "Commit a proposal first, or choose a labels layer, in step 3."
 _HEATMAP = "A heatmap becomes a DICOM segmentation only; choose that, or export the seeds."
 _NO_SERIES = (
     "A DICOM segmentation refers to the images it is of, and this image was not read from a "
@@ -67,7 +75,12 @@ class Exporter:
 
     def _on_classes(self) -> None:
         classes = self._state.classes
-        self._step.show_classes(classes, background_code(classes))
+        background = background_code(classes)
+        segments = []
+        for each in classes:
+            usual = (CONCEPT, BACKGROUND) if each.code == background else (ABNORMAL, LESION)
+            segments.append(Segment(each.code, each.name, str(usual[0]), str(usual[1])))
+        self._step.show_segments(segments)
         self.show()
 
     @property
@@ -77,7 +90,7 @@ class Exporter:
 
     def show(self) -> None:
         """Enable the step, or say what is missing."""
-        missing = self._state.missing or ("" if self._items else _NOTHING)
+        missing = self._state.missing or ("" if self._items else NO_SEEDS)
         self._step.show_state(missing, "" if missing else self._unsuited, self.running)
 
     @property
@@ -125,7 +138,7 @@ class Exporter:
             if isinstance(layer, Image):
                 item = read_heatmap(layer)
             elif seeds is not None:
-                item = seeds_of(seeds, picture.grid)
+                item = _copy_of(seeds, picture.grid)
             else:
                 return
             volume = picture.volume(self._viewer)
@@ -146,3 +159,21 @@ class Exporter:
         if failure is not None:
             self.failed.emit(failure.sentence)
         self.show()
+
+
+def _copy_of(seeds: SeedsLayer, grid: Grid) -> Seeds:
+    """Return a copy of a seeds layer, as painting goes on, with the record that reopening needs.
+
+    Raises
+    ------
+    MaskError
+        Where it holds a label without a class.
+    """
+    labels = seeds.labels
+    if int(labels.max()) > HIGHEST:
+        raise MaskError(f"The seeds hold label {int(labels.max())}, but {HIGHEST} is the highest.")
+    seeds.update()
+    seeds.write_record()
+    layer = seeds.layer
+    facts = {} if layer is None else recorded(facts_of(layer))
+    return Seeds(labels.astype(np.uint8), seeds.classes, grid, facts)

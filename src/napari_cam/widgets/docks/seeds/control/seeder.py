@@ -11,14 +11,14 @@ from psygnal import Signal
 
 from napari_cam.errors import MaskError, NapariCamError
 from napari_cam.normalize import RENORMALIZE
+from napari_cam.widgets.docks.seeds.control.layer_classes import class_colormap
 from napari_cam.widgets.docks.seeds.control.seeds_layer import SeedsLayer
-from napari_cam.widgets.docks.seeds.views.class_colours import class_colormap
 from napari_cam.widgets.docks.seeds.work.seeding import (
     Proposal,
     SeedsRequest,
-    proposed,
-    proposed_slice,
-    recoded,
+    propose,
+    propose_slice,
+    recode,
 )
 from napari_cam.widgets.layers.layer_format import layer_provenance, mask_to_layer
 from napari_cam.widgets.layers.picture import Picture, labels_on, read_heatmap, read_mask
@@ -157,15 +157,15 @@ class Seeder:
     def _show_slice(self, picture: Picture, request: SeedsRequest) -> None:
         index = picture.shown(self._viewer)
         try:
-            made = proposed_slice(request, self._known, index)
+            made = propose_slice(request, self._known, index)
         except NapariCamError:
             return  # the whole volume says so in a moment
         if made is not None:
-            labels = self._recoded(*made)
+            labels = self._recode(*made)
             self.preview.show_slice(picture, labels, picture.slice_axis, index)
 
     def _propose(self, asked: tuple[Picture, SeedsRequest, LabelClasses]) -> Any:
-        return proposed(asked[1], self._known)
+        return propose(asked[1], self._known)
 
     def _on_picture(self) -> None:
         self._committing = False  # what was to be committed is of another image
@@ -175,7 +175,7 @@ class Seeder:
         if picture.reference() is None or picture is not self._state.picture:
             return
         self._known = got
-        labels = self._recoded(got.seeds.labels, got.seeds.classes)
+        labels = self._recode(got.seeds.labels, got.seeds.classes)
         self._step.show_notes(" ".join(got.seeds.notes))
         committed, self._committing = self._committing, False
         if committed:
@@ -185,9 +185,9 @@ class Seeder:
         self.preview.show_mask(picture, labels, got.facts, kind="mask")
         self.made.emit()
 
-    def _recoded(self, labels: Any, classes: LabelClasses) -> Any:
+    def _recode(self, labels: Any, classes: LabelClasses) -> Any:
         into = self._state.classes
-        return recoded(labels, classes, into, background_code(into))
+        return recode(labels, classes, into, background_code(into))
 
     def _looks(self) -> dict[str, Any]:
         return {"colormap": class_colormap(self._state.classes), "opacity": 0.45}

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_cam.errors import MaskError, NapariCamError
-from napari_cam.labels.classes import BACKGROUND, HIGHEST, LabelClass, LabelClasses
+from napari_cam.labels.classes import BACKGROUND, HIGHEST, LabelClasses
 from napari_cam.labels.seeds.commit import Commit, Mode, commit
 from napari_cam.labels.seeds.review import Reviewed
-from napari_cam.widgets.docks.seeds.control.tracking import open_tracker
-from napari_cam.widgets.docks.seeds.views.class_colours import class_colormap, colour_for
+from napari_cam.widgets.docks.seeds.control.layer_classes import class_colormap, classes_of
+from napari_cam.widgets.docks.seeds.control.tracker import open_tracker
 from napari_cam.widgets.layers.layer_axes import ImageAxes, facts_of, image_axes, volume_view
 from napari_cam.widgets.layers.layer_format import FACTS, layer_provenance
 from napari_cam.widgets.layers.seeds_record import SEEDS, background_code, seeds_record
@@ -61,7 +61,7 @@ class SeedsLayer:
         labels = volume_view(layer.data, self.axes)
         record = seeds_record(layer)
         self.tracker, self.note = open_tracker(labels, record.get("written"))
-        self.classes = _classes(record, labels)
+        self.classes = classes_of(record, labels)
         self.review = _review(record, labels.shape, slice_axis)
         self._announced = False  # whether napari has said that something is being painted
         self._dabs = False  # whether a stroke of the mouse is under way
@@ -92,7 +92,7 @@ class SeedsLayer:
         layer = self.layer
         if layer is None:
             return
-        self.look()
+        self.update()
         self.write_record()
         layer.events.paint.disconnect(self._on_paint)
         layer.events.labels_update.disconnect(self._on_update)
@@ -117,7 +117,7 @@ class SeedsLayer:
             Where the proposal does not fit, or the layer is gone.
         """
         layer = self._alive()
-        self.look()
+        self.update()
         touched = self.tracker.touched
         np.moveaxis(touched, self.review.axis, 0)[list(self.review.slices)] = True
         step = commit(
@@ -135,13 +135,13 @@ class SeedsLayer:
         self.changed.emit()
         return step
 
-    def look(self) -> None:
-        """Take note of whatever changed since the last look, whoever did it."""
+    def update(self) -> None:
+        """Take note of whatever changed since the last update, whoever did it."""
         layer = self.layer
         if layer is None or self._writing:
             return
         announced, self._announced = self._announced, False
-        if self.tracker.look(volume_view(layer.data, self.axes), announced) != "none":
+        if self.tracker.update(volume_view(layer.data, self.axes), announced) != "none":
             self.changed.emit()
 
     def _on_paint(self, _event: Any = None) -> None:
@@ -155,16 +155,16 @@ class SeedsLayer:
         drawn, self._dabs = self._dabs, False
         self._announced = True
         if drawn:
-            self.look()
+            self.update()
 
     def _on_update(self, _event: Any = None) -> None:
         if self._announced:
-            self.look()
+            self.update()
         elif not self._writing:
             self._dabs = True  # of a stroke, which is one step when it ends
 
     def _on_drawn(self, _event: Any = None) -> None:
-        self.look()
+        self.update()
 
     # Classes.
 
@@ -211,7 +211,7 @@ class SeedsLayer:
         MaskError
             Where there is no such slice, or the layer is gone.
         """
-        self.look()
+        self.update()
         review = self.review
         self.review = review.tick(place, self.labels) if on else review.untick(place)
         self.write_record()
@@ -276,22 +276,6 @@ def _axes(layer: Labels) -> ImageAxes:
             "classes; merge them first."
         )
     return axes
-
-
-def _classes(record: Mapping[str, Any], labels: NDArray[Any]) -> LabelClasses:
-    """Return the classes of a record, and one for each label that it does not know."""
-    known: tuple[LabelClass, ...] = ()
-    if "classes" in record:
-        try:
-            known = LabelClasses.from_json(record["classes"]).classes
-        except MaskError:
-            known = ()
-    codes = {each.code for each in known}
-    found = [int(code) for code in np.unique(labels) if code not in (0, *codes)]
-    added = tuple(LabelClass(code, f"label {code}", colour_for(code)) for code in found)
-    if not known and not found:
-        return LabelClasses.of_seeds(("foreground",))
-    return LabelClasses((*known, *added))
 
 
 def _review(record: Mapping[str, Any], shape: tuple[int, ...], axis: int) -> Reviewed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from psygnal import Signal
 from qtpy.QtCore import Qt
@@ -15,11 +16,19 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
 )
 
-from napari_cam.labels.classes import LabelClass, LabelClasses
 from napari_cam.widgets.controls.parts import quiet
 from napari_cam.widgets.controls.tooltips import describe
 
 _COLOUR, _LABEL, _NAME, _HEATMAPS = range(4)
+
+
+class ClassRow(NamedTuple):
+    """A class as the list shows it: its label, name and colour, and how many heatmaps it has."""
+
+    code: int
+    name: str
+    colour: str
+    heatmaps: str
 
 
 class ClassTable(QTableWidget):
@@ -52,18 +61,18 @@ class ClassTable(QTableWidget):
         self.itemSelectionChanged.connect(self._on_picked)
         self.itemDoubleClicked.connect(self._on_double_click)
 
-    def show_classes(self, classes: LabelClasses, heatmaps: Sequence[str], code: int) -> None:
-        """List classes; `heatmaps` says for each how many it has, `code` is the chosen one."""
+    def show_classes(self, classes: Sequence[ClassRow], code: int) -> None:
+        """List classes, of which `code` is the chosen one."""
         with quiet(self):
             self.setRowCount(len(classes))
-            self._codes = list(classes.codes)
-            for row, (each, count) in enumerate(zip(classes, heatmaps, strict=True)):
-                self._fill(row, each, count)
+            self._codes = [each.code for each in classes]
+            for row, each in enumerate(classes):
+                self._fill(row, each)
             if code in self._codes:
                 self.selectRow(self._codes.index(code))
         self.setFixedHeight(26 + 22 * min(max(len(classes), 2), 7))
 
-    def _fill(self, row: int, each: LabelClass, count: str) -> None:
+    def _fill(self, row: int, each: ClassRow) -> None:
         fixed = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         swatch = QTableWidgetItem()
         swatch.setIcon(_swatch(each.colour))
@@ -72,7 +81,7 @@ class ClassTable(QTableWidget):
         for column, item in (
             (_COLOUR, swatch),
             (_LABEL, QTableWidgetItem(str(each.code))),
-            (_HEATMAPS, QTableWidgetItem(count)),
+            (_HEATMAPS, QTableWidgetItem(each.heatmaps)),
         ):
             item.setFlags(fixed)
             item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)

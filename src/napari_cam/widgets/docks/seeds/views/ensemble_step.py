@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from psygnal import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
 
-from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form
+from napari_cam.widgets.controls.parts import (
+    Hint,
+    allow,
+    button,
+    column,
+    combo,
+    form,
+    quiet,
+    slider,
+)
 from napari_cam.widgets.controls.tick_list import TickList
-from napari_cam.widgets.docks.seeds.views.rule_row import RuleRow
-from napari_cam.widgets.docks.seeds.work.ensembling import MEAN
 
 OPERATORS = [
     ("or: in any member", "or"),
@@ -19,9 +26,11 @@ OPERATORS = [
     ("smallest member of each slice", "smallest"),
     ("largest member of each slice", "largest"),
     ("majority of the members", "majority"),
-    ("mean of the heatmaps", MEAN),
+    ("mean of the heatmaps", "mean"),
     ("STAPLE", "staple"),
 ]
+_RULES = [("fixed", "fixed"), ("quantile", "quantile"), ("Otsu", "otsu")]
+_FIRST = {"fixed": 0.5, "quantile": 0.9}
 _NO_MEMBERS = "Make or open heatmaps, masks or labels of this image first."
 _TICK_TWO = "Tick at least two members."
 _MEAN_OF_MASKS = "A mean is taken of heatmaps alone; untick the masks and labels."
@@ -72,7 +81,7 @@ class EnsembleStep(QWidget):
         """
         listed = missing or ("" if self.members.count() else _NO_MEMBERS)
         ticked = listed or ("" if len(self.members.chosen) > 1 else _TICK_TWO)
-        mean = self.operator.currentData() == MEAN
+        mean = self.operator.currentData() == "mean"
         for control in (self.members, self.operator, self.rule.rule, self.rule.cut):
             allow(control, listed)
         allow(self.make, ticked or (_MEAN_OF_MASKS if mean and masks else ""))
@@ -83,3 +92,37 @@ class EnsembleStep(QWidget):
         """Say what was made."""
         self.said.setText(text)
         self.said.setVisible(bool(text))
+
+
+class RuleRow:
+    """The rows that say how ticked heatmaps are cut: a rule and its number."""
+
+    changed = Signal()
+
+    def __init__(self, rows: QFormLayout) -> None:
+        self._rows = rows
+        self._numbers = dict(_FIRST)
+        self.rule = combo("member_rule", _RULES)
+        self.cut = slider("member_cut", 0.5)
+        rows.addRow("Heatmaps cut by", self.rule)
+        rows.addRow("Cut", self.cut)
+        self.rule.currentIndexChanged.connect(lambda _index: self._on_rule())
+        self.cut.valueChanged.connect(self._on_cut)
+
+    @property
+    def text(self) -> str:
+        """The rule as text, such as "fixed:0.5"."""
+        rule = str(self.rule.currentData())
+        return rule if rule == "otsu" else f"{rule}:{self.cut.value():.3g}"
+
+    def _on_rule(self) -> None:
+        rule = self.rule.currentData()
+        self._rows.setRowVisible(self.cut, rule != "otsu")
+        if rule in self._numbers:
+            with quiet(self.cut):
+                self.cut.setValue(self._numbers[rule])
+        self.changed.emit()
+
+    def _on_cut(self, value: float) -> None:
+        self._numbers[self.rule.currentData()] = value
+        self.changed.emit()

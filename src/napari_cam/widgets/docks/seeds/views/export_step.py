@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from psygnal import Signal
 from qtpy.QtWidgets import (
@@ -20,8 +21,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cam.files import suffixes
-from napari_cam.labels.classes import LabelClasses
-from napari_cam.labels.files.dicom.form import ABNORMAL, BACKGROUND, CONCEPT, LESION
 from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill
 from napari_cam.widgets.controls.ticks import tick
 from napari_cam.widgets.controls.tooltips import describe
@@ -46,6 +45,15 @@ FORMATS = (
     Format("DICOM segmentation", "dicom", (".dcm",)),
     Format("nnU-Net dataset", "nnunet", folder=True),
 )
+
+
+class Segment(NamedTuple):
+    """What a DICOM segmentation says of a class, as long as nothing else is typed."""
+
+    code: int
+    label: str
+    category: str
+    type: str
 
 
 class ExportStep(QWidget):
@@ -133,25 +141,22 @@ class ExportStep(QWidget):
         self._seeds = seeds
         refill(self.what, [(title, None) for title in titles], chosen if titles else -1)
 
-    def show_classes(self, classes: LabelClasses, background: int | None) -> None:
+    def show_segments(self, segments: Sequence[Segment]) -> None:
         """List the segments with their codes; what was typed stays."""
-        typed = {code: texts for code, texts in self.segments.items() if code in classes.codes}
-        self.codes.setRowCount(len(classes))
-        for row, each in enumerate(classes):
-            usual = (CONCEPT, BACKGROUND) if each.code == background else (ABNORMAL, LESION)
-            texts = typed.get(each.code, (each.name, str(usual[0]), str(usual[1])))
-            renamed = self._names.get(each.code) not in (None, each.name)
-            texts = (each.name, *texts[1:]) if renamed else texts
+        typed = self.segments
+        self.codes.setRowCount(len(segments))
+        for row, each in enumerate(segments):
+            texts = typed.get(each.code, (each.label, each.category, each.type))
+            renamed = self._names.get(each.code) not in (None, each.label)
+            texts = (each.label, *texts[1:]) if renamed else texts
             for column_number, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 item.setToolTip(text)
                 self.codes.setItem(row, column_number, item)
-        self._listed = list(classes.codes)
-        self._names = {each.code: each.name for each in classes}
-        self.codes.setFixedHeight(28 + 30 * min(max(len(classes), 1), 4))
+        self._names = {each.code: each.label for each in segments}
+        self.codes.setFixedHeight(28 + 30 * min(max(len(segments), 1), 4))
 
     _seeds = False
-    _listed: Sequence[int] = ()
     _names: Mapping[int, str] = {}
 
     @property
@@ -164,7 +169,7 @@ class ExportStep(QWidget):
 
         return {
             code: (text(row, _LABEL), text(row, _CATEGORY), text(row, _TYPE))
-            for row, code in enumerate(self._listed)
+            for row, code in enumerate(self._names)
         }
 
     def show_state(self, missing: str, unsuited: str, running: bool) -> None:

@@ -10,11 +10,19 @@ from psygnal import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QWidget
 
 from napari_cam.normalize import RENORMALIZE
-from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill
+from napari_cam.widgets.controls.parts import (
+    Hint,
+    allow,
+    button,
+    column,
+    combo,
+    form,
+    refill,
+    slider,
+)
 from napari_cam.widgets.controls.tick_list import TickList
 from napari_cam.widgets.controls.tooltips import describe
 from napari_cam.widgets.docks.seeds.views.class_table import ClassTable
-from napari_cam.widgets.docks.seeds.views.rule_row import slider
 
 NEW_LAYER = "a new layer"
 OF_HEATMAPS = "ticked heatmaps"

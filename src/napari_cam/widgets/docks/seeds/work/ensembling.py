@@ -59,7 +59,7 @@ class EnsembleRequest:
         }
 
 
-def combined(request: EnsembleRequest) -> Iterator[Combined]:
+def make_ensemble(request: EnsembleRequest) -> Iterator[Ensemble]:
     """Yield the ensemble of a whole volume.
 
     Raises
@@ -68,7 +68,7 @@ def combined(request: EnsembleRequest) -> Iterator[Combined]:
         Where members do not fit each other or the operator.
     """
     if request.operator == MEAN:
-        yield Combined(None, _mean(request))
+        yield Ensemble(None, _mean(request))
         return
     made = combine(
         request.cut(),
@@ -79,11 +79,11 @@ def combined(request: EnsembleRequest) -> Iterator[Combined]:
     )
     facts = dict(made.provenance)
     facts["ensemble"] = {**facts["ensemble"], "box": box_facts(request.box)}
-    yield Combined(made.mask, None, facts)
+    yield Ensemble(made.mask, None, facts)
 
 
 @dataclass(frozen=True, eq=False)
-class Combined:
+class Ensemble:
     """An ensemble: a mask with what made it, or the mean heatmap.
 
     Attributes
@@ -101,7 +101,7 @@ class Combined:
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-def combined_slice(request: EnsembleRequest, index: int) -> Mask | None:
+def make_ensemble_slice(request: EnsembleRequest, index: int) -> Mask | None:
     """Return one slice (rows, columns) of the ensemble, None where it depends on the others."""
     axis = request.slice_axis
     if request.operator in (MEAN, "staple") or "volume" in request.rule:
@@ -121,7 +121,7 @@ def combined_slice(request: EnsembleRequest, index: int) -> Mask | None:
     return np.asarray(np.take(made.mask, 0, axis=axis))
 
 
-def counted(request: EnsembleRequest) -> Iterator[Consensus]:
+def make_consensus(request: EnsembleRequest) -> Iterator[Consensus]:
     """Yield how far the members agree."""
     yield consensus(request.cut())
 

@@ -1,4 +1,4 @@
-"""Exports as jobs: what is written is copied first, as painting goes on. No Qt."""
+"""Exports as jobs: files of seeds and heatmaps. No Qt, no layers."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap
-from napari_cam.labels.classes import BACKGROUND, HIGHEST
+from napari_cam.labels.classes import BACKGROUND
 from napari_cam.labels.files.dicom.form import Code, SegmentationForm, SegmentForm
 from napari_cam.labels.seeds.seeds import Seeds
-from napari_cam.widgets.docks.seeds.control.seeds_layer import SeedsLayer
-from napari_cam.widgets.layers.layer_axes import facts_of
-from napari_cam.widgets.layers.layer_format import recorded
 from napari_cam.widgets.layers.seeds_record import background_code
 
 if TYPE_CHECKING:
-    from napari_cam.grid import Grid
     from napari_cam.volumes.volume import Volume
 
 Job = Callable[[], Iterator[Path]]
@@ -65,24 +59,6 @@ class Form:
             for name, (label, category, kind) in self.segments.items()
         }
         return SegmentationForm(self.title, segments=segments, creator=self.creator or None)
-
-
-def seeds_of(seeds: SeedsLayer, grid: Grid) -> Seeds:
-    """Return a copy of a seeds layer, with the record that its reopening needs.
-
-    Raises
-    ------
-    MaskError
-        Where it holds a label without a class.
-    """
-    labels = seeds.labels
-    if int(labels.max()) > HIGHEST:
-        raise MaskError(f"The seeds hold label {int(labels.max())}, but {HIGHEST} is the highest.")
-    seeds.look()
-    seeds.write_record()
-    layer = seeds.layer
-    facts = {} if layer is None else recorded(facts_of(layer))
-    return Seeds(labels.astype(np.uint8), seeds.classes, grid, facts)
 
 
 def export_job(

@@ -97,7 +97,7 @@ class Proposal:
     sources: tuple[Any, ...] = field(repr=False)
 
 
-def proposed(request: SeedsRequest, known: Proposal | None = None) -> Iterator[Proposal]:
+def propose(request: SeedsRequest, known: Proposal | None = None) -> Iterator[Proposal]:
     """Yield the seeds of a whole volume; `known` may be an earlier proposal of the same heatmaps.
 
     Raises
@@ -118,7 +118,7 @@ def proposed(request: SeedsRequest, known: Proposal | None = None) -> Iterator[P
     yield Proposal(seeds, facts, scaled, request.sources)
 
 
-def proposed_slice(
+def propose_slice(
     request: SeedsRequest, known: Proposal | None, index: int
 ) -> tuple[NDArray[np.uint8], LabelClasses] | None:
     """Return one slice (rows, columns) of the seeds and their classes.
@@ -140,7 +140,7 @@ def proposed_slice(
     return np.take(seeds.labels, 0, axis=axis), seeds.classes
 
 
-def recoded(
+def recode(
     labels: NDArray[np.uint8], classes: LabelClasses, into: LabelClasses, background: int | None
 ) -> NDArray[np.uint8]:
     """Return proposed labels in the codes of a seeds layer; what has no class there becomes 0.

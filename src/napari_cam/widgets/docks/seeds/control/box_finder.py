@@ -11,7 +11,7 @@ from psygnal import Signal
 
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.controls.parts import refill
-from napari_cam.widgets.docks.seeds.work.boxing import Box, BoxRequest, Drawn, boxed
+from napari_cam.widgets.docks.seeds.work.box_finding import Box, BoxRequest, DrawnShape, find_box
 from napari_cam.widgets.layers.layer_format import mask_to_layer
 from napari_cam.widgets.layers.picture import Picture, labels_on, read_mask, shapes_of
 from napari_cam.widgets.layers.position import bare
@@ -27,7 +27,7 @@ _UNDER_WAY = "It is being worked out; try again in a moment."
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
-class Boxer:
+class BoxFinder:
     """Works out where proposals may lie."""
 
     failed = Signal(str)
@@ -37,7 +37,7 @@ class Boxer:
         self._shapes: list[weakref.ReferenceType[Shapes]] = []
         self._labels: list[weakref.ReferenceType[Any]] = []
         self._watched: list[weakref.ReferenceType[Any]] = []
-        self._follower = Follower(parent, boxed, self._show, self._fail)
+        self._follower = Follower(parent, find_box, self._show, self._fail)
         step.changed.connect(self._on_changed)
         step.draw_wanted.connect(self.draw)
         state.picture_changed.connect(self.follow)
@@ -171,7 +171,7 @@ class Boxer:
         self._state.set_box(Box(), sentence)
 
 
-def _drawn(shapes: Shapes, picture: Picture) -> tuple[Drawn, ...]:
+def _drawn(shapes: Shapes, picture: Picture) -> tuple[DrawnShape, ...]:
     """Return drawn shapes in voxels of the image."""
     layer = picture.layer
     spatial = list(picture.axes.spatial)
@@ -179,7 +179,7 @@ def _drawn(shapes: Shapes, picture: Picture) -> tuple[Drawn, ...]:
     for kind, corners in zip(shapes.shape_type, shapes.data, strict=True):
         voxels = np.array([_voxel(shapes, layer, corner) for corner in corners])
         kept = voxels[:, spatial if shapes.ndim >= len(spatial) else spatial[-shapes.ndim :]]
-        found.append(Drawn(str(kind), kept))
+        found.append(DrawnShape(str(kind), kept))
     return tuple(found)
 
 

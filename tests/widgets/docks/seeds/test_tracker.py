@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from napari_cam.labels.seeds.commit import commit
 from napari_cam.labels.seeds.touched import ProgramState
-from napari_cam.widgets.docks.seeds.control.tracking import Tracker, open_tracker
+from napari_cam.widgets.docks.seeds.control.tracker import Tracker, open_tracker
 
 SHAPE = (2, 3, 4)
 SIZE = 24
@@ -35,7 +35,7 @@ class Editor:
         if (labels == self.labels).all():
             return  # napari notes nothing then
         self.step(labels, self.hand | (labels != self.labels))
-        self.tracker.look(self.labels, announced=True)
+        self.tracker.update(self.labels, announced=True)
 
     def commit(self, values, mode):
         proposal = np.array(values, np.uint8).reshape(SHAPE)
@@ -53,7 +53,7 @@ class Editor:
             if source:
                 target.append((self.labels, self.hand))
                 self.labels, self.hand = source.pop()
-        self.tracker.look(self.labels)
+        self.tracker.update(self.labels)
 
 
 OPS = st.one_of(
@@ -106,7 +106,7 @@ def test_painted_to_and_fro_is_touched():
     tracker = Tracker(labels, ProgramState.start(labels))
     for value in (2, 0):
         labels[1, 2, 3] = value
-        assert tracker.look(labels, announced=True) == "edit"
+        assert tracker.update(labels, announced=True) == "edit"
     assert np.argwhere(tracker.touched).tolist() == [[1, 2, 3]]
     made = commit(labels, np.full(SHAPE, 2, np.uint8), "replace", tracker.touched, tracker.from_cam)
     assert len(made) == SIZE - 1
@@ -116,23 +116,23 @@ def test_undo_is_told_from_an_edit_and_redo_too():
     labels = np.zeros(SHAPE, np.uint8)
     tracker = Tracker(labels, ProgramState.start(labels))
     labels[0, 1] = 2
-    assert tracker.look(labels, announced=True) == "edit"
+    assert tracker.update(labels, announced=True) == "edit"
     labels[0, 1] = 0
-    assert tracker.look(labels) == "undo"
+    assert tracker.update(labels) == "undo"
     assert not tracker.touched.any()
     labels[0, 1] = 2
-    assert tracker.look(labels) == "redo"
+    assert tracker.update(labels) == "redo"
     assert tracker.touched.sum() == 4
     labels[0, 1, 0] = 0
-    assert tracker.look(labels) == "edit"
-    assert tracker.look(labels) == "none"
+    assert tracker.update(labels) == "edit"
+    assert tracker.update(labels) == "none"
 
 
 def test_labels_of_another_shape_are_all_a_persons():
     tracker = Tracker(np.zeros(SHAPE, np.uint8))
     other = np.zeros((2, 3, 5), np.uint8)
     other[1, 1] = 3
-    assert tracker.look(other) == "edit"
+    assert tracker.update(other) == "edit"
     np.testing.assert_array_equal(tracker.touched, other != 0)
 
 

@@ -3,7 +3,7 @@
 :class:`~napari_cam.labels.seeds.touched.ProgramState` compares the labels with what the program
 wrote. Two things need to be known beside that: a voxel that a person painted to and fro, which
 compares as untouched, and an undo, which compares as an edit. Both are told by a journal of what
-changed from one look to the next. Nothing here asks napari for its history, which is its own
+changed from one update to the next. Nothing here asks napari for its history, which is its own
 business.
 """
 
@@ -40,7 +40,7 @@ class _Step:
 
 
 class Tracker:
-    """Follows the labels of one layer from look to look.
+    """Follows the labels of one layer from update to update.
 
     Parameters
     ----------
@@ -87,11 +87,11 @@ class Tracker:
 
     @property
     def touched(self) -> NDArray[np.bool_]:
-        """Where labels are a person's, as of the last look."""
+        """Where labels are a person's, as of the last update."""
         return self.state.touched(self._known)
 
-    def look(self, labels: NDArray[Any], announced: bool = False) -> Change:
-        """Take note of what changed since the last look.
+    def update(self, labels: NDArray[Any], announced: bool = False) -> Change:
+        """Take note of what changed since the last update.
 
         Parameters
         ----------

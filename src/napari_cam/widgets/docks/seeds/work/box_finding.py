@@ -21,7 +21,7 @@ _ARC = np.linspace(0, 2 * np.pi, 64, endpoint=False)[:, None]
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class DrawnShape:
     """A drawn shape.
 
     Attributes
@@ -65,7 +65,7 @@ class BoxRequest:
     centred: tuple[float, float, float] | None = None
     tissue: str | None = None
     band: tuple[float, float, float] | None = None
-    shapes: tuple[Drawn, ...] | None = None
+    shapes: tuple[DrawnShape, ...] | None = None
     all_slices: bool = True
     within: NDArray[np.bool_] | None = field(default=None, repr=False)
     volume: Volume | None = field(default=None, repr=False)
@@ -98,7 +98,7 @@ class Box:
         return 1.0 if self.inside is None else float(self.inside.mean())
 
 
-def boxed(request: BoxRequest) -> Iterator[Box]:
+def find_box(request: BoxRequest) -> Iterator[Box]:
     """Yield the box.
 
     Raises
@@ -135,7 +135,7 @@ def _tissue(volume: Volume, method: str) -> NDArray[np.bool_]:
     return foreground(volume, method)  # type: ignore[arg-type]
 
 
-def polygons(shapes: Sequence[Drawn], slice_axis: int, all_slices: bool) -> BoxFilter:
+def polygons(shapes: Sequence[DrawnShape], slice_axis: int, all_slices: bool) -> BoxFilter:
     """Return the inside of drawn shapes, each in the plane in which it was drawn.
 
     Raises
@@ -158,7 +158,7 @@ def polygons(shapes: Sequence[Drawn], slice_axis: int, all_slices: bool) -> BoxF
     return reduce(lambda one, other: one | other, filters)
 
 
-def _outline(shape: Drawn) -> NDArray[np.float64] | None:
+def _outline(shape: DrawnShape) -> NDArray[np.float64] | None:
     """Return the corners of what a shape encloses, None where it encloses nothing."""
     corners = np.asarray(shape.corners, dtype=np.float64)
     if shape.kind in ("polygon", "rectangle") and len(corners) >= 3:
