@@ -47,7 +47,7 @@ class Window:
 
         from napari_cam.sample.phantom import phantom
         from napari_cam.widgets.docks.cam.dock import CamDock
-        from napari_cam.widgets.layers.layer_format import volume_to_layer
+        from napari_cam.widgets.layers.image_layers import volume_to_layer
 
         self.viewer = napari.Viewer(show=True)
         made = phantom(7, shape=SHAPE, spacing=SPACING)

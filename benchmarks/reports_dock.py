@@ -116,11 +116,8 @@ def clicks(repeats: int, times: Times) -> None:
 
     from napari_cam.sample.phantom import phantom
     from napari_cam.widgets.docks.reports.dock import ReportsDock
-    from napari_cam.widgets.layers.layer_format import (
-        heatmap_to_layer,
-        mask_to_layer,
-        volume_to_layer,
-    )
+    from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, mask_to_layer
+    from napari_cam.widgets.layers.image_layers import volume_to_layer
     from napari_cam.widgets.layers.result_layer import as_heatmap
 
     viewer = napari.Viewer(show=True)

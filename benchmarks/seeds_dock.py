@@ -39,7 +39,8 @@ class Window:
 
         from napari_cam.sample.phantom import phantom
         from napari_cam.widgets.docks.seeds.dock import SeedsDock
-        from napari_cam.widgets.layers.layer_format import heatmap_to_layer, volume_to_layer
+        from napari_cam.widgets.layers.derived_layers import heatmap_to_layer
+        from napari_cam.widgets.layers.image_layers import volume_to_layer
         from napari_cam.widgets.layers.result_layer import as_heatmap
 
         self.viewer = napari.Viewer(show=True)

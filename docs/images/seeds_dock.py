@@ -23,7 +23,7 @@ from PIL import Image  # noqa: E402
 from qtpy.QtTest import QTest  # noqa: E402
 
 import napari_cam as nc  # noqa: E402
-from napari_cam.widgets.layers.layer_format import heatmap_to_layer  # noqa: E402
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer  # noqa: E402
 
 
 def wait(until: Callable[[], object], seconds: float = 60.0) -> None:

@@ -12,8 +12,9 @@ from napari.layers import Layer
 from napari.settings import get_settings
 
 import napari_cam as nc
-from napari_cam.widgets.layers.layer_format import heatmap_to_layer, layer_to_volume, mask_to_layer
-from napari_cam.widgets.layers.orientation_letters import patient_view
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, mask_to_layer
+from napari_cam.widgets.layers.image_layers import layer_to_volume
+from napari_cam.widgets.layers.patient_view import patient_view
 from tests.widgets.heatmaps import heatmap_on
 from tests.widgets.layers.test_patient_world import rotation, save, stored_affine
 

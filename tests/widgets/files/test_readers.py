@@ -18,12 +18,10 @@ from npe2 import PluginManager, PluginManifest
 
 import napari_cam as nc
 from napari_cam.widgets.files.readers import NO_LAYERS, get_reader, read_layers
-from napari_cam.widgets.layers.layer_format import (
-    FACTS,
-    is_heatmap,
-    layer_to_heatmap,
-    layer_to_volume,
-)
+from napari_cam.widgets.layers.derived_layers import layer_to_heatmap
+from napari_cam.widgets.layers.image_layers import layer_to_volume
+from napari_cam.widgets.layers.layer_axes import FACTS
+from napari_cam.widgets.layers.records import is_heatmap
 from tests.widgets.heatmaps import heatmap_on
 
 MANIFEST = Path(nc.__file__).with_name("napari.yaml")

@@ -13,12 +13,9 @@ from napari.layers import Image, Labels, Layer
 from napari_cam.errors import VolumeError, WriteError
 from napari_cam.widgets.files.readers import read_layers
 from napari_cam.widgets.files.writers import write_image, write_labels
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, layer_to_heatmap
+from napari_cam.widgets.layers.image_layers import layer_to_volume
 from napari_cam.widgets.layers.layer_axes import image_axes, layer_grid
-from napari_cam.widgets.layers.layer_format import (
-    heatmap_to_layer,
-    layer_to_heatmap,
-    layer_to_volume,
-)
 from tests.widgets.heatmaps import heatmap_on
 
 SHAPE = (4, 5, 7)

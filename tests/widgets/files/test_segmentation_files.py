@@ -9,7 +9,8 @@ from napari.layers import Image, Labels, Layer
 
 import napari_cam as nc
 from napari_cam.widgets.files.readers import get_reader
-from napari_cam.widgets.layers.layer_format import FACTS, volume_to_layer
+from napari_cam.widgets.layers.image_layers import volume_to_layer
+from napari_cam.widgets.layers.layer_axes import FACTS
 from tests.labels.files.grids import CLASSES
 from tests.labels.files.test_dicom_seg import OBLIQUE, heatmap_of, seeds_of, stack
 

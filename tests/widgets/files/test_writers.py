@@ -12,7 +12,8 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 import napari_cam as nc
-from napari_cam.widgets.layers.layer_format import heatmap_to_layer, mask_to_layer, volume_to_layer
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, mask_to_layer
+from napari_cam.widgets.layers.image_layers import volume_to_layer
 from tests.widgets.heatmaps import heatmap_on
 from tests.widgets.layers.test_patient_world import rotation, save, stored_affine
 

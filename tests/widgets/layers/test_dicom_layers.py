@@ -21,14 +21,10 @@ from napari_cam.widgets.files import series_choice
 from napari_cam.widgets.files.readers import NO_LAYERS, read_layers
 from napari_cam.widgets.files.series_choice import choose_series
 from napari_cam.widgets.files.writers import write_image, write_labels
-from napari_cam.widgets.layers.layer_format import (
-    FACTS,
-    VOLUME,
-    heatmap_to_layer,
-    layer_provenance,
-    layer_to_volume,
-    mask_to_layer,
-)
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, mask_to_layer
+from napari_cam.widgets.layers.image_layers import layer_to_volume
+from napari_cam.widgets.layers.layer_axes import FACTS, VOLUME
+from napari_cam.widgets.layers.records import layer_provenance
 from tests.volumes.dicom.dicoms import write_stack
 
 SERIES = [

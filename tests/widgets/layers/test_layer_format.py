@@ -10,20 +10,18 @@ import pytest
 from napari.layers import Image, Labels, Layer
 
 import napari_cam as nc
-from napari_cam.widgets.layers.layer_format import (
-    FACTS,
-    VOLUME,
+from napari_cam.widgets.layers.derived_layers import (
     heatmap_to_layer,
-    image_axes,
-    is_derived,
-    is_heatmap,
-    layer_provenance,
     layer_to_heatmap,
-    layer_to_volume,
     mask_to_layer,
+)
+from napari_cam.widgets.layers.image_layers import (
+    layer_to_volume,
     time_series_to_layer,
     volume_to_layer,
 )
+from napari_cam.widgets.layers.layer_axes import FACTS, VOLUME, image_axes
+from napari_cam.widgets.layers.records import is_derived, is_heatmap, layer_provenance
 from tests.widgets.heatmaps import heatmap_on
 
 RNG = np.random.default_rng(7)

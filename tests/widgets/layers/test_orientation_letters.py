@@ -13,16 +13,14 @@ from napari.components import ViewerModel
 
 from napari_cam.grid import Grid
 from napari_cam.volumes.volume import Volume
-from napari_cam.widgets.layers.layer_format import volume_to_layer
-from napari_cam.widgets.layers.orientation_letters import (
+from napari_cam.widgets.layers.image_layers import volume_to_layer
+from napari_cam.widgets.layers.orientation_letters import letters_2d, letters_3d, upright
+from napari_cam.widgets.layers.patient_view import (
     PLANES,
     PatientView,
-    letters_2d,
-    letters_3d,
     patient_view,
     show_plane,
     toggle_letters,
-    upright,
 )
 
 SPL = np.array([[0, 0, -1, 30], [0, -1, 0, 20], [2, 0, 0, -10], [0, 0, 0, 1]], float)

@@ -11,15 +11,14 @@ from napari.layers import Image, Layer
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
 import napari_cam as nc
-from napari_cam.widgets.layers.layer_format import (
-    FACTS,
-    heatmap_to_layer,
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, mask_to_layer
+from napari_cam.widgets.layers.image_layers import (
     layer_to_volume,
-    mask_to_layer,
     volume_to_layer,
     volume_to_layers,
 )
-from napari_cam.widgets.layers.world import grid_of_world, oblique_degrees
+from napari_cam.widgets.layers.layer_axes import FACTS
+from napari_cam.widgets.layers.placement import grid_of_world, oblique_degrees
 from tests.widgets.heatmaps import heatmap_on
 
 SHAPE = (4, 5, 7)  # stored (i, j, k); no two alike

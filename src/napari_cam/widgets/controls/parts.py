@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible, QLabeledDoubleSlider
 
 from napari_cam.widgets.controls.tooltips import describe
@@ -118,6 +126,13 @@ def slider(name: str, value: float) -> QLabeledDoubleSlider:
     made.setDecimals(3)
     made.setValue(value)
     return made
+
+
+def tick(name: str, text: str) -> QCheckBox:
+    """Return a box to tick."""
+    box = QCheckBox(text)
+    describe(box, name)
+    return box
 
 
 def button(name: str, text: str, on_click: Callable[[], object]) -> QPushButton:

@@ -1,1 +1,1 @@
-"""Files: say what this room is for."""
+"""What napari's File menu does: open, open a sample, save; and the window of the demo."""

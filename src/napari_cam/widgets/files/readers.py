@@ -18,7 +18,7 @@ from napari_cam.volumes.dicom.signature import HEAD_BYTES, is_dicom
 if TYPE_CHECKING:
     from napari_cam.volumes.dicom.series import SeriesInfo
     from napari_cam.volumes.volume import Volume
-    from napari_cam.widgets.layers.layer_format import LayerData
+    from napari_cam.widgets.layers.layer_axes import LayerData
 
 NO_LAYERS: list[Any] = [(None,)]
 """What npe2 takes for: read, but there is nothing to show."""
@@ -87,7 +87,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     """
     from napari.utils.notifications import show_error
 
-    from napari_cam.widgets.layers.orientation_letters import letter_current_viewer
+    from napari_cam.widgets.layers.patient_view import letter_current_viewer
 
     files = [path] if isinstance(path, (str, os.PathLike)) else path
     try:
@@ -102,7 +102,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 def _read(path: Path) -> list[LayerData]:
     from napari_cam.labels.files.reading import is_segmentation_file
     from napari_cam.volumes.reading import count_times, read_volume
-    from napari_cam.widgets.layers.layer_format import time_series_to_layer, volume_to_layers
+    from napari_cam.widgets.layers.image_layers import time_series_to_layer, volume_to_layers
 
     if path.is_file() and is_segmentation_file(path):
         return _segmentation(path)
@@ -131,7 +131,8 @@ def _dicom(path: Path | Sequence[str]) -> list[LayerData]:
     from napari_cam.volumes.dicom.series import dicom_series
     from napari_cam.volumes.reading import read_volume
     from napari_cam.widgets.files.series_choice import choose_series
-    from napari_cam.widgets.layers.layer_format import FACTS, time_series_to_layer, volume_to_layers
+    from napari_cam.widgets.layers.image_layers import time_series_to_layer, volume_to_layers
+    from napari_cam.widgets.layers.layer_axes import FACTS
 
     series = dicom_series(path)
     numbers = choose_series(series)
@@ -165,7 +166,7 @@ def _segmentation(path: Path) -> list[LayerData]:
     from napari_cam.labels.files.dicom.reading import read_dicom_seg
     from napari_cam.labels.files.reading import is_dicom_seg, read_labels
     from napari_cam.volumes.volume import Volume
-    from napari_cam.widgets.layers.layer_format import volume_to_layers
+    from napari_cam.widgets.layers.image_layers import volume_to_layers
 
     if is_dicom_seg(path):
         name = "SEG"  # such files are often named after the patient
@@ -233,7 +234,8 @@ def _heatmap(path: Path, name: str, facts: Mapping[str, Any]) -> LayerData:
     from napari.layers import Layer
 
     from napari_cam.volumes.heatmap_files import read_heatmap
-    from napari_cam.widgets.layers.layer_format import heatmap_to_layer, volume_to_layer
+    from napari_cam.widgets.layers.derived_layers import heatmap_to_layer
+    from napari_cam.widgets.layers.image_layers import volume_to_layer
 
     heatmap, volume = read_heatmap(path)
     volume = _placed(volume, facts)
@@ -246,11 +248,9 @@ def _labels(volume: Volume, name: str, facts: dict[str, Any]) -> LayerData:
     from napari.layers import Layer
 
     from napari_cam.widgets.layers.colormaps import mask_colormap
-    from napari_cam.widgets.layers.layer_format import (
-        layer_provenance,
-        mask_to_layer,
-        volume_to_layer,
-    )
+    from napari_cam.widgets.layers.derived_layers import mask_to_layer
+    from napari_cam.widgets.layers.image_layers import volume_to_layer
+    from napari_cam.widgets.layers.records import layer_provenance
 
     like = Layer.create(*volume_to_layer(volume, name))
     kept = {key: value for key, value in facts.items() if key not in ("kind", "threshold")}
@@ -297,7 +297,7 @@ def _tell(volume: Volume, name: str) -> None:
     """Show what reading had to decide, and that an oblique volume is shown upright."""
     from napari.utils.notifications import show_info, show_warning
 
-    from napari_cam.widgets.layers.world import oblique_degrees
+    from napari_cam.widgets.layers.placement import oblique_degrees
 
     if volume.notes:
         show_info(f"{name}: {' '.join(volume.notes)}")

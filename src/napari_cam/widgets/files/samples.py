@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari_cam.errors import VolumeError
 
 if TYPE_CHECKING:
-    from napari_cam.widgets.layers.layer_format import LayerData
+    from napari_cam.widgets.layers.layer_axes import LayerData
 
 TRUTH_ABOVE = 0.5
 """Voxels damaged by more than this are the sample's truth."""
@@ -17,8 +17,8 @@ TRUTH_ABOVE = 0.5
 def sample_volume() -> list[LayerData]:
     """Return the sample: a synthetic MRI of a cod fillet, for the sample network."""
     from napari_cam.sample import load_sample_volume
-    from napari_cam.widgets.layers.layer_format import volume_to_layers
-    from napari_cam.widgets.layers.orientation_letters import letter_current_viewer
+    from napari_cam.widgets.layers.image_layers import volume_to_layers
+    from napari_cam.widgets.layers.patient_view import letter_current_viewer
 
     letter_current_viewer()
     return volume_to_layers(load_sample_volume(), "cod fillet")
@@ -29,12 +29,10 @@ def sample_with_truth() -> list[LayerData]:
     from napari.layers import Layer
 
     from napari_cam.sample import load_sample_phantom
-    from napari_cam.widgets.layers.layer_format import (
-        layer_provenance,
-        mask_to_layer,
-        volume_to_layer,
-    )
-    from napari_cam.widgets.layers.orientation_letters import letter_current_viewer
+    from napari_cam.widgets.layers.derived_layers import mask_to_layer
+    from napari_cam.widgets.layers.image_layers import volume_to_layer
+    from napari_cam.widgets.layers.patient_view import letter_current_viewer
+    from napari_cam.widgets.layers.records import layer_provenance
 
     letter_current_viewer()
     phantom = load_sample_phantom()
@@ -53,8 +51,8 @@ def sample_anatomical() -> list[LayerData]:
         Where nibabel was installed without its tests.
     """
     from napari_cam.volumes.reading import read_volume
-    from napari_cam.widgets.layers.layer_format import volume_to_layers
-    from napari_cam.widgets.layers.orientation_letters import letter_current_viewer
+    from napari_cam.widgets.layers.image_layers import volume_to_layers
+    from napari_cam.widgets.layers.patient_view import letter_current_viewer
 
     letter_current_viewer()
     source = files("nibabel") / "tests" / "data" / "anatomical.nii"

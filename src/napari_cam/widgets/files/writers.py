@@ -45,14 +45,10 @@ def _write(path: str, data: Any, attributes: Mapping[str, Any], layer_type: str)
     from napari_cam.errors import WriteError
     from napari_cam.provenance import stamp
     from napari_cam.volumes.writing import write_volume
-    from napari_cam.widgets.layers.layer_format import (
-        FACTS,
-        image_axes,
-        is_heatmap,
-        layer_to_heatmap,
-        layer_to_volume,
-        recorded,
-    )
+    from napari_cam.widgets.layers.derived_layers import layer_to_heatmap
+    from napari_cam.widgets.layers.image_layers import layer_to_volume
+    from napari_cam.widgets.layers.layer_axes import FACTS, image_axes
+    from napari_cam.widgets.layers.records import is_heatmap, recorded
 
     if attributes.get("rgb"):
         raise WriteError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from napari_cam.errors import VolumeError
 from napari_cam.grid import Grid
 from napari_cam.volumes.stated_grid import stated_grid
 from napari_cam.volumes.volume import Volume
-from napari_cam.widgets.layers.world import (
+from napari_cam.widgets.layers.placement import (
     WORLD_AXES,
     grid_of_world,
     layer_world,
@@ -25,6 +25,10 @@ from napari_cam.widgets.layers.world import (
 if TYPE_CHECKING:
     from napari.layers import Layer
 
+LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
+"""A layer as napari hands it around: data, attributes, kind."""
+GREY = {"rgb": False, "multiscale": False}
+"""Attributes of a layer without colours: napari takes a last axis of length 3 or 4 for them."""
 FACTS = "napari_cam"
 """Key of a layer's metadata: plain JSON on what it shows and what made it."""
 VOLUME = "napari_cam_volume"
@@ -32,7 +36,8 @@ VOLUME = "napari_cam_volume"
 MAX_VOXELS = 1 << 27
 """A multiscale image is explained at its finest level of at most so many voxels (128 Mi)."""
 
-_COLOURS = ("red", "green", "blue")
+COLOURS = ("red", "green", "blue")
+"""The channels of a layer of colours."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def values_of(layer: Layer, axes: ImageAxes, time: int | None) -> tuple[Any, tup
     order = list(axes.spatial)
     names: tuple[str, ...] = ()
     if getattr(layer, "rgb", False):
-        data, names = data[..., :3], _COLOURS  # the fourth is opacity
+        data, names = data[..., :3], COLOURS  # the fourth is opacity
         order.insert(0, layer.ndim)
     elif axes.channel is not None:
         order.insert(0, axes.channel)

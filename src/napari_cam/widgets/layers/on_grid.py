@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_cam.errors import MaskError
 from napari_cam.widgets.layers.foregrounds import LabelSet
-from napari_cam.widgets.layers.layer_format import layer_to_volume
+from napari_cam.widgets.layers.image_layers import layer_to_volume
 from napari_cam.widgets.layers.position import bare
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
 
 
-def labels_on(layer: Labels, grid: Grid, source: Layer, numbers: tuple[int, ...] = ()) -> LabelSet:
+def label_set_on(
+    layer: Labels, grid: Grid, source: Layer, numbers: tuple[int, ...] = ()
+) -> LabelSet:
     """Return the labels of a layer that lies on `grid`, or just where `source` lies.
 
     Parameters

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from napari_cam.errors import NapariCamError, VolumeError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
+from napari_cam.widgets.layers.derived_layers import layer_to_heatmap
+from napari_cam.widgets.layers.image_layers import layer_to_volume
 from napari_cam.widgets.layers.layer_axes import (
     ImageAxes,
     facts_of,
@@ -21,15 +23,9 @@ from napari_cam.widgets.layers.layer_axes import (
     layer_grid,
     volume_view,
 )
-from napari_cam.widgets.layers.layer_format import (
-    is_derived,
-    is_heatmap,
-    layer_to_heatmap,
-    layer_to_volume,
-)
+from napari_cam.widgets.layers.placement import layer_world
 from napari_cam.widgets.layers.position import bare, layer_axis, show_index, shown_index
-from napari_cam.widgets.layers.seeds_record import background_in, is_seeds
-from napari_cam.widgets.layers.world import layer_world
+from napari_cam.widgets.layers.records import background_in, is_derived, is_heatmap, is_seeds
 
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from napari_cam.widgets.layers.layer_format import ImageAxes
+    from napari_cam.widgets.layers.layer_axes import ImageAxes
 
 
 def bare(item: Any) -> Any:

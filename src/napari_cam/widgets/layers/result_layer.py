@@ -14,15 +14,11 @@ from psygnal import Signal
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.widgets.layers.colormaps import mask_colormap
-from napari_cam.widgets.layers.layer_axes import volume_view
-from napari_cam.widgets.layers.layer_format import (
-    FACTS,
-    heatmap_to_layer,
-    layer_provenance,
-    mask_to_layer,
-)
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, mask_to_layer
+from napari_cam.widgets.layers.layer_axes import FACTS, volume_view
 from napari_cam.widgets.layers.picture import Picture
 from napari_cam.widgets.layers.position import bare
+from napari_cam.widgets.layers.records import layer_provenance
 
 
 class ResultLayer:

@@ -1,1 +1,1 @@
-"""Threads: say what this room is for."""
+"""Work outside of the window's thread: jobs, what follows the controls, how torch is loaded."""

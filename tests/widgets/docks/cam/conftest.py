@@ -16,7 +16,7 @@ from qtpy.QtCore import Qt
 import napari_cam as nc
 from napari_cam.sample.phantom import phantom
 from napari_cam.widgets.docks.cam.dock import CamDock
-from napari_cam.widgets.layers.layer_format import volume_to_layer
+from napari_cam.widgets.layers.image_layers import volume_to_layer
 
 SHAPE = (9, 56, 72)
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 import napari_cam as nc
 from napari_cam.cli.main import main
 from napari_cam.widgets.docks.cam.work.figures import Figures, Overlap, figures_of
-from napari_cam.widgets.layers.watching import Watch
+from napari_cam.widgets.layers.watcher import Watcher
 from tests.masks.test_binarize import heatmap
 from tests.widgets.docks.cam.test_painting import Stroke
 from tests.widgets.docks.cam.test_walk import DAMAGED, click, make_mask, run
@@ -265,7 +265,7 @@ def test_a_closed_dock_measures_nothing_and_one_put_back_does(qtbot, viewer, doc
 def test_a_watch_tells_changes_from_moves(viewer, mask):
     told = []
     layer = viewer.add_labels(np.zeros((9, 56, 72), np.uint8), scale=mask.scale)
-    watch = Watch(viewer, layer, lambda: told.append(1))
+    watch = Watcher(viewer, layer, lambda: told.append(1))
     go(viewer, 5)
     assert not told
     layer.data_setitem((np.array([5]), np.array([1]), np.array([2])), 1)

@@ -27,7 +27,8 @@ from napari.layers import Image, Labels, Layer
 
 from napari_cam.volumes.volume import Volume
 from napari_cam.widgets.docks.reports.dock import ReportsDock
-from napari_cam.widgets.layers.layer_format import heatmap_to_layer, mask_to_layer, volume_to_layer
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, mask_to_layer
+from napari_cam.widgets.layers.image_layers import volume_to_layer
 from tests.widgets.heatmaps import heatmap_on
 
 SHAPE = (3, 4, 6)

@@ -11,7 +11,8 @@ from napari.layers import Layer
 import napari_cam as nc
 from napari_cam.sample.phantom import phantom
 from napari_cam.widgets.docks.cam.state import DockState
-from napari_cam.widgets.layers.layer_format import heatmap_to_layer, mask_to_layer, volume_to_layer
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, mask_to_layer
+from napari_cam.widgets.layers.image_layers import volume_to_layer
 from napari_cam.widgets.networks import OPEN_NETWORKS, load_network
 from tests.widgets.docks.reports.conftest import (
     cells,

@@ -9,7 +9,8 @@ import pytest
 from napari.layers import Layer
 
 from napari_cam.reports.page.overlay import FN, FP, TN, TP
-from napari_cam.widgets.layers.layer_format import heatmap_to_layer, layer_to_volume, mask_to_layer
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, mask_to_layer
+from napari_cam.widgets.layers.image_layers import layer_to_volume
 from tests.widgets.docks.reports.conftest import choose_text, find, go_to, make, refer_to, rest
 from tests.widgets.heatmaps import heatmap_on
 from tests.widgets.layers.test_patient_world import rotation, save, stored_affine

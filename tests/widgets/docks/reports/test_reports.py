@@ -289,7 +289,7 @@ def test_a_picture_has_one_slice(qtbot, make_napari_viewer, open_dock):
     from napari.layers import Layer
 
     from napari_cam.volumes.volume import Volume
-    from napari_cam.widgets.layers.layer_format import heatmap_to_layer, mask_to_layer
+    from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, mask_to_layer
     from napari_cam.widgets.layers.result_layer import as_heatmap
 
     viewer = make_napari_viewer()

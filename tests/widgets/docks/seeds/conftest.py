@@ -16,7 +16,8 @@ from napari.layers import Image, Layer
 
 from napari_cam.volumes.volume import Volume
 from napari_cam.widgets.docks.seeds.dock import SeedsDock
-from napari_cam.widgets.layers.layer_format import heatmap_to_layer, volume_to_layer
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer
+from napari_cam.widgets.layers.image_layers import volume_to_layer
 from tests.widgets.heatmaps import heatmap_on
 
 SHAPE = (5, 24, 32)

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFileDialog
 
 import napari_cam as nc
 from napari_cam.widgets.files.readers import read_layers
-from napari_cam.widgets.layers.layer_format import heatmap_to_layer
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer
 from napari_cam.widgets.layers.result_layer import as_heatmap
 from tests.volumes.dicom.dicoms import PATIENT, write_stack
 from tests.widgets.docks.seeds.conftest import rest

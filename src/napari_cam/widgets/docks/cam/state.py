@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from napari_cam.widgets.docks.cam.work.request import Request
     from napari_cam.widgets.docks.cam.work.running import Result
     from napari_cam.widgets.layers.cutting import MaskRequest
-    from napari_cam.widgets.layers.layer_format import ImageAxes
-    from napari_cam.widgets.layers.watching import Watch
+    from napari_cam.widgets.layers.layer_axes import ImageAxes
+    from napari_cam.widgets.layers.watcher import Watcher
 
 
 OF_A_DOCK: WeakSet[Image] = WeakSet()
@@ -154,7 +154,7 @@ class MadeMask:
     edited: bool = False
     due: MaskRequest | None = None
     cut_at: tuple[int, int] | None = None
-    watch: Watch | None = None
+    watch: Watcher | None = None
 
     def shows(self, place: tuple[int, int] | None) -> bool:
         """Whether a slice (axis, index) of the layer is as it was asked for; None for all."""

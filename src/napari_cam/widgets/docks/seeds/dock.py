@@ -31,7 +31,7 @@ from napari_cam.widgets.docks.seeds.views.export_step import ExportStep
 from napari_cam.widgets.docks.seeds.views.review_step import ReviewStep
 from napari_cam.widgets.docks.seeds.views.seeds_step import NEW_LAYER, SeedsStep
 from napari_cam.widgets.layers.picture import heatmaps_on, labels_on
-from napari_cam.widgets.layers.seeds_record import is_seeds
+from napari_cam.widgets.layers.records import is_seeds
 
 if TYPE_CHECKING:
     import napari

@@ -1,1 +1,1 @@
-"""Control: say what this room is for."""
+"""What moves the CAM dock: it follows the controls, starts the work and shows it in the viewer."""

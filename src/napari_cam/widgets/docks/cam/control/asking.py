@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_cam.normalize import NORMALIZE
 from napari_cam.widgets.docks.cam.work.request import Request
 from napari_cam.widgets.docks.settings import read_settings
-from napari_cam.widgets.layers.layer_format import FACTS
+from napari_cam.widgets.layers.layer_axes import FACTS
 from napari_cam.widgets.layers.position import shown_index
 from napari_cam.widgets.networks import SAMPLE
 

@@ -18,7 +18,7 @@ from napari_cam.widgets.docks.cam.work.running import (
     Result,
     run_request,
 )
-from napari_cam.widgets.layers.layer_format import layer_to_volume
+from napari_cam.widgets.layers.image_layers import layer_to_volume
 from napari_cam.widgets.layers.position import layer_axis, put_on_slider, shown_index
 from napari_cam.widgets.threads.worker import Failure, Job
 

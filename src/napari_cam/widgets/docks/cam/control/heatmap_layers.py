@@ -10,7 +10,7 @@ from napari.layers import Layer
 from qtpy.QtCore import QTimer
 
 from napari_cam.widgets.docks.cam.state import OF_A_DOCK, DockState, Made, Picked
-from napari_cam.widgets.layers.layer_format import heatmap_to_layer
+from napari_cam.widgets.layers.derived_layers import heatmap_to_layer
 from napari_cam.widgets.layers.position import bare
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from napari_cam.widgets.docks.cam.control.explainer import picked_volume
 from napari_cam.widgets.docks.cam.control.measurer import Measurer
 from napari_cam.widgets.layers.cutting import MaskRequest
 from napari_cam.widgets.layers.foregrounds import Foreground, Tissue
-from napari_cam.widgets.layers.on_grid import labels_on
+from napari_cam.widgets.layers.on_grid import label_set_on
 from napari_cam.widgets.layers.position import bare
-from napari_cam.widgets.layers.watching import Watch
+from napari_cam.widgets.layers.watcher import Watcher
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject
@@ -43,7 +43,7 @@ class MaskControl:
         self._masker = masker
         self._known: list[Made] = []
         self._chosen: Made | None = None
-        self._within: Watch | None = None
+        self._within: Watcher | None = None
         self._closed = False
         self.measurer = Measurer(viewer, parent)
         step.changed.connect(self._on_changed)
@@ -117,7 +117,7 @@ class MaskControl:
             return
         if self._within is not None:
             self._within.end()
-        self._within = None if layer is None else Watch(self._viewer, layer, self._on_changed)
+        self._within = None if layer is None else Watcher(self._viewer, layer, self._on_changed)
 
     def _asked(self) -> tuple[Made | None, MaskRequest | None]:
         """Return the chosen heatmap and how it is to be cut, None where that cannot be said."""
@@ -151,7 +151,7 @@ class MaskControl:
     def _foreground(self, made: Made) -> Foreground | None:
         layer, word = self._step.within.layer, self._step.within.word
         if layer is not None:
-            return labels_on(layer, made.result.heatmap.grid, made.beside[0])
+            return label_set_on(layer, made.result.heatmap.grid, made.beside[0])
         return Tissue(word, self._image(made)) if word else None
 
     def _image(self, made: Made) -> Volume:

@@ -15,14 +15,12 @@ from napari_cam.errors import NapariCamError
 from napari_cam.widgets.docks.cam.state import DockState, Made, MadeMask
 from napari_cam.widgets.layers.colormaps import mask_colormap
 from napari_cam.widgets.layers.cutting import Cut, MaskRequest, cut_heatmap, cut_slice
-from napari_cam.widgets.layers.layer_format import (
-    image_axes,
-    layer_provenance,
-    layer_to_volume,
-    mask_to_layer,
-)
+from napari_cam.widgets.layers.derived_layers import mask_to_layer
+from napari_cam.widgets.layers.image_layers import layer_to_volume
+from napari_cam.widgets.layers.layer_axes import image_axes
 from napari_cam.widgets.layers.position import slice_on_screen
-from napari_cam.widgets.layers.watching import Watch
+from napari_cam.widgets.layers.records import layer_provenance
+from napari_cam.widgets.layers.watcher import Watcher
 from napari_cam.widgets.threads.worker import Failure, Job
 
 if TYPE_CHECKING:
@@ -186,7 +184,7 @@ class Masker:
         layer.events.paint.connect(lambda _event=None: self._on_painted(mask))
         self._viewer.add_layer(layer)
         self._state.masks.append(mask)
-        mask.watch = Watch(self._viewer, layer, lambda: self._on_drawn(mask))
+        mask.watch = Watcher(self._viewer, layer, lambda: self._on_drawn(mask))
         self._state.made_changed.emit()
         self.cut.emit(mask)
 

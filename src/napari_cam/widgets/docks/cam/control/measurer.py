@@ -11,10 +11,11 @@ from qtpy.QtCore import QTimer
 from napari_cam.errors import NapariCamError
 from napari_cam.heatmap import one_slice
 from napari_cam.widgets.docks.cam.work.figures import Figures, figures_of
-from napari_cam.widgets.layers.layer_format import image_axes, layer_to_volume
-from napari_cam.widgets.layers.on_grid import labels_on
+from napari_cam.widgets.layers.image_layers import layer_to_volume
+from napari_cam.widgets.layers.layer_axes import image_axes
+from napari_cam.widgets.layers.on_grid import label_set_on
 from napari_cam.widgets.layers.position import slice_on_screen
-from napari_cam.widgets.layers.watching import Watch
+from napari_cam.widgets.layers.watcher import Watcher
 from napari_cam.widgets.threads.worker import Failure, Job
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Measurer:
 
     def __init__(self, viewer: Any, parent: QObject) -> None:
         self._viewer = viewer
-        self._watch: Watch | None = None
+        self._watch: Watcher | None = None
         self._numbers: tuple[int, ...] = ()
         self._job: Job | None = None
         self._rest = QTimer(parent)
@@ -70,7 +71,7 @@ class Measurer:
         """Compare with labels of a layer from now on, None for no comparison."""
         if self._watch is not None:
             self._watch.end()
-        self._watch = None if layer is None else Watch(self._viewer, layer, self._on_reference)
+        self._watch = None if layer is None else Watcher(self._viewer, layer, self._on_reference)
         self._numbers = numbers
         self.referred.emit("")
         self.take(self.mask)
@@ -113,7 +114,7 @@ class Measurer:
         if layer is None:
             return None
         try:
-            return labels_on(layer, made.result.heatmap.grid, made.beside[0], self._numbers)
+            return label_set_on(layer, made.result.heatmap.grid, made.beside[0], self._numbers)
         except NapariCamError as error:
             self.referred.emit(str(error))
             return None

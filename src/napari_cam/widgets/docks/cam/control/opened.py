@@ -12,13 +12,11 @@ from napari_cam.errors import NapariCamError
 from napari_cam.widgets.docks.cam.state import OF_A_DOCK, DockState, Made, Picked
 from napari_cam.widgets.docks.cam.work.request import Request
 from napari_cam.widgets.docks.cam.work.running import Result
-from napari_cam.widgets.layers.layer_format import (
-    image_axes,
-    is_heatmap,
-    layer_to_heatmap,
-    layer_to_volume,
-)
+from napari_cam.widgets.layers.derived_layers import layer_to_heatmap
+from napari_cam.widgets.layers.image_layers import layer_to_volume
+from napari_cam.widgets.layers.layer_axes import image_axes
 from napari_cam.widgets.layers.position import bare
+from napari_cam.widgets.layers.records import is_heatmap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

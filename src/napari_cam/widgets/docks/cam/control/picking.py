@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_cam.widgets.layers.layer_format import ImageAxes
+    from napari_cam.widgets.layers.layer_axes import ImageAxes
 
 
 class Picker:

@@ -13,8 +13,10 @@ from napari_cam.errors import NapariCamError, TargetError
 from napari_cam.widgets.docks.cam.control.explainer import picked_volume
 from napari_cam.widgets.docks.cam.control.picking import Picker, voxel_at
 from napari_cam.widgets.docks.cam.work.request import PixelSet
-from napari_cam.widgets.layers.layer_format import layer_provenance, layer_to_volume, mask_to_layer
+from napari_cam.widgets.layers.derived_layers import mask_to_layer
+from napari_cam.widgets.layers.image_layers import layer_to_volume
 from napari_cam.widgets.layers.on_grid import lies_on
+from napari_cam.widgets.layers.records import layer_provenance
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

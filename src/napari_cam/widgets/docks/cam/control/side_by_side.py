@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Layer
 from psygnal import Signal
 
-from napari_cam.widgets.layers.layer_format import FACTS
+from napari_cam.widgets.layers.layer_axes import FACTS
 from napari_cam.widgets.layers.position import bare
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from napari_cam.errors import NapariCamError
 from napari_cam.widgets.controls.parts import Hint, column, combo, form, quiet, refill
 from napari_cam.widgets.controls.tooltips import describe
 from napari_cam.widgets.docks.cam.state import Picked
-from napari_cam.widgets.layers.layer_format import image_axes, is_derived
+from napari_cam.widgets.layers.layer_axes import image_axes
 from napari_cam.widgets.layers.position import bare
+from napari_cam.widgets.layers.records import is_derived
 
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume

@@ -13,7 +13,9 @@ from napari_cam.errors import VolumeError
 from napari_cam.volumes.writing import write_volume
 from napari_cam.widgets.docks.cam.state import DockState, Made, MadeMask
 from napari_cam.widgets.docks.cam.work.as_text import as_command, as_python
-from napari_cam.widgets.layers.layer_format import FACTS, layer_to_volume, recorded
+from napari_cam.widgets.layers.image_layers import layer_to_volume
+from napari_cam.widgets.layers.layer_axes import FACTS
+from napari_cam.widgets.layers.records import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,12 +14,13 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.reports.cases import MapName, name_of
 from napari_cam.volumes.regridding import Matrix, index_map
 from napari_cam.widgets.docks.reports.work.placed import Placed
+from napari_cam.widgets.layers.derived_layers import layer_to_heatmap
+from napari_cam.widgets.layers.image_layers import layer_to_volume
 from napari_cam.widgets.layers.layer_axes import facts_of, image_axes, layer_grid
-from napari_cam.widgets.layers.layer_format import is_heatmap, layer_to_heatmap, layer_to_volume
 from napari_cam.widgets.layers.picture import Picture, read_mask
+from napari_cam.widgets.layers.placement import layer_world
 from napari_cam.widgets.layers.position import bare
-from napari_cam.widgets.layers.records import told_apart
-from napari_cam.widgets.layers.world import layer_world
+from napari_cam.widgets.layers.records import is_heatmap, told_apart
 
 COMPARISON = "comparison"
 """The kind of the layers that show what a report compared; they are no maps themselves."""

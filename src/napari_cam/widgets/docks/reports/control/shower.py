@@ -12,7 +12,7 @@ from napari_cam.widgets.docks.reports.control.gathering import COMPARISON
 from napari_cam.widgets.docks.reports.work.look import BOTH, ONLY_A, ONLY_B, Look, Seen, seen
 from napari_cam.widgets.layers.position import bare, layer_axis, put_on_slider, show_index
 from napari_cam.widgets.layers.result_layer import ResultLayer, as_heatmap
-from napari_cam.widgets.threads.follow import Follower
+from napari_cam.widgets.threads.follower import Follower
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

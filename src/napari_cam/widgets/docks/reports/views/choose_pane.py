@@ -21,10 +21,19 @@ from qtpy.QtWidgets import (
 from napari_cam.errors import MaskError
 from napari_cam.masks.rules import ThresholdRule
 from napari_cam.widgets.controls.labels_combo import LabelsCombo
-from napari_cam.widgets.controls.parts import Fold, Hint, allow, button, combo, form, quiet, refill
+from napari_cam.widgets.controls.parts import (
+    Fold,
+    Hint,
+    allow,
+    button,
+    combo,
+    form,
+    quiet,
+    refill,
+    tick,
+)
 from napari_cam.widgets.controls.reference_box import ReferenceBox
 from napari_cam.widgets.controls.tick_list import TickList
-from napari_cam.widgets.controls.ticks import tick
 from napari_cam.widgets.docks.reports.views.network_rows import NetworkRows
 from napari_cam.widgets.docks.reports.views.rule_texts import PRESETS, rules_of
 from napari_cam.widgets.docks.reports.work.request import Kind

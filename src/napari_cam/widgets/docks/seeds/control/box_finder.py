@@ -12,10 +12,10 @@ from psygnal import Signal
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.controls.parts import refill
 from napari_cam.widgets.docks.seeds.work.box_finding import Box, BoxRequest, DrawnShape, find_box
-from napari_cam.widgets.layers.layer_format import mask_to_layer
+from napari_cam.widgets.layers.derived_layers import mask_to_layer
 from napari_cam.widgets.layers.picture import Picture, labels_on, read_mask, shapes_of
 from napari_cam.widgets.layers.position import bare
-from napari_cam.widgets.threads.follow import Follower
+from napari_cam.widgets.threads.follower import Follower
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

@@ -13,7 +13,7 @@ from napari_cam.labels.classes import LabelClass, LabelClasses
 from napari_cam.widgets.docks.seeds.control.layer_classes import free_class
 from napari_cam.widgets.docks.seeds.views.class_table import ClassRow
 from napari_cam.widgets.layers.layer_axes import facts_of
-from napari_cam.widgets.layers.seeds_record import background_code
+from napari_cam.widgets.layers.records import background_code
 
 if TYPE_CHECKING:
     from napari_cam.widgets.docks.seeds.state import SeedsState

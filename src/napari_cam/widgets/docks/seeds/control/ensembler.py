@@ -21,7 +21,7 @@ from napari_cam.widgets.docks.seeds.work.ensembling import (
 from napari_cam.widgets.layers.picture import Picture, read_heatmap, read_mask
 from napari_cam.widgets.layers.records import made_by, told_apart
 from napari_cam.widgets.layers.result_layer import ResultLayer, as_heatmap
-from napari_cam.widgets.threads.follow import Follower
+from napari_cam.widgets.threads.follower import Follower
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

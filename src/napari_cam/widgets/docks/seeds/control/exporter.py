@@ -19,9 +19,8 @@ from napari_cam.widgets.docks.seeds.state import NO_SEEDS
 from napari_cam.widgets.docks.seeds.views.export_step import Segment
 from napari_cam.widgets.docks.seeds.work.exporting import Form, export_job, file_name
 from napari_cam.widgets.layers.layer_axes import facts_of
-from napari_cam.widgets.layers.layer_format import recorded
 from napari_cam.widgets.layers.picture import heatmaps_on, read_heatmap
-from napari_cam.widgets.layers.seeds_record import background_code
+from napari_cam.widgets.layers.records import background_code, recorded
 from napari_cam.widgets.threads.worker import Failure, Job
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from napari_cam.widgets.docks.seeds.work.disputing import (
 )
 from napari_cam.widgets.layers.layer_axes import volume_view
 from napari_cam.widgets.layers.picture import Picture
-from napari_cam.widgets.layers.seeds_record import background_code
-from napari_cam.widgets.threads.follow import Follower
+from napari_cam.widgets.layers.records import background_code
+from napari_cam.widgets.threads.follower import Follower
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

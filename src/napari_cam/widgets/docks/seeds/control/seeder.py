@@ -20,12 +20,12 @@ from napari_cam.widgets.docks.seeds.work.seeding import (
     propose_slice,
     recode,
 )
-from napari_cam.widgets.layers.layer_format import layer_provenance, mask_to_layer
+from napari_cam.widgets.layers.derived_layers import mask_to_layer
 from napari_cam.widgets.layers.picture import Picture, labels_on, read_heatmap, read_mask
 from napari_cam.widgets.layers.position import bare
+from napari_cam.widgets.layers.records import SEEDS, background_code, is_seeds, layer_provenance
 from napari_cam.widgets.layers.result_layer import ResultLayer
-from napari_cam.widgets.layers.seeds_record import SEEDS, background_code, is_seeds
-from napari_cam.widgets.threads.follow import Follower
+from napari_cam.widgets.threads.follower import Follower
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

@@ -20,9 +20,8 @@ from napari_cam.labels.seeds.commit import Commit, Mode, commit
 from napari_cam.labels.seeds.review import Reviewed
 from napari_cam.widgets.docks.seeds.control.layer_classes import class_colormap, classes_of
 from napari_cam.widgets.docks.seeds.control.tracker import open_tracker
-from napari_cam.widgets.layers.layer_axes import ImageAxes, facts_of, image_axes, volume_view
-from napari_cam.widgets.layers.layer_format import FACTS, layer_provenance
-from napari_cam.widgets.layers.seeds_record import SEEDS, background_code, seeds_record
+from napari_cam.widgets.layers.layer_axes import FACTS, ImageAxes, facts_of, image_axes, volume_view
+from napari_cam.widgets.layers.records import SEEDS, background_code, layer_provenance, seeds_record
 
 if TYPE_CHECKING:
     from napari.layers import Labels

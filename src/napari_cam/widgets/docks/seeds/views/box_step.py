@@ -6,8 +6,7 @@ from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QWidget
 
-from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form
-from napari_cam.widgets.controls.ticks import tick
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, tick
 from napari_cam.widgets.controls.tooltips import describe
 
 _TISSUE = [("k-means", "kmeans"), ("Otsu", "otsu"), ("not zero", "nonzero")]

@@ -21,8 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cam.files import suffixes
-from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill
-from napari_cam.widgets.controls.ticks import tick
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill, tick
 from napari_cam.widgets.controls.tooltips import describe
 
 _LABEL, _CATEGORY, _TYPE = range(3)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from psygnal import Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QWidget
 
-from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, quiet
-from napari_cam.widgets.controls.ticks import tick
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, quiet, tick
 from napari_cam.widgets.controls.tooltips import describe
 
 _DISAGREE = [

@@ -13,7 +13,7 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.labels.classes import BACKGROUND
 from napari_cam.labels.files.dicom.form import Code, SegmentationForm, SegmentForm
 from napari_cam.labels.seeds.seeds import Seeds
-from napari_cam.widgets.layers.seeds_record import background_code
+from napari_cam.widgets.layers.records import background_code
 
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
 
-class Watch:
+class Watcher:
     """Watches one labels layer.
 
     napari tells of a stroke by `labels_update`. Of an undo, and of other programs that write into

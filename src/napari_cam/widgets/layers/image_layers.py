@@ -1,26 +1,115 @@
-"""What an image layer shows, as a volume."""
+"""Volumes as image layers, and what an image layer shows as a volume."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_cam.errors import VolumeError
+from napari_cam.provenance import plain
+from napari_cam.volumes.stated_grid import grid_facts
 from napari_cam.volumes.volume import Volume, check_numeric
 from napari_cam.widgets.layers.layer_axes import (
+    COLOURS,
+    FACTS,
+    GREY,
     MAX_VOXELS,
     VOLUME,
+    LayerData,
     facts_of,
     image_axes,
     layer_grid,
     values_of,
 )
+from napari_cam.widgets.layers.placement import oblique_degrees, placement
 
 if TYPE_CHECKING:
     from napari.layers import Layer
+
+
+def volume_to_layer(volume: Volume, name: str = "image") -> LayerData:
+    """Return a volume of one channel, or of three 8-bit colours, as one image layer.
+
+    The layer's data is a view of ``volume.values``. An oblique volume is shown with its voxel size
+    about its true centre, and keeps its true affine in the metadata.
+
+    Raises
+    ------
+    VolumeError
+        Where the volume has several channels that are no colours: see `volume_to_layers`.
+    """
+    layers = volume_to_layers(volume, name)
+    if len(layers) > 1:
+        raise VolumeError(
+            f"The image has {len(layers)} channels, which are shown as one layer each; "
+            "use volume_to_layers."
+        )
+    return layers[0]
+
+
+def volume_to_layers(volume: Volume, name: str = "image") -> list[LayerData]:
+    """Return a volume as image layers: one, or one for each channel that is no colour."""
+    place = placement(volume.grid)
+    facts = {**_image_facts(volume), "channel": None}
+    metadata = {FACTS: facts, VOLUME: volume}
+    if volume.values.ndim == 3:
+        attributes = {"name": name, "metadata": metadata, **place, **GREY, **_window(volume)}
+        return [(volume.values, attributes, "image")]
+    if volume.channel_names == COLOURS and volume.values.dtype == np.uint8:
+        colours = volume.values.transpose(1, 2, 3, 0)
+        attributes = {"name": name, "rgb": True, "metadata": metadata, **place}
+        return [(colours, attributes, "image")]
+    layers: list[LayerData] = []
+    for index, channel in enumerate(volume.channel_names):
+        attributes = {
+            "name": f"{name} ({channel})",
+            "metadata": {FACTS: {**facts, "channel": index}, VOLUME: volume},
+            "blending": "translucent" if index == 0 else "additive",
+            **place,
+            **GREY,
+        }
+        layers.append((volume.values[index], attributes, "image"))
+    return layers
+
+
+def _window(volume: Volume) -> dict[str, Any]:
+    """Return the contrast limits that the scanner states, none where it states none."""
+    return {"contrast_limits": volume.windows[0].limits} if volume.windows else {}
+
+
+def time_series_to_layer(points: Any, first: Volume, name: str = "image") -> LayerData:
+    """Return time points (t, z, y, x) on the grid of `first` as one layer with a time axis."""
+    place = placement(first.grid)
+    attributes = {
+        "name": name,
+        "scale": (1.0, *place["scale"]),
+        "translate": (0.0, *place["translate"]),
+        "axis_labels": ("t", *place["axis_labels"]),
+        "units": ("pixel", *place["units"]),
+        "metadata": {FACTS: {**_image_facts(first), "channel": None}, VOLUME: first},
+        **GREY,
+        **_window(first),
+    }
+    return points, attributes, "image"
+
+
+def _image_facts(volume: Volume) -> dict[str, Any]:
+    """Return what an image layer's metadata says of its volume, without the patient's identity."""
+    facts = {
+        "kind": "image",
+        "version": version("napari-cam"),
+        **grid_facts(volume.grid),
+        "oblique_degrees": round(oblique_degrees(volume.grid), 3),
+        "stack_axis": volume.stack_axis,
+        "channel_names": list(volume.channel_names),
+        "notes": list(volume.notes),
+    }
+    result: dict[str, Any] = plain(facts)
+    return result
 
 
 def layer_to_volume(
