@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from napari_cam.cams.methods.input_gradients import SmoothGrad
-from napari_cam.cams.methods.occlusion import Occlusion
-from napari_cam.cams.methods.rise import RISE
+from napari_cam.cams.methods.input_gradients import SmoothGrad, SmoothGradCAMPlusPlus
+from napari_cam.cams.methods.perturbation import RISE, Occlusion
 from napari_cam.cams.methods.score import ISCAM, SSCAM
-from napari_cam.cams.methods.smooth import SmoothGradCAMPlusPlus
 from napari_cam.cams.methods.table import METHODS
 
 SMALL = dict(METHODS) | {

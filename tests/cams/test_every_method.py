@@ -11,8 +11,7 @@ from scipy.stats import kstest
 import napari_cam as nc
 from napari_cam.cams.methods.control import RandomMap
 from napari_cam.cams.methods.gradient import CAM
-from napari_cam.cams.methods.occlusion import Occlusion
-from napari_cam.cams.methods.rise import RISE
+from napari_cam.cams.methods.perturbation import RISE, Occlusion
 from napari_cam.cams.methods.score import SSCAM
 from napari_cam.cams.methods.table import METHODS
 from napari_cam.cams.raw import raw_cams

@@ -13,8 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 import napari_cam as nc
 from napari_cam.cams.keys import MapKey
-from napari_cam.cams.methods import fullgrad, rise, smooth
-from napari_cam.cams.methods import input_gradients as saliency
+from napari_cam.cams.methods import full_gradients, input_gradients, perturbation
 from napari_cam.cams.methods.table import METHODS
 from napari_cam.cams.network import probe
 from napari_cam.cams.network.replay import Replay
@@ -130,8 +129,10 @@ def test_company_and_its_order_do_not_matter(task, ndim):
 def test_chunks_do_not_matter(name, task, ndim, rows, monkeypatch):
     net, x = network(task, ndim), even_image(ndim, n=2)
     expected, _ = run(net, x, name, task)
-    for place in (fullgrad, rise, saliency, smooth):
-        monkeypatch.setattr(place, "_CHUNK", rows)
+    monkeypatch.setattr(full_gradients, "_CHUNK", rows)
+    monkeypatch.setattr(perturbation, "_MASKS_AT_ONCE", rows)
+    for own in ("_CHUNK", "_NOISY_COPIES"):
+        monkeypatch.setattr(input_gradients, own, rows)
     monkeypatch.setattr(probe, "_MOST_ROWS", rows)
     assert_same(run(net, x, name, task)[0], expected)
 

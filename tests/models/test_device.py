@@ -8,8 +8,8 @@ import time
 import torch
 from torch import nn
 
-from napari_cam.cams.device import exact_float32, on_device
 from napari_cam.cams.network.tap import tap
+from napari_cam.models.device import exact_float32, on_device
 from napari_cam.models.hooks import LayerRef
 from tests.cams.networks import GapNet, image
 

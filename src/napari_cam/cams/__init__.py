@@ -1,1 +1,1 @@
-"""How the network looked: the graph cut, targets, formulas, heatmaps."""
+"""Class activation maps: methods, targets, and :func:`explain`, which makes heatmaps of volumes."""

@@ -13,13 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_cam.cams.device import (
-    choose_device,
-    choose_precision,
-    is_out_of_memory,
-    on_device,
-    release_memory,
-)
 from napari_cam.cams.keys import AnyLayer, Layer, MapKey
 from napari_cam.cams.methods.base import CamMethod
 from napari_cam.cams.methods.table import AnyMethod, as_methods
@@ -38,6 +31,13 @@ from napari_cam.cams.targets.scores import AnyTarget, Target, as_targets, class_
 from napari_cam.cams.windows import Windows, compute_in_windows, first_window
 from napari_cam.errors import DeviceError, ModelError, PreparationError, VolumeError
 from napari_cam.heatmap import Maps
+from napari_cam.models.device import (
+    choose_device,
+    choose_precision,
+    is_out_of_memory,
+    on_device,
+    release_memory,
+)
 from napari_cam.models.layers.levels import TINY, is_tiny
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.preparation.prepared import PreparedVolume

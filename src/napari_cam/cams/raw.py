@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from napari_cam.cams.device import exact_float32
 from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey
 from napari_cam.cams.methods.base import CamMethod, Evidence
 from napari_cam.cams.methods.table import AnyMethod, as_methods
@@ -23,6 +22,7 @@ from napari_cam.cams.targets.region_score import bind_inputs
 from napari_cam.cams.targets.scores import AnyTarget, Scored, Target, as_targets
 from napari_cam.errors import LayerError, ModelError, PreparationError
 from napari_cam.heatmap import Maps
+from napari_cam.models.device import exact_float32
 from napari_cam.models.hooks import INPUT, LayerRef
 from napari_cam.models.layers.candidates import LEGACY_LAST_CONV, find_default, legacy_last_conv
 from napari_cam.models.loaded import LoadedModel

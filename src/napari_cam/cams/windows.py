@@ -26,7 +26,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from napari_cam.cams.device import exact_float32
 from napari_cam.cams.keys import Layer, MapKey
 from napari_cam.cams.methods.base import CamMethod
 from napari_cam.cams.network.enlarge import enlarge
@@ -36,6 +35,7 @@ from napari_cam.cams.raw import BatchCams, as_input, compute, single_layers
 from napari_cam.cams.targets.scores import Score, Scored, Target, class_scores, two_classes
 from napari_cam.errors import PreparationError, TargetError
 from napari_cam.heatmap import Maps
+from napari_cam.models.device import exact_float32
 from napari_cam.models.hooks import LayerRef
 
 Weights = Literal["gaussian", "constant"]

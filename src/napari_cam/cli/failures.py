@@ -77,7 +77,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
         return True
     if "torch" not in sys.modules:  # nothing else calls a lack of memory by other names
         return False
-    from napari_cam.cams.device import is_out_of_memory
+    from napari_cam.models.device import is_out_of_memory
 
     return is_out_of_memory(error)
 

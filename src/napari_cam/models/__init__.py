@@ -1,1 +1,1 @@
-"""Who looks: architectures, loaded networks and their cards, safe files, target layers."""
+"""Networks: architectures by name, model files, their layers, and how images are prepared."""

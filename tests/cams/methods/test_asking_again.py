@@ -7,13 +7,11 @@ import torch
 
 from napari_cam.cams.methods.base import Evidence
 from napari_cam.cams.methods.control import RandomMap
-from napari_cam.cams.methods.fullgrad import FullGrad
+from napari_cam.cams.methods.deeplift import LiftCAM
+from napari_cam.cams.methods.full_gradients import FullGrad
 from napari_cam.cams.methods.gradient import XResCAM
-from napari_cam.cams.methods.input_gradients import Saliency, SmoothGrad
-from napari_cam.cams.methods.liftcam import LiftCAM
-from napari_cam.cams.methods.occlusion import Occlusion
-from napari_cam.cams.methods.rise import RISE
-from napari_cam.cams.methods.smooth import SmoothGradCAMPlusPlus
+from napari_cam.cams.methods.input_gradients import Saliency, SmoothGrad, SmoothGradCAMPlusPlus
+from napari_cam.cams.methods.perturbation import RISE, Occlusion
 from napari_cam.cams.raw import compute, raw_cams
 from napari_cam.errors import MethodError
 from napari_cam.models.hooks import LayerRef

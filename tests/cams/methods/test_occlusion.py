@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_cam.cams.methods.occlusion import Occlusion
+from napari_cam.cams.methods.perturbation import Occlusion
 from napari_cam.cams.raw import raw_cams
 from napari_cam.errors import MethodError
 from tests.cams.networks import MlpNet, image, seeded

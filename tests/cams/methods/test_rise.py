@@ -9,7 +9,7 @@ from scipy.ndimage import map_coordinates
 from torch import nn
 
 from napari_cam.cams.methods.noise import Draws
-from napari_cam.cams.methods.rise import RISE
+from napari_cam.cams.methods.perturbation import RISE
 from napari_cam.cams.raw import raw_cams
 from napari_cam.errors import MethodError
 from tests.cams.networks import MlpNet, image, seeded

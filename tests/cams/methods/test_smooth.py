@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from napari_cam.cams.methods.input_gradients import SmoothGradCAMPlusPlus
 from napari_cam.cams.methods.noise import Draws
-from napari_cam.cams.methods.smooth import SmoothGradCAMPlusPlus
 from napari_cam.cams.raw import raw_cams
 from tests.cams.networks import MlpNet, image, seeded
 

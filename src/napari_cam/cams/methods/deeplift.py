@@ -1,4 +1,4 @@
-"""DeepLIFT's rescale rule, from a layer's maps to the score.
+"""LIFT-CAM, and DeepLIFT's rescale rule from a layer's maps to the score.
 
 The maps A and their reference 0 run through the network as one batch, A first. Where a function
 f acts element by element, the derivative for A is replaced by f(a) - f(b) over a - b, b being what
@@ -10,12 +10,14 @@ a functional one is no special case.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from napari_cam.cams.methods.base import CamMethod, Evidence, probe_of
+from napari_cam.cams.methods.gradient import weighted_sum
 from napari_cam.cams.network.operations import (
     ELEMENTWISE,
     MAX_POOLING,
@@ -35,6 +37,28 @@ from napari_cam.errors import MethodError
 # Contributions may miss the difference of the scores by this share of it, and by rounding.
 TOLERANCE = 0.01
 _ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class LiftCAM(CamMethod):
+    """LIFT-CAM: alpha_k = what DeepLIFT says channel k adds to the score; ReLU(sum_k alpha_k A_k).
+
+    Jung and Oh 2021 (arXiv:2102.05228). DeepLIFT's rescale rule with reference activation 0, summed
+    over places, stands in for the SHAP value of keeping channel k; where everything above the layer
+    is linear it is that value. The contributions must add up to y(A) - y(0) within 1 %.
+    """
+
+    name: ClassVar[str] = "liftcam"
+    title: ClassVar[str] = "LIFT-CAM"
+    reference: ClassVar[str] = "Jung and Oh 2021, arXiv:2102.05228"
+    summary: ClassVar[str] = "channels weighted by what they add to the score (DeepLIFT)"
+    needs: ClassVar[frozenset[str]] = frozenset({"activations", "rescoring"})
+    reads_modules: ClassVar[bool] = True
+
+    def raw(self, evidence: Evidence) -> Tensor:
+        """Return sum_k alpha_k A_k."""
+        weights = complete_contributions(probe_of(evidence)).flatten(2).sum(2)
+        return weighted_sum(weights, evidence.activations)
 
 
 @dataclass(frozen=True, eq=False)

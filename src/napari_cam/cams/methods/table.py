@@ -9,7 +9,8 @@ from typing import Any
 
 from napari_cam.cams.methods.base import CamMethod
 from napari_cam.cams.methods.control import RandomMap
-from napari_cam.cams.methods.fullgrad import FullGrad
+from napari_cam.cams.methods.deeplift import LiftCAM
+from napari_cam.cams.methods.full_gradients import FullGrad
 from napari_cam.cams.methods.gradient import (
     CAM,
     EigenCAM,
@@ -21,13 +22,9 @@ from napari_cam.cams.methods.gradient import (
     XGradCAM,
     XResCAM,
 )
-from napari_cam.cams.methods.input_gradients import Saliency, SmoothGrad
-from napari_cam.cams.methods.liftcam import LiftCAM
-from napari_cam.cams.methods.occlusion import Occlusion
-from napari_cam.cams.methods.perturbation import AblationCAM
-from napari_cam.cams.methods.rise import RISE
+from napari_cam.cams.methods.input_gradients import Saliency, SmoothGrad, SmoothGradCAMPlusPlus
+from napari_cam.cams.methods.perturbation import RISE, AblationCAM, Occlusion
 from napari_cam.cams.methods.score import ISCAM, SSCAM, FasterScoreCAM, ScoreCAM
-from napari_cam.cams.methods.smooth import SmoothGradCAMPlusPlus
 from napari_cam.errors import MethodError
 
 METHODS: Mapping[str, CamMethod] = MappingProxyType(

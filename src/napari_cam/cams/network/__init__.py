@@ -1,1 +1,1 @@
-"""Network: say what this room is for."""
+"""Runs a network for a CAM: its layers' activations, their gradients, scores of changed inputs."""

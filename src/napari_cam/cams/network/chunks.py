@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from napari_cam.cams.device import is_out_of_memory, release_memory
+from napari_cam.models.device import is_out_of_memory, release_memory
 
 
 def in_chunks(

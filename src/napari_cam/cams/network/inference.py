@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from napari_cam.cams.device import Fingerprint, exact_float32, fingerprint
 from napari_cam.cams.network.folding import Pair, find_pairs, fold
 from napari_cam.cams.network.tap import tap
+from napari_cam.models.device import Fingerprint, exact_float32, fingerprint
 from napari_cam.models.hooks import LayerRef, as_evaluated, plain_module
 
 # How far outputs and target tensors of the copy may lie from the network's own, relative to their

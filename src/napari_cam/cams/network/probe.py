@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from napari_cam.cams.device import is_out_of_memory
 from napari_cam.cams.network.chunks import in_chunks
 from napari_cam.cams.network.replay import Replay, find_replay
 from napari_cam.cams.network.tap import Tapped, run_again, tap
 from napari_cam.cams.targets.scores import Scored
 from napari_cam.errors import ModelError
+from napari_cam.models.device import is_out_of_memory
 from napari_cam.models.hooks import LayerRef
 
 Make = Callable[[Tensor], Tensor]

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from napari_cam.cams.device import is_out_of_memory
 from napari_cam.cams.network.outputs import scores_of
 from napari_cam.errors import LayerError, ModelError, NapariCamError
+from napari_cam.models.device import is_out_of_memory
 from napari_cam.models.hooks import (
     INPUT,
     POOLING_INPUT,

@@ -1,1 +1,1 @@
-"""Targets: say what this room is for."""
+"""What is explained: the score of a class, or of a class over a set of pixels."""

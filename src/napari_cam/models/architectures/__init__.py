@@ -1,1 +1,1 @@
-"""Architectures: say what this room is for."""
+"""Networks that can be built by name, with the table that lists them."""

@@ -1,1 +1,1 @@
-"""Files: say what this room is for."""
+"""Model files of any origin, read without running code in them, and written with a card."""

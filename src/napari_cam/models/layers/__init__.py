@@ -1,1 +1,1 @@
-"""Layers: say what this room is for."""
+"""The layers of a network that can be explained, and the one that is explained by default."""

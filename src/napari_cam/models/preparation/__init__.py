@@ -1,1 +1,1 @@
-"""Preparation: say what this room is for."""
+"""From stored voxels to a network's input, and from maps back to the voxels."""

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_cam.cams.device import exact_float32, on_device
 from napari_cam.cams.network.inference import choose_runner
 from napari_cam.cams.network.probe import Make, Probe
 from napari_cam.cams.network.tap import run_again
 from napari_cam.cams.raw import as_input
 from napari_cam.cams.targets.region_score import bind_units
 from napari_cam.cams.targets.scores import Target
+from napari_cam.models.device import exact_float32, on_device
 from napari_cam.models.hooks import INPUT, LayerRef
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.preparation.prepared import PreparedVolume

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from napari_cam.cams.device import choose_device
 from napari_cam.cams.targets.scores import Score
 from napari_cam.errors import NapariCamError, ReportError
 from napari_cam.learning.cohort.subjects import trained_on
+from napari_cam.models.device import choose_device
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.provenance import stamp
 from napari_cam.reports.cases import MapName
