@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cam.sample import load_sample_model
-from napari_cam.sample.cohort import TEST
-from napari_cam.sample.making.ensemble_study import (
+from ensemble_study import (
     StudyCases,
     StudyRow,
     gain,
@@ -15,6 +13,8 @@ from napari_cam.sample.making.ensemble_study import (
     study,
     study_cases,
 )
+from napari_cam.sample import load_sample_model
+from napari_cam.sample.cohort import TEST
 
 
 @pytest.fixture(scope="module")

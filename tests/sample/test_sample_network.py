@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from evaluate import Localisation, evaluate, markdown
 from napari_cam.cams.explain import explain_one
 from napari_cam.errors import VolumeError
 from napari_cam.learning.cohort.subjects import trained_on
@@ -24,12 +25,12 @@ from napari_cam.sample import (
     load_sample_volume,
 )
 from napari_cam.sample.cohort import TEST, TRAINING, VALIDATION, slice_labels
-from napari_cam.sample.making.evaluate import Localisation, evaluate, markdown
-from napari_cam.sample.making.train import labelled_slices
-from napari_cam.sample.making.train import main as train_command
 from napari_cam.sample.phantom import Phantom
 from napari_cam.statistics.intervals import Proportion
 from napari_cam.volumes.volume import Volume
+from slices import labelled_slices
+from train import Network
+from train import main as train_command
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_the_command_trains_tests_and_saves(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "small.safetensors"
-    train_command(out, volumes=4, epochs=1, test_volumes=1, seed=2)
+    train_command(Network.CLASSIFIER, out, volumes=4, epochs=1, test_volumes=1, seed=2)
     said = capsys.readouterr().out
     saved = load_model(out)
     assert "epoch 1/1" in said

@@ -12,15 +12,17 @@ from torch import nn
 import napari_cam as nc
 from napari_cam.errors import ModelError
 from napari_cam.learning.cohort.subjects import trained_on
+from napari_cam.learning.segmenter import predict_labels
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.sample import SAMPLE_UNET, load_sample_model, load_sample_phantom
 from napari_cam.sample.cohort import TEST, TRAINING, VOXEL_CLASSES, voxel_labels
-from napari_cam.sample.making.overlap import Overlap, overlap, predict_labels
-from napari_cam.sample.making.train_unet import SLICE_STEP, labelled_pixels
-from napari_cam.sample.making.train_unet import main as train_command
 from napari_cam.sample.phantom import Phantom
 from napari_cam.statistics.bootstrap import pooled_ratio
 from napari_cam.volumes.volume import Volume
+from overlap import Overlap, overlap
+from slices import SLICE_STEP, labelled_pixels
+from train import Network
+from train import main as train_command
 
 DAMAGED = 2
 
@@ -163,7 +165,7 @@ def test_the_command_trains_tests_and_saves(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "small.safetensors"
-    train_command(out, volumes=4, epochs=1, test_volumes=1, seed=2)
+    train_command(Network.UNET, out, volumes=4, epochs=1, test_volumes=1, seed=2)
     said = capsys.readouterr().out
     saved = nc.load_model(out)
     assert "epoch 1/1" in said

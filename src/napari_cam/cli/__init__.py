@@ -1,1 +1,1 @@
-"""Commands, thin over the Python API."""
+"""The command line: texts are read, the Python API computes, tables and files come out."""

@@ -1,4 +1,4 @@
-"""Training a segmentation network from images whose pixels are labelled."""
+"""Segmentation networks: trained from images whose pixels are labelled, and asked for labels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from napari_cam.errors import TrainingError
 from napari_cam.learning.data.augmentation import Augmentation
 from napari_cam.learning.data.examples import Examples, as_images
 from napari_cam.learning.training.by_card import train_by_card
-from napari_cam.learning.training.engine import Progress, Settings
+from napari_cam.learning.training.engine import Progress, Settings, logits_of
 from napari_cam.models.card import ModelCard
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.preparation.preparation import Preparation
+from napari_cam.volumes.volume import Volume
+
+_SLICES_AT_ONCE = 8
 
 
 def train_segmenter(
@@ -92,6 +95,19 @@ def train_segmenter(
         loss="Dice + cross-entropy",
     )
     return train_by_card(card, training, validating, settings, device, subjects, progress)
+
+
+def predict_labels(model: LoadedModel, volume: Volume) -> NDArray[np.uint8]:
+    """Return the class (z, y, x) that a segmentation network of slices sees in each voxel."""
+    prepared = model.card.bind(volume)
+    images = torch.from_numpy(prepared.batch(range(prepared.n_units)))
+    logits = logits_of(model.module, images, _SLICES_AT_ONCE, torch.device("cpu"))
+    # On the volume's own grid, so that its slices may be stored turned or mirrored.
+    scores = [prepared.on_volume_grid(each.numpy()) for each in logits.unbind(1)]
+    units = np.stack(scores).argmax(axis=0).astype(np.uint8)
+    labels = np.zeros(volume.shape, np.uint8)
+    prepared.place(units, range(prepared.n_units), labels)
+    return labels
 
 
 def _examples(images: Any, labels: Any, n_classes: int, what: str) -> Examples:

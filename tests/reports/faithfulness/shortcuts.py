@@ -8,12 +8,13 @@ import numpy as np
 
 import napari_cam as nc
 from napari_cam.models.loaded import LoadedModel
+from napari_cam.sample import load_sample_model
 from napari_cam.sample.cohort import AMBIGUOUS, CLASS_NAMES, DAMAGED, slice_labels
-from napari_cam.sample.making.train import PREPARATION
 from napari_cam.sample.phantom import Phantom, phantom
 
 SHAPE = (8, 48, 56)
 CORNER = (slice(0, 7), slice(0, 7))
+PREPARATION = load_sample_model().card.preparation
 
 
 @dataclass(frozen=True)

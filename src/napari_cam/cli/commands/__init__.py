@@ -1,1 +1,1 @@
-"""Commands: say what this room is for."""
+"""The commands of ``napari-cam``, a file each: its options, and what it prints."""

@@ -17,8 +17,7 @@ from napari_cam.cli.options import Overwrite
 from napari_cam.cli.terminal import show_notes, table
 
 if TYPE_CHECKING:
-    from napari_cam.sample.demo.classification import DemoResults
-    from napari_cam.sample.demo.demo_files import DemoFiles
+    from napari_cam.sample.demo.classification import DemoFiles, DemoResults
     from napari_cam.sample.demo.folder import DemoFolder
     from napari_cam.sample.demo.segmentation import RegionResults
     from napari_cam.sample.demo.segmentation_files import RegionFiles
@@ -62,8 +61,7 @@ def demo(
 
 
 def _classification(out: Path, overwrite: bool, window: bool) -> None:
-    from napari_cam.sample.demo.classification import compute_demo
-    from napari_cam.sample.demo.demo_files import KIND, DemoFiles
+    from napari_cam.sample.demo.classification import KIND, DemoFiles, compute_demo
     from napari_cam.sample.demo.folder import is_demo
 
     with (

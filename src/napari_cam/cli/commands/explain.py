@@ -165,7 +165,7 @@ def explain(
             network,
             volume,
             method or "gradcam",
-            targets(volume, network, class_id, region, within, score),
+            _targets(volume, network, class_id, region, within, score),
             _layers(layer, fused),
             device=device,
             precision=precision,
@@ -178,7 +178,7 @@ def explain(
         keys = list(dict.fromkeys(plan.keys))
         files = dict(zip(keys, _files(keys, folder, file_format), strict=True))
         check_results(files.values(), overwrite)
-        maps = build_heatmaps(plan, run(plan), *stretched, mask)
+        maps = build_heatmaps(plan, _run(plan), *stretched, mask)
         for key, heatmap in maps.items():
             write_volume(files[key], heatmap, like=volume, overwrite=overwrite)
     show_notes(
@@ -195,7 +195,7 @@ def explain(
     return None
 
 
-def run(plan: Plan) -> list[ExplainedUnits]:
+def _run(plan: Plan) -> list[ExplainedUnits]:
     """Run a plan to its end, with a bar that counts its units."""
     unit = "volume" if plan.prepared.unit_axis is None else "slice"
     parts = []
@@ -223,7 +223,7 @@ def _windows(size: str | None, overlap: float, weights: str, margin: int) -> Win
     return Windows(tuple(map(int, parts)), overlap, chosen, margin)
 
 
-def targets(
+def _targets(
     volume: Volume,
     model: LoadedModel,
     class_id: list[str] | None,

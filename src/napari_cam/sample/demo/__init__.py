@@ -1,1 +1,1 @@
-"""Demo: say what this room is for."""
+"""The demos of the command line: what they compute of the sample, and the files they write."""

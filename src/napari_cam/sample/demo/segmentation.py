@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_cam.cams.explain import build_heatmaps
+from napari_cam.cams.explain import explain
 from napari_cam.cams.keys import MapKey
-from napari_cam.cams.plan import plan_explanation
 from napari_cam.cams.targets.region_score import RegionScore
-from napari_cam.cli.commands.explain import run
 from napari_cam.heatmap import Heatmap, Maps
+from napari_cam.learning.segmenter import predict_labels
 from napari_cam.masks.counts import dice
 from napari_cam.models.layers.candidates import candidate_layers
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.sample import load_sample_model, load_sample_phantom
 from napari_cam.sample.cohort import VOXEL_CLASSES, voxel_labels
 from napari_cam.sample.demo.classification import pointing
-from napari_cam.sample.making.overlap import predict_labels
 from napari_cam.sample.phantom import Phantom
 
 TARGET = "damaged"
@@ -192,9 +191,9 @@ def _explain(
     z: int | None = None,
 ) -> Maps[MapKey, Heatmap]:
     units = None if z is None else [z]
-    plan = plan_explanation(model, sample.volume, list(TITLES), targets, layers, units=units)
     # As in the paper's figures: each slice divided by its own maximum.
-    return build_heatmaps(plan, run(plan), normalize="unit", scale="max")
+    options: dict[str, Any] = {"units": units, "normalize": "unit", "scale": "max"}
+    return explain(model, sample.volume, list(TITLES), targets, layers, **options)
 
 
 def _pixel_sets(region: NDArray[np.bool_]) -> tuple[PixelSet, ...]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_cam.cams.keys import MapKey
+from napari_cam.heatmap import Heatmap, Maps
 from napari_cam.provenance import stamp
 from napari_cam.reports.page.contact_sheet import SheetRow, contact_sheet
 from napari_cam.reports.page.panels import Panel, PanelRow, panel_sheet, save_sheet
@@ -92,24 +96,10 @@ def draw_classes(results: RegionResults) -> Figure:
 
 def draw_sets(results: RegionResults) -> Figure:
     """Return both methods for several sets of pixels of one class."""
-    rows = [
-        PanelRow(
-            title,
-            [
-                Panel(
-                    results.z,
-                    heatmap_of(results.by_set, method, target=each.target.label).values,
-                    each.pixels,
-                )
-                for each in results.sets
-            ],
-            f"class: {TARGET}",
-        )
-        for method, title in TITLES.items()
-    ]
+    sets = [({"target": each.target.label}, each.pixels) for each in results.sets]
     return panel_sheet(
         results.sample.volume,
-        rows,
+        _panels(results, results.by_set, sets),
         [each.title for each in results.sets],
         f"Which pixels are explained (slice {results.z}, {results.level})",
         mask_label="explained pixels",
@@ -118,28 +108,34 @@ def draw_sets(results: RegionResults) -> Figure:
 
 def draw_levels(results: RegionResults) -> Figure:
     """Return both methods at every level of the network."""
-    rows = [
+    region = results.region(TARGET)
+    levels = [({"layer": layer}, region) for layer in results.levels.values()]
+    return panel_sheet(
+        results.sample.volume,
+        _panels(results, results.by_level, levels),
+        list(results.levels),
+        f"From encoder to decoder (slice {results.z})",
+        mask_label=_PREDICTION,
+    )
+
+
+def _panels(
+    results: RegionResults,
+    maps: Maps[MapKey, Heatmap],
+    columns: Sequence[tuple[dict[str, str], NDArray[np.bool_]]],
+) -> list[PanelRow]:
+    """Return a row for each method: the map of each column's target or layer, with its pixels."""
+    return [
         PanelRow(
             title,
             [
-                Panel(
-                    results.z,
-                    heatmap_of(results.by_level, method, layer=layer).values,
-                    results.region(TARGET),
-                )
-                for layer in results.levels.values()
+                Panel(results.z, heatmap_of(maps, method, **part).values, pixels)
+                for part, pixels in columns
             ],
             f"class: {TARGET}",
         )
         for method, title in TITLES.items()
     ]
-    return panel_sheet(
-        results.sample.volume,
-        rows,
-        list(results.levels),
-        f"From encoder to decoder (slice {results.z})",
-        mask_label=_PREDICTION,
-    )
 
 
 def _slices(results: RegionResults) -> list[int]:

@@ -1,1 +1,1 @@
-"""Report: say what this room is for."""
+"""``napari-cam report``: heatmaps compared with references, other maps, measurements, networks."""

@@ -7,31 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from napari_cam.learning.training.engine import logits_of
+from napari_cam.learning.segmenter import predict_labels
 from napari_cam.masks.counts import counts
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.sample.cohort import voxel_labels
 from napari_cam.sample.phantom import Phantom
 from napari_cam.statistics.bootstrap import pooled_ratio
-from napari_cam.volumes.volume import Volume
-
-_SLICES_AT_ONCE = 8
-
-
-def predict_labels(model: LoadedModel, volume: Volume) -> NDArray[np.uint8]:
-    """Return the class (z, y, x) that a segmentation network of slices sees in each voxel."""
-    prepared = model.card.bind(volume)
-    images = torch.from_numpy(prepared.batch(range(prepared.n_units)))
-    logits = logits_of(model.module, images, _SLICES_AT_ONCE, torch.device("cpu"))
-    # On the volume's own grid, so that its slices may be stored turned or mirrored.
-    scores = [prepared.on_volume_grid(each.numpy()) for each in logits.unbind(1)]
-    units = np.stack(scores).argmax(axis=0).astype(np.uint8)
-    labels = np.zeros(volume.shape, np.uint8)
-    prepared.place(units, range(prepared.n_units), labels)
-    return labels
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,11 @@
 """Tables II and III of Ostrowski et al. 2024 in kind: ensembles and box filters on the fillets.
 
-``python -m napari_cam.sample.making.ensemble_study`` prints the tables of ``docs/ensembles.md``.
 Two members of one network, Grad-CAM at its last layer and Layer-CAM at an earlier one, stand for
 the paper's two networks; tissue pixels and a box around the middle for its two box filters. As in
 the paper each slice is stretched to [0, 1] by itself, every slice counts (also of healthy fillets),
 and the explained class is the damage whatever is predicted.
+
+Run: ``python benchmarks/sample/ensemble_study.py`` prints the tables of ``docs/ensembles.md``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from napari_cam.masks.calibration.calibrate import calibrate
 from napari_cam.masks.calibration.result import Calibration
 from napari_cam.masks.ensembles.boxes import BoxFilter, CentredBox
 from napari_cam.models.loaded import LoadedModel
+from napari_cam.sample import load_sample_model
 from napari_cam.sample.cohort import DAMAGED_ABOVE, TEST
 from napari_cam.sample.phantom import Phantom
 from napari_cam.statistics.bootstrap import pooled_ratio
@@ -224,19 +226,17 @@ def main(
     folds: Annotated[int, typer.Option(min=2, help="Folds of fillets.")] = 3,
 ) -> None:
     """Print the tables of docs/ensembles.md."""
-    from napari_cam.sample import load_sample_model
-
     model, phantoms = load_sample_model(), list(TEST.phantoms(volumes))
     normalized: tuple[Literal["unit", "volume"], ...] = ("unit", "volume")
     for normalize in normalized:
         cases = study_cases(model, phantoms, normalize)
         for metric in (PAPER_METRIC, "iou_pooled_fg"):
-            typer.echo(f"\nStretched per {normalize}, thresholds for the best {metric}:\n")
+            print(f"\nStretched per {normalize}, thresholds for the best {metric}:\n")
             rows = study(cases, metric, folds)
-            typer.echo(markdown(rows))
+            print(markdown(rows))
             for name, over in _COMPARED:
                 mean, low, high = gain(rows, name, over)
-                typer.echo(f"\n{name} over {over}: {mean:+.3f} ({low:+.3f} to {high:+.3f}) IoU")
+                print(f"\n{name} over {over}: {mean:+.3f} ({low:+.3f} to {high:+.3f}) IoU")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Does the sample network look where the damage is? Measured on fillets it has never seen.
 
-``python -m napari_cam.sample.making.evaluate`` prints the table of ``docs/sample.md``.
+Run: ``python benchmarks/sample/evaluate.py`` prints the tables of ``docs/sample.md``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_cam.cams.explain import explain
 from napari_cam.models.architectures.table import build
+from napari_cam.models.files.model_files import load_model
 from napari_cam.models.loaded import LoadedModel, wrap_model
 from napari_cam.reports.localisation import (
     area_share,
@@ -25,6 +26,7 @@ from napari_cam.reports.localisation import (
     image_intensity,
     peak_inside,
 )
+from napari_cam.sample import load_sample_model
 from napari_cam.sample.cohort import (
     CLASS_NAMES,
     DAMAGED,
@@ -214,11 +216,8 @@ def main(
     volumes: Annotated[int, typer.Option(min=1, help="Unseen volumes.")] = TEST.n,
 ) -> None:
     """Measure the sample network on unseen phantoms and print the tables of docs/sample.md."""
-    from napari_cam.models.files.model_files import load_model
-    from napari_cam.sample import load_sample_model
-
     network = load_sample_model() if model is None else load_model(model)
-    typer.echo(markdown(evaluate(network, TEST.phantoms(volumes))))
+    print(markdown(evaluate(network, TEST.phantoms(volumes))))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,0 @@
-"""Making: say what this room is for."""
