@@ -26,8 +26,9 @@ from napari_cam.cams.raw import (
     compute,
     layers_of,
 )
+from napari_cam.cams.targets.arguments import as_targets
 from napari_cam.cams.targets.region_score import bind_units, shares
-from napari_cam.cams.targets.scores import AnyTarget, Target, as_targets, class_logits
+from napari_cam.cams.targets.scores import AnyTarget, Target, class_logits
 from napari_cam.cams.windows import Windows, compute_in_windows, first_window
 from napari_cam.errors import DeviceError, ModelError, PreparationError, VolumeError
 from napari_cam.heatmap import Maps

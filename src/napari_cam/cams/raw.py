@@ -18,8 +18,9 @@ from napari_cam.cams.network.head import weights_of_classes
 from napari_cam.cams.network.inference import Runner, choose_runner
 from napari_cam.cams.network.probe import Probe
 from napari_cam.cams.network.tap import Tapped, tap, widen
+from napari_cam.cams.targets.arguments import as_targets
 from napari_cam.cams.targets.region_score import bind_inputs
-from napari_cam.cams.targets.scores import AnyTarget, Scored, Target, as_targets
+from napari_cam.cams.targets.scores import AnyTarget, Scored, Target
 from napari_cam.errors import LayerError, ModelError, PreparationError
 from napari_cam.heatmap import Maps
 from napari_cam.models.device import exact_float32

@@ -13,7 +13,7 @@ from napari_cam.cams.network.tap import tap
 from napari_cam.cams.raw import raw_cams
 from napari_cam.errors import LayerError, ModelError
 from napari_cam.models.hooks import POOLING_INPUT, LayerRef, plain_module
-from napari_cam.models.layers.candidates import find_pooling
+from napari_cam.models.layers.pooling import find_pooling
 from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, TupleNet, image, seeded
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import napari_cam as nc
-from napari_cam.cams.targets.region_forms import as_limit, as_region, parse_region
+from napari_cam.cams.targets.region_syntax import as_limit, as_region, parse_region
 from napari_cam.cams.targets.regions import (
     Box,
     Component,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_cam.cams.targets.scores import ClassScore, as_targets, class_logits
+from napari_cam.cams.targets.arguments import as_targets
+from napari_cam.cams.targets.scores import ClassScore, class_logits
 from napari_cam.errors import TargetError
 from napari_cam.models.loaded import wrap_model
 from tests.cams.networks import GapNet

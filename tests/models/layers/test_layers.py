@@ -14,12 +14,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.errors import LayerError, ModelError
 from napari_cam.models.hooks import POOLING_INPUT
-from napari_cam.models.layers.candidates import (
-    candidate_layers,
-    find_pooling,
-    legacy_last_conv,
-    logits_of,
-)
+from napari_cam.models.layers.candidates import candidate_layers, legacy_last_conv
+from napari_cam.models.layers.pooling import find_pooling
+from napari_cam.models.layers.trace import logits_of
 from napari_cam.models.loaded import wrap_model
 from tests.cams.networks import GapNet, SharedNet, SkipNet, TupleNet
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from napari_cam.models.layers.candidates import logits_of
+from napari_cam.models.layers.trace import logits_of
 
 _ENDINGS = frozenset({"softmax", "_softmax", "sigmoid", "expit", "special_expit", "sigmoid_"})
 _LEARNED = ("conv", "linear", "matmul", "addmm", "bmm", "einsum")

@@ -36,7 +36,7 @@ from napari_cam.models.hooks import (
     plain_module,
     tensors_in,
 )
-from napari_cam.models.layers.candidates import find_pooling
+from napari_cam.models.layers.pooling import find_pooling
 
 _AGREEMENT = 1e-5
 

@@ -34,7 +34,7 @@ from napari_cam.models.hooks import (
     stand_in,
     tensors_in,
 )
-from napari_cam.models.layers.candidates import find_pooling
+from napari_cam.models.layers.pooling import find_pooling
 
 # Half precision flushes small gradients to zero and overflows on large ones. The score is scaled
 # up by the first of these, and by less where that is too much.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from napari_cam.cams.targets.region_forms import as_limit, as_region
+from napari_cam.cams.targets.region_syntax import as_limit, as_region
 from napari_cam.cams.targets.regions import (
     Mask,
     Painted,

@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from napari_cam.models.hooks import is_spatial
-
-if TYPE_CHECKING:
-    from napari_cam.models.layers.candidates import Trace
+from napari_cam.models.layers.trace import LEARNED, Trace
 
 TINY = "too few to say where; choose a finer layer, or give the network larger images"
 _FEWEST = 4
@@ -53,9 +50,9 @@ class Levels:
     bottleneck: int | None
 
     @classmethod
-    def of(cls, trace: Trace, tensors: Sequence[Tensor], learned: Sequence[str]) -> Levels:
-        """Return the levels among `tensors`; `learned` names functions that have weights."""
-        left_out = [*_class_maps(trace, learned), *_context(trace)]
+    def of(cls, trace: Trace, tensors: Sequence[Tensor]) -> Levels:
+        """Return the levels among `tensors`."""
+        left_out = [*_class_maps(trace), *_context(trace)]
         if trace.image is not None:
             left_out.append(trace.image)
         unwanted = {id(tensor) for tensor in left_out}
@@ -115,7 +112,7 @@ def _places(tensor: Tensor) -> int:
     return tensor.shape[2:].numel()
 
 
-def _class_maps(trace: Trace, learned: Sequence[str]) -> list[Tensor]:
+def _class_maps(trace: Trace) -> list[Tensor]:
     """Return the output and what it was made of since the last learned function.
 
     They hold one map per class: the logits, before and after they are enlarged or squashed.
@@ -126,7 +123,7 @@ def _class_maps(trace: Trace, learned: Sequence[str]) -> list[Tensor]:
         tensor, before = waiting.pop()
         found[id(tensor)] = tensor
         maker = trace.producer(tensor, before)
-        if maker is None or trace.calls[maker].matches(learned):
+        if maker is None or trace.calls[maker].matches(LEARNED):
             continue
         waiting += [
             (taken, maker)
