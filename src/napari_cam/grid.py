@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import VolumeError
+from napari_cam.units import axes_within
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,15 @@ class Grid:
         """Voxel size along (z, y, x) in `units`."""
         z, y, x = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(z), float(y), float(x)
+
+    @property
+    def voxel_volume(self) -> float:
+        """Volume of a voxel, in cubic `units`."""
+        return abs(float(np.linalg.det(self.affine[:3, :3])))
+
+    def spacing_within(self, axis: int | None) -> tuple[float, ...]:
+        """Voxel size within a unit: along all axes but `axis`, in `units`."""
+        return tuple(self.spacing[each] for each in axes_within(axis))
 
     def world(self, index: Any) -> NDArray[np.float64]:
         """Return world coordinates (..., 3) of voxel indices (..., 3) given as (z, y, x)."""

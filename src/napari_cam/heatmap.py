@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import LookupFailed
 from napari_cam.grid import Grid
+from napari_cam.units import any_by_unit, per_unit, slab
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -121,11 +122,7 @@ class Heatmap:
 
     def per_unit(self, values: NDArray[Any]) -> NDArray[Any]:
         """Reshape (u,) `values` so that they broadcast against ``self.values``."""
-        if self.unit_axis is None:
-            return values.reshape(1, 1, 1)
-        shape = [1, 1, 1]
-        shape[self.unit_axis] = -1
-        return values.reshape(shape)
+        return per_unit(values, self.unit_axis)
 
     @property
     def note(self) -> str | None:
@@ -150,7 +147,7 @@ class Heatmap:
         if self.unit_axis is None:
             return f"No voxel belongs to the explained region ({target}), so the map is zero."
         empty = asked.count(0)
-        others = np.count_nonzero(~self.valid & self._explained) - empty
+        others = np.count_nonzero(~self.valid & self.explained) - empty
         more = f"; {others} others hold no evidence" if others > 0 else ""
         return (
             f"In {empty} of {len(asked)} slices no pixel belongs to the explained region "
@@ -158,15 +155,13 @@ class Heatmap:
         )
 
     @property
-    def _explained(self) -> NDArray[np.bool_]:
+    def explained(self) -> NDArray[np.bool_]:
         """(u,) the units that were asked for."""
-        across = tuple(axis for axis in range(3) if axis != self.unit_axis)
-        explained: NDArray[np.bool_] = np.any(self.inside, axis=across)
-        return np.atleast_1d(explained)
+        return any_by_unit(self.inside, self.unit_axis)
 
     @property
     def _no_evidence(self) -> str | None:
-        explained = self._explained
+        explained = self.explained
         missing = np.count_nonzero(~self.valid & explained)
         if missing == 0:
             return None
@@ -216,10 +211,3 @@ def one_slice(heatmap: Heatmap, index: int, axis: int | None = None) -> Heatmap:
         grid=Grid((z, y, x), affine, heatmap.grid.orientation, heatmap.grid.units),
         **units,
     )
-
-
-def slab(axis: int, index: int) -> tuple[slice, slice, slice]:
-    """Return what picks one slice across `axis` out of (z, y, x), and keeps the axis."""
-    place = [slice(None)] * 3
-    place[axis] = slice(index, index + 1)
-    return place[0], place[1], place[2]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_cam.choices import Choices
 from napari_cam.errors import MaskError, MethodError
 from napari_cam.heatmap import Heatmap
+from napari_cam.units import axes_within
 
 Normalize = Literal["unit", "volume", "foreground", "none"]
 NORMALIZE: Choices[Normalize] = Choices(
@@ -59,16 +60,15 @@ def has_evidence(maps: NDArray[np.float32], rectified: bool) -> NDArray[np.bool_
 
 
 def extremes(
-    values: NDArray[np.float32], counted: NDArray[np.bool_]
+    values: NDArray[np.float32], counted: NDArray[np.bool_], axes: tuple[int, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return minimum and maximum (n,) of values (n, *s) where `counted` holds, 0 if nowhere."""
-    axes = tuple(range(1, values.ndim))
+    """Return minimum and maximum (u,) over `axes` where `counted` holds, 0 if nowhere."""
     low = np.min(values, axis=axes, where=counted, initial=np.inf)
     high = np.max(values, axis=axes, where=counted, initial=-np.inf)
     anywhere = counted.any(axis=axes)
     return (
-        np.where(anywhere, low, 0).astype(np.float32),
-        np.where(anywhere, high, 0).astype(np.float32),
+        np.where(anywhere, low, 0).astype(np.float32).reshape(-1),
+        np.where(anywhere, high, 0).astype(np.float32).reshape(-1),
     )
 
 
@@ -170,10 +170,7 @@ def renormalized(heatmap: Heatmap, normalize: Renormalize = "volume") -> Heatmap
 
 def _own_extremes(heatmap: Heatmap) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return each unit's own extremes (u,), of which a heatmap of a whole volume keeps no note."""
-    axes = tuple(axis for axis in range(3) if axis != heatmap.unit_axis)
-    seen = heatmap.inside
-    low = np.min(heatmap.values, axis=axes, where=seen, initial=1).reshape(-1)
-    high = np.max(heatmap.values, axis=axes, where=seen, initial=0).reshape(-1)
+    low, high = extremes(heatmap.values, heatmap.inside, axes_within(heatmap.unit_axis))
     span = heatmap.raw_max - heatmap.raw_min
     return (
         (low * span + heatmap.raw_min).astype(np.float32),

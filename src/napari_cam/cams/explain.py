@@ -30,6 +30,7 @@ from napari_cam.normalize import (
     to_unit,
 )
 from napari_cam.provenance import plain, stamp
+from napari_cam.units import by_unit
 
 
 def explain(
@@ -250,8 +251,10 @@ def _heatmap(
         shown = np.where(_like(evidence, raw), np.maximum(raw, 0) if rectify else raw, 0)
         on_grid = prepared.on_volume_grid(shown)
         seen = np.broadcast_to(prepared.inside, on_grid.shape)
-        counted = seen if foreground is None else seen & _per_unit(foreground, plan, units)
-        unit_low, unit_high = extremes(on_grid, counted)
+        counted = seen
+        if foreground is not None:
+            counted = seen & by_unit(foreground, prepared.unit_axis)[units]
+        unit_low, unit_high = extremes(on_grid, counted, tuple(range(1, on_grid.ndim)))
         evidence &= unit_high > np.maximum(unit_low, 0)
         unit_low, unit_high = bounds(unit_low, unit_high, evidence, normalize, scale)
         if normalize != "none":
@@ -279,12 +282,6 @@ def _heatmap(
 
 def _like(flags: NDArray[np.bool_], maps: NDArray[Any]) -> NDArray[np.bool_]:
     return flags.reshape(-1, *(1,) * (maps.ndim - 1))
-
-
-def _per_unit(mask: NDArray[np.bool_], plan: Plan, units: list[int]) -> NDArray[np.bool_]:
-    """Return a mask (z, y, x) unit by unit (n, *s)."""
-    axis = plan.prepared.unit_axis
-    return mask[None] if axis is None else np.moveaxis(mask, axis, 0)[units]
 
 
 def _gather(

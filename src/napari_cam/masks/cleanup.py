@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from math import isfinite
 from numbers import Real
@@ -22,6 +21,7 @@ from napari_cam.masks.morphology import (
     pieces_by_size,
     pieces_touching,
 )
+from napari_cam.units import axes_within, by_unit
 from napari_cam.volumes.foreground import fill_holes
 
 Mask = NDArray[np.bool_]
@@ -164,13 +164,15 @@ def clean(
     if allowed is not None:
         _check_shape(allowed, grid, "area where masks may lie")
     axis = unit_axis if cleanup.per == "unit" else None
+    spacing, size = grid.spacing_within(axis), _pixel(grid, axis)
+    within = None if allowed is None else by_unit(allowed, axis)
+    near = None if cleanup.touching is None else by_unit(cleanup.touching, axis)
     result = mask.copy()
-    for place, spacing, size in _parts(grid, axis):
-        part = result[place]
+    for unit, part in enumerate(by_unit(result, axis)):
         if part.any():
-            within = None if allowed is None else allowed[place]
-            near = None if cleanup.touching is None else cleanup.touching[place]
-            result[place] = _cleaned(part, cleanup, spacing, size, within, near)
+            here = None if within is None else within[unit]
+            there = None if near is None else near[unit]
+            part[...] = _cleaned(part, cleanup, spacing, size, here, there)
     return result
 
 
@@ -186,21 +188,12 @@ def check_touching(cleanup: Cleanup, grid: Grid) -> None:
         _check_shape(cleanup.touching, grid, "mask to be touched")
 
 
-def _parts(
-    grid: Grid, axis: int | None
-) -> Iterator[tuple[tuple[slice | int, ...], tuple[float, ...], float]]:
-    """Yield what is cleaned by itself: its place, voxel size, and the area or volume of a voxel."""
-    columns = grid.affine[:3, :3]
+def _pixel(grid: Grid, axis: int | None) -> float:
+    """Return the area of a slice's pixel, the volume of a voxel where `axis` is None."""
     if axis is None:
-        yield (slice(None),) * 3, grid.spacing, abs(float(np.linalg.det(columns)))
-        return
-    plane = [other for other in range(3) if other != axis]
-    area = float(np.linalg.norm(np.cross(columns[:, plane[0]], columns[:, plane[1]])))
-    spacing = tuple(grid.spacing[other] for other in plane)
-    for index in range(grid.shape[axis]):
-        place: list[slice | int] = [slice(None)] * 3
-        place[axis] = index
-        yield tuple(place), spacing, area
+        return grid.voxel_volume
+    one, other = (grid.affine[:3, each] for each in axes_within(axis))
+    return float(np.linalg.norm(np.cross(one, other)))
 
 
 def _cleaned(

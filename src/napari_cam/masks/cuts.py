@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.rules import LocalRule, ThresholdRule
+from napari_cam.units import any_by_unit, by_unit
 
 Foreground = NDArray[np.bool_] | None
 
@@ -58,18 +58,19 @@ def cohort_cut(rule: ThresholdRule, heatmaps: Iterable[tuple[Heatmap, Foreground
 
 def samples_of(heatmap: Heatmap, foreground: Foreground) -> list[NDArray[np.float32]]:
     """Return for each unit the values (m,) that statistics may use, none for an invalid unit."""
-    values, allowed = units_of(heatmap, heatmap.values), units_of(heatmap, heatmap.inside)
-    if foreground is not None:
-        allowed = allowed & units_of(heatmap, foreground)
+    values, allowed = _judged(heatmap, foreground)
     samples = (
         value[use & valid] for value, use, valid in zip(values, allowed, heatmap.valid, strict=True)
     )
     return [sample[np.isfinite(sample)] for sample in samples]
 
 
-def units_of(heatmap: Heatmap, values: NDArray[Any]) -> NDArray[Any]:
-    """Return a view (u, *s) of `values` (z, y, x) on the heatmap's grid, units first."""
-    return values[None] if heatmap.unit_axis is None else np.moveaxis(values, heatmap.unit_axis, 0)
+def _judged(
+    heatmap: Heatmap, foreground: Foreground
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the values (u, *s), and where they count."""
+    allowed = heatmap.inside if foreground is None else heatmap.inside & foreground
+    return by_unit(heatmap.values, heatmap.unit_axis), by_unit(allowed, heatmap.unit_axis)
 
 
 def with_cut(heatmap: Heatmap, cuts: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -77,8 +78,7 @@ def with_cut(heatmap: Heatmap, cuts: NDArray[np.float32]) -> NDArray[np.bool_]:
     known: NDArray[np.bool_] = np.isfinite(cuts)
     if cuts.ndim == 1:
         return known
-    units = units_of(heatmap, known)
-    return np.asarray(units.any(axis=tuple(range(1, units.ndim))))
+    return any_by_unit(known, heatmap.unit_axis)
 
 
 def cut_facts(cuts: NDArray[np.float32]) -> list[float | None] | dict[str, float | None]:
@@ -101,13 +101,11 @@ def _chosen(
 
 
 def _local_cuts(rule: LocalRule, heatmap: Heatmap, foreground: Foreground) -> NDArray[np.float32]:
-    spacing = [mm for axis, mm in enumerate(heatmap.grid.spacing) if axis != heatmap.unit_axis]
+    spacing = heatmap.grid.spacing_within(heatmap.unit_axis)
     cuts = np.full(heatmap.values.shape, np.nan, dtype=np.float32)
-    values, allowed = units_of(heatmap, heatmap.values), units_of(heatmap, heatmap.inside)
-    if foreground is not None:
-        allowed = allowed & units_of(heatmap, foreground)
-    by_unit = units_of(heatmap, cuts)
+    values, allowed = _judged(heatmap, foreground)
+    units = by_unit(cuts, heatmap.unit_axis)
     for unit, valid in enumerate(heatmap.valid):
         if valid:
-            by_unit[unit] = rule.cuts(values[unit], allowed[unit], spacing)
+            units[unit] = rule.cuts(values[unit], allowed[unit], spacing)
     return cuts

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.masks.counts import Counts
+from napari_cam.units import by_unit, n_units
 
 _MOST_THREADS = 4
 
@@ -100,14 +101,13 @@ def pack(masks: Iterable[NDArray[np.bool_]], unit_axis: int | None = 0) -> Packe
     if shape is None:
         raise MaskError("There are no masks to compare; give at least one.")
     bits = np.stack(packed)
-    units = 1 if unit_axis is None else shape[unit_axis]
-    voxels = int(np.prod(shape)) // max(units, 1)
+    voxels = int(np.prod(shape)) // max(n_units(shape, unit_axis), 1)
     return PackedMasks(bits, bits_set(bits), voxels)
 
 
 def _packed(mask: NDArray[np.bool_], unit_axis: int | None) -> NDArray[np.uint64]:
     """Return (u, w) words of a mask."""
-    units = mask[None] if unit_axis is None else np.moveaxis(mask, unit_axis, 0)
+    units = by_unit(mask, unit_axis)
     octets = np.packbits(units.reshape(len(units), -1), axis=1)
     short = -octets.shape[1] % 8
     if short:

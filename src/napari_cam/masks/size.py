@@ -52,5 +52,4 @@ def mask_size(mask: NDArray[np.bool_], heatmap: Heatmap) -> MaskSize:
     share = voxels / max(1, int(np.count_nonzero(heatmap.inside)))
     if heatmap.grid.units != "mm":
         return MaskSize(voxels, share, None)
-    cubic_mm = abs(float(np.linalg.det(heatmap.grid.affine[:3, :3])))
-    return MaskSize(voxels, share, voxels * cubic_mm / 1000)
+    return MaskSize(voxels, share, voxels * heatmap.grid.voxel_volume / 1000)

@@ -71,7 +71,7 @@ def foreground(
     if per == "volume":
         return find(values, spacing)
     across = volume.stack_axis if axis is None else axis
-    in_plane = None if spacing is None else _without(spacing, across)
+    in_plane = None if spacing is None else volume.grid.spacing_within(across)
     slices = np.moveaxis(values, across + 1, 0)
     return np.stack([find(each, in_plane) for each in slices], axis=across)
 
@@ -223,7 +223,3 @@ def _numbers(values: NDArray[Any]) -> NDArray[Any]:
         )
     least = np.where(known, values, np.inf).min(axis=(1, 2, 3), keepdims=True)
     return np.where(known, values, least)
-
-
-def _without(spacing: Sequence[float], axis: int) -> list[float]:
-    return [size for other, size in enumerate(spacing) if other != axis]

@@ -21,6 +21,7 @@ from napari_cam.errors import VolumeError, WriteError
 from napari_cam.files import sidecar_path
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
+from napari_cam.units import n_units
 from napari_cam.volumes.reading import read_volume
 from napari_cam.volumes.volume import Volume
 
@@ -136,14 +137,13 @@ def heatmap_of_facts(values: NDArray[np.float32], grid: Grid, facts: Mapping[str
     if axis not in (None, 0, 1, 2) or stated["kind"] not in ("unit", "raw", "signed"):
         raise ValueError("unknown axis or kind")
     units = stated["units"]
-    n_units = 1 if axis is None else shape[axis]
     # JSON has no NaN, so that a score which is none stands as null.
     arrays: dict[str, Any] = {
         **{name: np.array(units[name], dtype=np.float32) for name in _FLOATS},
         **{name: np.array(units[name], dtype=np.int64) for name in _INTEGERS},
         "valid": np.array(units["valid"], dtype=np.bool_),
     }
-    if any(array.shape != (n_units,) for array in arrays.values()):
+    if any(array.shape != (n_units(shape, axis),) for array in arrays.values()):
         raise ValueError("another number of units")
     z, y, x = (_flags(ranges, n) for ranges, n in zip(stated["inside"], shape, strict=True))
     return Heatmap(

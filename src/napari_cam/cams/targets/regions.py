@@ -20,6 +20,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from napari_cam.errors import TargetError
+from napari_cam.units import slab
 
 Mask = NDArray[np.bool_]
 
@@ -362,7 +363,7 @@ class Slice(Given):
                 f"There is no slice {self.number}; the image has {shape[stack_axis]}, from 0 on."
             )
         mask = np.zeros(shape, dtype=bool)
-        np.moveaxis(mask, stack_axis, 0)[self.number] = True
+        mask[slab(stack_axis, self.number)] = True
         return mask
 
 

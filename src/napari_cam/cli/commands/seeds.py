@@ -277,13 +277,11 @@ class _Refining:
 
 def _rows(found: Seeds) -> list[tuple[str, ...]]:
     """Return code, name, voxels, share and volume of each class and of what is unlabelled."""
-    import numpy as np
-
-    cubic_mm = abs(float(np.linalg.det(found.grid.affine[:3, :3])))
     codes = {each.name: str(each.code) for each in found.classes}
     rows: list[tuple[str, ...]] = []
     for name, voxels in found.voxels.items():
-        volume = f"{voxels * cubic_mm / 1000:.3g} mL" if found.grid.units == "mm" else "-"
+        millilitres = voxels * found.grid.voxel_volume / 1000
+        volume = f"{millilitres:.3g} mL" if found.grid.units == "mm" else "-"
         share = f"{voxels / found.labels.size:.1%}"
         rows.append((codes.get(name, "0"), name, str(voxels), share, volume))
     return rows

@@ -17,6 +17,7 @@ from napari_cam.masks.binarize import ONLY, binarize
 from napari_cam.masks.rules import Fixed, ThresholdRule, rule_from_text
 from napari_cam.normalize import Renormalize, renormalized
 from napari_cam.provenance import plain
+from napari_cam.units import any_by_unit
 
 Negatives = Literal["background", "unlabelled"]
 
@@ -161,6 +162,4 @@ def _plain_cuts(cuts: NDArray[Any]) -> Any:
 
 def _units(heatmap: Heatmap, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return (u,) whether `flags` hold in what was explained of each unit."""
-    axes = tuple(axis for axis in range(3) if axis != heatmap.unit_axis)
-    held: NDArray[np.bool_] = (flags & heatmap.inside).any(axis=axes).reshape(-1)
-    return held
+    return any_by_unit(flags & heatmap.inside, heatmap.unit_axis)

@@ -6,8 +6,8 @@ Whether that brings them nearer to the truth depends on whether the truth has ed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
@@ -20,19 +20,12 @@ from napari_cam.labels.seeds.guided import guided_filter
 from napari_cam.labels.seeds.random_walk import random_walk
 from napari_cam.labels.seeds.seeds import Seeds
 from napari_cam.provenance import stamp
+from napari_cam.units import by_unit
 from napari_cam.volumes.volume import Volume
 
 Refinement = Literal["random-walker", "guided"]
 Per = Literal["slice", "volume"]
 Given = TypeVar("Given", bound=Seeds | Heatmap | Mapping[Any, Heatmap])
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One slice, or the whole volume."""
-
-    place: tuple[slice | int, ...]
-    spacing: tuple[float, ...]
 
 
 def refine(
@@ -112,14 +105,14 @@ def _walked(
     certainty: float,
 ) -> Seeds:
     labels = seeds.labels.copy()
-    for part in _parts(seeds.grid, axis):
-        tissue = None if foreground is None else foreground[part.place]
-        image = _standardised(grey[part.place], tissue)
-        finest = min(part.spacing)
-        distance = [size / finest for size in part.spacing]
-        labels[part.place] = random_walk(
-            image, seeds.labels[part.place], distance, beta, certainty, tissue
-        )
+    spacing = seeds.grid.spacing_within(axis)
+    distance = [size / min(spacing) for size in spacing]
+    within = None if foreground is None else by_unit(foreground, axis)
+    images = by_unit(grey, axis)
+    for unit, part in enumerate(by_unit(labels, axis)):
+        tissue = None if within is None else within[unit]
+        image = _standardised(images[unit], tissue)
+        part[...] = random_walk(image, part, distance, beta, certainty, tissue)
     facts = stamp(
         method="random-walker",
         reference="Grady 2006, IEEE TPAMI 28:1768",
@@ -143,15 +136,15 @@ def _guided(
     if foreground is not None:
         said &= foreground
     values = np.zeros_like(heatmap.values)
-    for part in _parts(heatmap.grid, axis):
-        counted = said[part.place]
-        if not counted.any():
-            continue
-        reach = [round(radius / size) for size in part.spacing]
-        reach[int(np.argmin(part.spacing))] = max(1, reach[int(np.argmin(part.spacing))])
-        image = _standardised(grey[part.place], counted)
-        part_of = heatmap.values[part.place].astype(np.float64)
-        values[part.place] = guided_filter(image, part_of, reach, epsilon, counted)
+    spacing = heatmap.grid.spacing_within(axis)
+    reach = [round(radius / size) for size in spacing]
+    finest = int(np.argmin(spacing))
+    reach[finest] = max(1, reach[finest])
+    parts = (by_unit(each, axis) for each in (values, said, grey, heatmap.values))
+    for smoothed, counted, image, given in zip(*parts, strict=True):
+        if counted.any():
+            even = _standardised(image, counted)
+            smoothed[...] = guided_filter(even, given.astype(np.float64), reach, epsilon, counted)
     if heatmap.kind != "signed":  # a linear fit may overshoot what it is fitted to
         values = np.clip(values, 0, 1 if heatmap.kind == "unit" else None)
     facts = stamp(
@@ -170,15 +163,6 @@ def _axis(per: Per | None, explained: int | None, volume: Volume) -> int | None:
     if per == "volume" or (per is None and explained is None):
         return None
     return volume.stack_axis if explained is None else explained
-
-
-def _parts(grid: Grid, axis: int | None) -> Iterator[_Part]:
-    if axis is None:
-        yield _Part((slice(None),) * 3, grid.spacing)
-        return
-    spacing = tuple(size for each, size in enumerate(grid.spacing) if each != axis)
-    for index in range(grid.shape[axis]):
-        yield _Part((*(slice(None),) * axis, index), spacing)
 
 
 def _grey(volume: Volume) -> NDArray[np.float32]:

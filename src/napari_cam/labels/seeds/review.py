@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
+from napari_cam.units import by_unit
 
 _VERSION = 1
 
@@ -239,5 +240,5 @@ class Reviewed:
 
 def _digest(labels: NDArray[Any], place: int, axis: int) -> str:
     """Return a digest of one slice, the same for the same codes in any integer type."""
-    codes = np.ascontiguousarray(np.take(labels, place, axis=axis), dtype="<i8")
+    codes = np.ascontiguousarray(by_unit(labels, axis)[place], dtype="<i8")
     return blake2b(codes.tobytes(), digest_size=8).hexdigest()

@@ -302,7 +302,7 @@ def _notes(found: Mapping[str, list[Claims]], gate: bool) -> list[str]:
     """Return sentences on what the gate did, and where it could do nothing."""
     notes = []
     for name, members in found.items():
-        explained = max(_explained(each.heatmap) for each in members)
+        explained = max(int(each.heatmap.explained.sum()) for each in members)
         rejected = max(int(each.rejected.sum()) for each in members)
         if rejected and explained > 1:
             notes.append(
@@ -319,8 +319,3 @@ def _notes(found: Mapping[str, list[Claims]], gate: bool) -> list[str]:
                 "predicted class could not be asked for."
             )
     return notes
-
-
-def _explained(heatmap: Heatmap) -> int:
-    axes = tuple(axis for axis in range(3) if axis != heatmap.unit_axis)
-    return int(np.count_nonzero(heatmap.inside.any(axis=axes)))

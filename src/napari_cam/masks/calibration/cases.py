@@ -14,9 +14,10 @@ from napari_cam.heatmap import Heatmap, label_of
 from napari_cam.masks.calibration.joint_histogram import joint_histogram
 from napari_cam.masks.counts import Counts, counts
 from napari_cam.masks.ensembles.boxes import BoxFilter, box_mask
-from napari_cam.masks.ensembles.combine import EnsembleRule, unit_sizes
+from napari_cam.masks.ensembles.combine import EnsembleRule
 from napari_cam.masks.ensembles.members import UnitAxis
 from napari_cam.masks.overlap_scores import Tally
+from napari_cam.units import any_by_unit, by_unit, n_units
 
 Mask = NDArray[np.bool_]
 Box = BoxFilter | Mask | None
@@ -158,11 +159,11 @@ class _Units:
     @classmethod
     def of(cls, heatmaps: list[Heatmap], reference: Mask, axis: int | None) -> _Units:
         """Find what the networks saw."""
-        n_units = 1 if axis is None else reference.shape[axis]
         if any(heatmap.inside.all() for heatmap in heatmaps):
-            return cls(heatmaps, reference, axis, None, range(n_units))
+            return cls(heatmaps, reference, axis, None, range(n_units(reference.shape, axis)))
         seen = np.logical_or.reduce([heatmap.inside for heatmap in heatmaps])
-        return cls(heatmaps, reference, axis, seen, np.flatnonzero(unit_sizes(seen, axis)).tolist())
+        shown = np.flatnonzero(any_by_unit(seen, axis)).tolist()
+        return cls(heatmaps, reference, axis, seen, shown)
 
     def values(self) -> list[list[NDArray[np.float32]]]:
         """Return for each unit its members' values."""
@@ -191,9 +192,8 @@ class _Units:
         )
 
     def _part(self, array: NDArray[Any], unit: int) -> NDArray[Any]:
-        here: tuple[Any, ...] = () if self.axis is None else (*[slice(None)] * self.axis, unit)
-        part: NDArray[Any] = array[here] if self.seen is None else array[here][self.seen[here]]
-        return part
+        part: NDArray[Any] = by_unit(array, self.axis)[unit]
+        return part if self.seen is None else part[by_unit(self.seen, self.axis)[unit]]
 
 
 def _place(heatmap: Heatmap, inside: Mask | None) -> Mask | None:

@@ -20,6 +20,7 @@ from napari_cam.masks.ensembles.boxes import BoxFilter, box_facts, box_mask
 from napari_cam.masks.ensembles.members import Members, UnitAxis, members_of
 from napari_cam.masks.ensembles.staple import Engine, staple
 from napari_cam.provenance import stamp
+from napari_cam.units import count_by_unit, per_unit
 
 Operator = Literal["or", "and", "smallest", "largest", "majority", "staple"]
 OPERATORS: tuple[str, ...] = get_args(Operator)
@@ -216,20 +217,6 @@ def combine(
     )
 
 
-def per_unit(values: NDArray[Any], unit_axis: int | None) -> NDArray[Any]:
-    """Reshape (u,) `values` so that they broadcast against (z, y, x)."""
-    shape = [1, 1, 1]
-    if unit_axis is not None:
-        shape[unit_axis] = -1
-    return values.reshape(shape)
-
-
-def unit_sizes(mask: Mask, unit_axis: int | None) -> NDArray[np.int64]:
-    """Return (u,) how many voxels a mask (z, y, x) has in each unit."""
-    across = tuple(axis for axis in range(3) if axis != unit_axis)
-    return np.atleast_1d(np.asarray(np.count_nonzero(mask, axis=across), np.int64))
-
-
 def pick_by_size(
     sizes: NDArray[np.int64], rule: EnsembleRule
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -291,7 +278,7 @@ def _by_size(
     members: Members, allowed: Mask | None, axis: int | None, rule: EnsembleRule
 ) -> tuple[Mask, NDArray[np.int64]]:
     """Return in each unit the smallest or largest member, and which (u,) that is."""
-    sizes = np.stack([unit_sizes(mask, axis) for mask in members.masks(allowed)])
+    sizes = np.stack([count_by_unit(mask, axis) for mask in members.masks(allowed)])
     place, exists = pick_by_size(sizes, rule)
     chosen = np.where(exists, place, -1)
     result = np.zeros(members.shape, bool)
@@ -309,7 +296,7 @@ def _by_votes(members: Members, allowed: Mask | None, axis: int | None, rule: En
     for mask in members.masks(allowed):
         takes_part = np.ones((1, 1, 1), np.int64)
         if rule.empty == "skip":
-            takes_part = per_unit((unit_sizes(mask, axis) > 0).astype(np.int64), axis)
+            takes_part = per_unit((count_by_unit(mask, axis) > 0).astype(np.int64), axis)
         first |= mask & (voters == 0) & (takes_part > 0)
         votes += mask
         voters = voters + takes_part

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap, label_of
-from napari_cam.masks.ensembles.combine import Empty, per_unit
+from napari_cam.masks.ensembles.combine import Empty
 from napari_cam.provenance import stamp
+from napari_cam.units import axes_within, per_unit
 
 _DISAGREE = -2  # equals no class, nor the -1 of a target that is none
 
@@ -137,8 +138,8 @@ def _extremes(
     values: NDArray[np.float32], unit_axis: int | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the lowest and the highest value (u,) of each unit."""
-    across = tuple(axis for axis in range(3) if axis != unit_axis)
-    return np.atleast_1d(values.min(axis=across)), np.atleast_1d(values.max(axis=across))
+    within = axes_within(unit_axis)
+    return values.min(axis=within).reshape(-1), values.max(axis=within).reshape(-1)
 
 
 def _provenance(

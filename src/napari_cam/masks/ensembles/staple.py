@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from napari_cam.errors import MaskError
+from napari_cam.units import by_unit
 
 Mask = NDArray[np.bool_]
 Engine = Literal["votes", "simpleitk"]
@@ -95,21 +96,17 @@ def staple(
     if engine not in get_args(Engine):
         raise MaskError(f"STAPLE runs by votes or simpleitk, not {engine!r}.")
     shape = masks[0].shape
-    n_units = 1 if unit_axis is None else shape[unit_axis]
     probability = np.zeros(shape, np.float32)
-    estimates = np.full((2, n_units, len(masks)), np.nan)
-    steps = np.zeros(n_units, np.int64)
-    for unit in range(n_units):
-        here: tuple[Any, ...] = () if unit_axis is None else (*[slice(None)] * unit_axis, unit)
-        counted: Any = ... if within is None else within[here]
-        votes = np.stack([mask[here][counted].ravel() for mask in masks])
+    units = by_unit(probability, unit_axis)
+    estimates = np.full((2, len(units), len(masks)), np.nan)
+    steps = np.zeros(len(units), np.int64)
+    for unit, estimated in enumerate(units):
+        counted: Any = ... if within is None else by_unit(within, unit_axis)[unit]
+        votes = np.stack([by_unit(mask, unit_axis)[unit][counted].ravel() for mask in masks])
         part = votes.any(axis=1) if empty == "skip" else np.ones(len(masks), bool)
         found, known, steps[unit] = _estimate(votes[part], iterations, engine)
         estimates[:, unit, part] = known
-        if within is None:
-            probability[here] = found.reshape(probability[here].shape)
-        else:
-            probability[here][counted] = found
+        estimated[counted] = found.reshape(estimated[counted].shape)
     return Staple(probability, estimates[0], estimates[1], steps)
 
 

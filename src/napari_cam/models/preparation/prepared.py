@@ -15,6 +15,7 @@ from napari_cam.models.preparation.steps import Foreground
 from napari_cam.models.preparation.steps.base import Array, Mask
 from napari_cam.models.preparation.units import Layout, UnitSteps
 from napari_cam.models.preparation.volume_steps import VolumeSteps
+from napari_cam.units import by_unit, n_units
 from napari_cam.volumes.resample import apply_weights, carry_back, linear_weights
 from napari_cam.volumes.volume import Volume
 
@@ -48,7 +49,7 @@ class PreparedVolume:
     @property
     def n_units(self) -> int:
         """Number of units."""
-        return 1 if self.unit_axis is None else self.volume.shape[self.unit_axis]
+        return n_units(self.volume.shape, self.unit_axis)
 
     @property
     def unit_shape(self) -> tuple[int, ...]:
@@ -182,10 +183,7 @@ class PreparedVolume:
     def place(self, values: NDArray[Any], indices: Sequence[int], out: NDArray[Any]) -> None:
         """Write units (n, *unit_shape) to their places in a volume array `out` (z, y, x)."""
         for unit, index in zip(values, self._check(indices), strict=True):
-            if self.unit_axis is None:
-                out[...] = unit
-            else:
-                np.moveaxis(out, self.unit_axis, 0)[index] = unit
+            by_unit(out, self.unit_axis)[index] = unit
 
     def _check(self, indices: Sequence[int]) -> list[int]:
         chosen = [int(index) for index in indices]

@@ -33,6 +33,7 @@ from napari_cam.reports.page.plotting import (
     tidy_axes,
     width_of,
 )
+from napari_cam.units import by_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -200,15 +201,15 @@ def _matrix_figure(
 def _consensus_figure(shown: ConsensusMaps) -> Figure:
     """Draw the slice with the most votes, as it lies in the world."""
     axis = 0 if shown.axis is None else shown.axis
-    across = np.moveaxis(next(iter(shown.arrays.values())), axis, 0).sum(axis=(1, 2))
-    number, pixel, height = int(across.argmax()), 1.0, 2.8
+    votes = by_unit(next(iter(shown.arrays.values())), axis).sum(axis=(1, 2))
+    number, pixel, height = int(votes.argmax()), 1.0, 2.8
     if shown.grid is not None:
-        rows_mm, columns_mm = np.delete(shown.grid.spacing, axis).tolist()
+        rows_mm, columns_mm = shown.grid.spacing_within(axis)
         pixel, height = rows_mm / columns_mm, 2.8 * proportion_of(shown.grid, axis)
     figure = new_figure(3.4 * len(shown.arrays) + 0.6, height + 0.4)
     panels = figure.subplots(1, len(shown.arrays), squeeze=False)[0]
     for axes, (name, array) in zip(panels, shown.arrays.items(), strict=True):
-        plane: NDArray[Any] = np.take(array, number, axis)
+        plane = by_unit(array, axis)[number]
         if shown.grid is not None:
             plane = plane_of(array, shown.grid, axis, number)
         image = axes.imshow(

@@ -17,7 +17,8 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.masks.pairs import PackedMasks, bits_set, pack, pair_counts
 from napari_cam.masks.rules import ThresholdRule
 from napari_cam.reports.cases import Case, Map, MapName
-from napari_cam.reports.overlap.scores import ONLY_MASK, axis_of, by_unit, cut_maps, region_of
+from napari_cam.reports.overlap.scores import ONLY_MASK, axis_of, cut_maps, region_of
+from napari_cam.units import by_unit
 
 Floats = NDArray[np.float64]
 

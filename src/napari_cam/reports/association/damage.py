@@ -15,6 +15,7 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import binarize
 from napari_cam.masks.rules import Fixed, ThresholdRule
 from napari_cam.reports.cases import Case, MapName, as_cases
+from napari_cam.units import count_by_unit
 
 COLUMNS = ("subject", "unit", "method", "backbone", "layer", "threshold", "damage", "voxels")
 REFERENCE = "reference"
@@ -75,9 +76,9 @@ def damage_fractions(
             masks = binarize({name: heatmap}, rules, strict, case.foreground)
             counted = heatmap.inside
             counted = counted if case.foreground is None else counted & case.foreground
-            sizes = _per_unit(counted, heatmap)
+            sizes = count_by_unit(counted, heatmap.unit_axis)
             for key in masks:
-                found = _per_unit(masks[key], heatmap)
+                found = count_by_unit(masks[key], heatmap.unit_axis)
                 rows += [
                     {
                         "subject": case.subject,
@@ -209,9 +210,3 @@ def _foreground(
     if subject not in foreground:
         raise ReportError(f"Subject '{subject}' has no foreground; give one for every subject.")
     return foreground[subject]
-
-
-def _per_unit(mask: NDArray[np.bool_], heatmap: Heatmap) -> NDArray[np.int64]:
-    """Return how many voxels of a mask lie in each unit (u,)."""
-    axes = tuple(axis for axis in range(mask.ndim) if axis != heatmap.unit_axis)
-    return np.atleast_1d(np.count_nonzero(mask, axis=axes)).astype(np.int64)

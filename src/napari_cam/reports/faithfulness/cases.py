@@ -15,6 +15,7 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.preparation.prepared import PreparedVolume
 from napari_cam.reports.cases import MapName, apart, name_of
+from napari_cam.units import any_by_unit, by_unit
 from napari_cam.volumes.volume import Volume
 
 Mask = NDArray[np.bool_]
@@ -51,8 +52,8 @@ class Case:
 
     def unit_of(self, array: NDArray[Any], unit: int) -> NDArray[Any]:
         """Return what of an array (z, y, x) belongs to a unit."""
-        axis = self.prepared.unit_axis
-        return array if axis is None else np.moveaxis(array, axis, 0)[unit]
+        part: NDArray[Any] = by_unit(array, self.prepared.unit_axis)[unit]
+        return part
 
     def by_class(self, name: MapName) -> dict[int, list[int]]:
         """Return class -> the units in which a map explains it."""
@@ -183,8 +184,7 @@ def _units(
     """Return the units that hold evidence, first of all those whose class is predicted."""
     if units is not None:
         return tuple(int(unit) for unit in units)
-    across = tuple(axis for axis in range(3) if axis != prepared.unit_axis)
-    explained = np.atleast_1d(heatmap.inside.any(axis=across))
+    explained = any_by_unit(heatmap.inside, prepared.unit_axis)
     usable = explained & heatmap.valid & (heatmap.class_index >= 0)
     predicted = usable & (heatmap.predicted_index == heatmap.class_index)
     places = np.flatnonzero(predicted if predicted.any() else usable)

@@ -30,6 +30,7 @@ from napari_cam.reports.page.plotting import (
     styles,
     tidy_axes,
 )
+from napari_cam.units import count_by_unit
 from napari_cam.volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -109,8 +110,7 @@ class Pictures:
         self._case = case
         axis = axis_of(case, item)
         self._axis = 0 if axis is None else axis
-        across = tuple(each for each in range(3) if each != self._axis)
-        self._number = int(np.count_nonzero(reference, axis=across).argmax())
+        self._number = int(count_by_unit(reference, self._axis).argmax())
         grid = item.grid if isinstance(item, Heatmap) else case.grid
         if case.image is not None and case.image.shape == reference.shape:
             values = case.image.channels_first()

@@ -23,6 +23,7 @@ from napari_cam.reports.overlap.metrics import (
     soft_overlap,
     surface_distances,
 )
+from napari_cam.units import by_unit
 
 ONLY_MASK = "mask"
 """The threshold of what was given as a mask already."""
@@ -227,11 +228,6 @@ def axis_of(case: Case, item: Map) -> int | None:
     return item.unit_axis if isinstance(item, Heatmap) else case.unit_axis
 
 
-def by_unit(array: NDArray[Any], axis: int | None) -> NDArray[Any]:
-    """Return an array (z, y, x) unit by unit, (u, ...)."""
-    return array[None] if axis is None else np.moveaxis(array, axis, 0)
-
-
 def correct_units(case: Case, item: Map, reference: NDArray[np.bool_]) -> NDArray[np.int8]:
     """Return for each unit 1 where the network classified it rightly, 0 where not, -1 unknown."""
     n = len(reference)
@@ -286,4 +282,4 @@ def _soft(
 def _voxel_ml(grid: Grid | None) -> float:
     if grid is None or grid.units != "mm":
         return float("nan")
-    return abs(float(np.linalg.det(grid.affine[:3, :3]))) / 1000
+    return grid.voxel_volume / 1000

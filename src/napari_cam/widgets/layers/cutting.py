@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.heatmap import Heatmap, one_slice, slab, where_predicted
+from napari_cam.heatmap import Heatmap, one_slice, where_predicted
 from napari_cam.masks.binarize import ONLY, binarize
 from napari_cam.masks.cleanup import Cleanup
 from napari_cam.masks.rules import Fixed, OutOf255, rule_from_text
+from napari_cam.units import slab
 from napari_cam.widgets.layers.foregrounds import Foreground, Tissue
 
 
@@ -86,8 +87,7 @@ def cut_slice(
         limit = request.foreground.mask(slab(across, index))
     gated = _gated(one, request, limit)
     mask = binarize(one, request.rule, request.strict, gated, request.cleanup)[ONLY]
-    shown: NDArray[np.bool_] = np.take(mask, 0, axis=across)
-    return shown
+    return mask.squeeze(across)
 
 
 def _by_itself(request: MaskRequest, unit: bool) -> bool:

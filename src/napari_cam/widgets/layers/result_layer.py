@@ -13,6 +13,7 @@ from psygnal import Signal
 
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
+from napari_cam.units import by_unit
 from napari_cam.widgets.layers.colormaps import mask_colormap
 from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, mask_to_layer
 from napari_cam.widgets.layers.layer_axes import FACTS, volume_view
@@ -87,7 +88,7 @@ class ResultLayer:
         """Show one slice of a mask (rows, columns) across `axis`; nothing where no layer is."""
         layer = self.of(picture)
         if layer is not None:
-            np.moveaxis(volume_view(layer.data, _axes_of(layer)), axis, 0)[index] = mask
+            by_unit(volume_view(layer.data, _axes_of(layer)), axis)[index] = mask
             layer.refresh()
 
     def show_heatmap(self, picture: Picture, heatmap: Heatmap) -> Any:

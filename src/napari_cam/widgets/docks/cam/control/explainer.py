@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_cam.errors import NapariCamError
+from napari_cam.units import n_units
 from napari_cam.widgets.docks.cam.control.heatmap_layers import Asked, HeatmapLayers
 from napari_cam.widgets.docks.cam.state import DockState, Made, Picked
 from napari_cam.widgets.docks.cam.work.running import (
@@ -69,8 +70,7 @@ class Explainer:
             axis = network.model.sliced_along(request.axis).unit_axis(volume)
             shown = layer_axis(picked.axes, axis)
             put_on_slider(self._viewer, picked.first, shown)
-            n_units = 1 if axis is None else volume.shape[axis]
-            first = shown_index(self._viewer, picked.first, shown, n_units)
+            first = shown_index(self._viewer, picked.first, shown, n_units(volume.shape, axis))
         except NapariCamError as error:
             self.ended.emit("", str(error))
             return

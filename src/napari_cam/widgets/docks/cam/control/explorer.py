@@ -11,6 +11,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
+from napari_cam.units import n_units
 from napari_cam.widgets.docks.cam.control.explainer import picked_volume
 from napari_cam.widgets.docks.cam.control.heatmap_layers import Asked, HeatmapLayers
 from napari_cam.widgets.docks.cam.work.running import Progress, run_request
@@ -102,9 +103,7 @@ class Explorer:
             made = next(made for made in self._state.made if made.exploring)
             volume, axis = made.volume, made.result.heatmap.unit_axis
         shown = layer_axis(picked.axes, axis)
-        return shown_index(
-            self._viewer, picked.first, shown, 1 if axis is None else volume.shape[axis]
-        )
+        return shown_index(self._viewer, picked.first, shown, n_units(volume.shape, axis))
 
     def _begin(self) -> None:
         if self._job is not None:

@@ -12,6 +12,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
+from napari_cam.units import by_unit
 from napari_cam.widgets.docks.cam.state import DockState, Made, MadeMask
 from napari_cam.widgets.layers.colormaps import mask_colormap
 from napari_cam.widgets.layers.cutting import Cut, MaskRequest, cut_heatmap, cut_slice
@@ -126,7 +127,7 @@ class Masker:
             axis, index = place
             cut = cut_slice(heatmap, index, mask.due, axis)
             if cut is not None:
-                np.moveaxis(values, axis, 0)[index] = cut
+                by_unit(values, axis)[index] = cut
                 mask.cut_at = place
                 layer.refresh()
         # else the whole volume follows soon, and the slice with it

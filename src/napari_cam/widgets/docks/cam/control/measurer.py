@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
 from napari_cam.heatmap import one_slice
+from napari_cam.units import slab
 from napari_cam.widgets.docks.cam.work.figures import Figures, figures_of
 from napari_cam.widgets.layers.image_layers import layer_to_volume
 from napari_cam.widgets.layers.layer_axes import image_axes
@@ -100,9 +101,7 @@ class Measurer:
     def _slice_figures(self, mask: MadeMask, layer: Labels, place: tuple[int, int]) -> Figures:
         axis, index = place
         heatmap = mask.made.result.heatmap
-        here: list[Any] = [slice(None)] * 3
-        here[axis] = slice(index, index + 1)
-        shown = tuple(here)
+        shown = slab(axis, index)
         values = np.asarray(layer_to_volume(layer).values[shown])
         reference = self._reference(mask.made)
         compared = None if reference is None else reference.mask(shown)

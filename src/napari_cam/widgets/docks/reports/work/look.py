@@ -15,6 +15,7 @@ from napari_cam.masks.counts import iou
 from napari_cam.masks.rules import Fixed, ThresholdRule
 from napari_cam.reports.cases import MapName, plainest
 from napari_cam.reports.page.overlay import overlay_labels
+from napari_cam.units import by_unit, slab
 from napari_cam.widgets.docks.reports.work.request import Compared, Finished
 
 ONLY_A, ONLY_B, BOTH = 1, 2, 3
@@ -204,13 +205,13 @@ def _part(compared: Compared, name: MapName, look: Look) -> Mask:
     region = _region(compared, [*compared.maps.values()])
     if look.unit is None or axis is None:
         return _cut(compared, item, look) & region
-    inside = np.take(region, [look.unit], axis)
+    inside = region[slab(axis, look.unit)]
     if not isinstance(item, Heatmap) or rule.scope != "unit":
-        return np.take(_cut(compared, item, look), [look.unit], axis) & inside
+        return _cut(compared, item, look)[slab(axis, look.unit)] & inside
     from napari_cam.reports.overlap.scores import cut_maps
 
     foreground = compared.foreground
-    within = None if foreground is None else np.take(foreground, [look.unit], axis)
+    within = None if foreground is None else foreground[slab(axis, look.unit)]
     one = one_slice(item, look.unit)
     return cut_maps(one, [rule], compared.request.strict, within)[rule.name] & inside
 
@@ -219,7 +220,7 @@ def _iou_text(compared: Compared, look: Look, a: Mask, b: Mask) -> str:
     axis = compared.unit_axis_of(look.a)
     where = "IoU of the volume"
     if look.unit is not None and axis is not None:
-        a, b = (np.take(each, look.unit, axis) for each in (a, b))
+        a, b = (by_unit(each, axis)[look.unit] for each in (a, b))
         where = f"IoU of slice {look.unit}"
     value = iou(a, b)
     return f"{where} undefined, both are empty" if np.isnan(value) else f"{where} {value:.3f}"

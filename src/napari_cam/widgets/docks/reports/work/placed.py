@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
+from napari_cam.units import axes_within
 from napari_cam.volumes.regridding import Matrix, covered, regrid
 
 Mask = NDArray[np.bool_]
@@ -50,10 +51,9 @@ def _moved(heatmap: Heatmap, places: Matrix, grid: Grid, unit_axis: int) -> Heat
     values[~inside] = 0
     whole = heatmap.unit_axis is None
     axis = None if whole else unit_axis
-    across = tuple(each for each in range(3) if each != axis)
-    units = 1 if axis is None else grid.shape[axis]
-    low = np.atleast_1d(values.min(axis=across)).astype(np.float32)
-    high = np.atleast_1d(values.max(axis=across)).astype(np.float32)
+    within = axes_within(axis)
+    low, high = values.min(axis=within).reshape(-1), values.max(axis=within).reshape(-1)
+    units = len(low)
     classes = np.unique(heatmap.class_index)
     return replace(
         heatmap,

@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from napari_cam.errors import MaskError, NapariCamError
 from napari_cam.normalize import RENORMALIZE
+from napari_cam.units import slab
 from napari_cam.widgets.docks.seeds.control.layer_classes import class_colormap
 from napari_cam.widgets.docks.seeds.control.seeds_layer import SeedsLayer
 from napari_cam.widgets.docks.seeds.work.seeding import (
@@ -231,8 +232,7 @@ class Seeder:
             within = None
             if self._step.slice_only.isChecked():
                 within = np.zeros(picture.grid.shape, bool)
-                index = picture.shown(self._viewer)
-                np.moveaxis(within, picture.slice_axis, 0)[index] = True
+                within[slab(picture.slice_axis, picture.shown(self._viewer))] = True
             mode = self._step.mode.currentData()
             step = seeds.commit(proposal, mode, code, within)
         except NapariCamError as error:

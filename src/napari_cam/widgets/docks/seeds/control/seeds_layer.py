@@ -18,6 +18,7 @@ from napari_cam.errors import MaskError, NapariCamError
 from napari_cam.labels.classes import BACKGROUND, HIGHEST, LabelClasses
 from napari_cam.labels.seeds.commit import Commit, Mode, commit
 from napari_cam.labels.seeds.review import Reviewed
+from napari_cam.units import any_by_unit, by_unit
 from napari_cam.widgets.docks.seeds.control.layer_classes import class_colormap, classes_of
 from napari_cam.widgets.docks.seeds.control.tracker import open_tracker
 from napari_cam.widgets.layers.layer_axes import FACTS, ImageAxes, facts_of, image_axes, volume_view
@@ -118,7 +119,7 @@ class SeedsLayer:
         layer = self._alive()
         self.update()
         touched = self.tracker.touched
-        np.moveaxis(touched, self.review.axis, 0)[list(self.review.slices)] = True
+        by_unit(touched, self.review.axis)[list(self.review.slices)] = True
         step = commit(
             self.labels, proposal, mode, touched, self.tracker.from_cam, code=code, within=within
         )
@@ -219,8 +220,7 @@ class SeedsLayer:
     @property
     def labelled(self) -> int:
         """How many slices hold a label."""
-        across = tuple(axis for axis in range(3) if axis != self.review.axis)
-        return int(np.count_nonzero((self.labels != 0).any(axis=across)))
+        return int(any_by_unit(self.labels != 0, self.review.axis).sum())
 
     # The record.
 

@@ -17,6 +17,7 @@ from napari_cam.masks.ensembles.agreement_map import Consensus, consensus
 from napari_cam.masks.ensembles.boxes import BoxFilter, box_facts
 from napari_cam.masks.ensembles.combine import combine
 from napari_cam.masks.ensembles.mean_heatmap import mean_heatmap
+from napari_cam.units import slab
 
 MEAN = "mean"
 Mask = NDArray[np.bool_]
@@ -109,16 +110,16 @@ def make_ensemble_slice(request: EnsembleRequest, index: int) -> Mask | None:
     members: dict[str, Heatmap | Mask] = {}
     for name, each in request.members.items():
         if not isinstance(each, Heatmap):
-            members[name] = np.take(each, [index], axis=axis)
+            members[name] = each[slab(axis, index)]
         elif each.unit_axis == axis:
             members[name] = one_slice(each, index)
         else:
             return None
     inside = request.inside
     one = replace(request, members=members, inside=None)
-    box = None if inside is None else np.take(inside, [index], axis=axis)
+    box = None if inside is None else inside[slab(axis, index)]
     made = combine(one.cut(), one.operator, unit_axis=axis, box=box)  # type: ignore[arg-type]
-    return np.asarray(np.take(made.mask, 0, axis=axis))
+    return made.mask.squeeze(axis)
 
 
 def make_consensus(request: EnsembleRequest) -> Iterator[Consensus]:

@@ -15,6 +15,7 @@ from napari_cam.labels.classes import BACKGROUND, LabelClasses
 from napari_cam.labels.seeds.seeds import Seeds, make_seeds
 from napari_cam.masks.ensembles.boxes import BoxFilter, box_facts
 from napari_cam.normalize import Renormalize, renormalized
+from napari_cam.units import slab
 
 ByClass = Mapping[str, tuple[Heatmap, ...]]
 
@@ -135,9 +136,9 @@ def propose_slice(
         name: tuple(one_slice(each, index) for each in heatmaps)
         for name, heatmaps in known.scaled.items()
     }
-    inside = None if request.inside is None else np.take(request.inside, [index], axis=axis)
+    inside = None if request.inside is None else request.inside[slab(axis, index)]
     seeds = request.make(slices, "none", inside)
-    return np.take(seeds.labels, 0, axis=axis), seeds.classes
+    return seeds.labels.squeeze(axis), seeds.classes
 
 
 def recode(
