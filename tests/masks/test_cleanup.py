@@ -362,8 +362,8 @@ def test_what_it_does_is_plain_json() -> None:
         (lambda: Cleanup(closing_mm=np.inf), "closing_mm .* not inf"),
         (lambda: Cleanup(smallest=np.nan), "smallest .* not nan"),
         (lambda: Cleanup(smallest="2"), "smallest .* not '2'"),  # type: ignore[arg-type]
-        (lambda: Cleanup(per="slice"), "'volume' or 'unit', not 'slice'"),  # type: ignore[arg-type]
-        (lambda: Cleanup(connectivity="8"), "'faces' or 'corners', not '8'"),  # type: ignore[arg-type]
+        (lambda: Cleanup(per="slice"), "volume, unit, not 'slice'"),  # type: ignore[arg-type]
+        (lambda: Cleanup(connectivity="8"), "faces, corners, not '8'"),  # type: ignore[arg-type]
         (lambda: Cleanup(touching=np.zeros((2, 3, 4))), r"\(z, y, x\), not float64"),  # type: ignore[arg-type]
         (lambda: Cleanup(touching=[[[True]]]), "not list"),  # type: ignore[arg-type]
     ],

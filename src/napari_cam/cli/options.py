@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_cam.cli.parsing import BOXES
+from napari_cam.masks.choices import CONNECTIVITY, EMPTY, MEAN, OPERATORS, PER, TIED_VOTES, TIES
 
 # What the network is.
 
@@ -117,11 +118,11 @@ LargestOnly = Annotated[
 ]
 PerText = Annotated[
     str,
-    typer.Option(metavar="WHAT", help="Clean up the volume in 3D, or each unit (slice) by itself."),
+    typer.Option(metavar="WHAT", help=f"Clean-up: per {PER.words} (a slice of a 2D network)."),
 ]
 ConnectivityText = Annotated[
     str,
-    typer.Option(metavar="HOW", help="What makes one piece: faces, or also corners."),
+    typer.Option(metavar="HOW", help=f"Clean-up: what neighbours share, {CONNECTIVITY.words}."),
 ]
 
 # How members make an ensemble.
@@ -129,21 +130,20 @@ OperatorText = Annotated[
     str,
     typer.Option(
         metavar="OPERATOR",
-        help="or, and, smallest, largest, majority; 'ensemble' also takes staple, and mean for "
-        "heatmaps.",
+        help=f"{OPERATORS.words}, or {MEAN} of heatmaps; 'calibrate' has no staple and no {MEAN}.",
     ),
 ]
 TiesText = Annotated[
     str,
-    typer.Option(metavar="WHICH", help="Which of several smallest or largest: first or last."),
+    typer.Option(metavar="WHICH", help=f"Which of several smallest or largest: {TIES.words}."),
 ]
 EmptyText = Annotated[
     str,
-    typer.Option(metavar="HOW", help="Whether empty members of a slice take part: keep or skip."),
+    typer.Option(metavar="HOW", help=f"What of empty members in a slice: {EMPTY.words}."),
 ]
 TiedVotesText = Annotated[
     str,
-    typer.Option(metavar="HOW", help="Where half of the members vote: out, in or first."),
+    typer.Option(metavar="HOW", help=f"Where half of the members vote: {TIED_VOTES.words}."),
 ]
 UnitAxisText = Annotated[
     str | None,

@@ -6,15 +6,15 @@ import hashlib
 from dataclasses import dataclass, field, fields
 from math import isfinite
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
+from napari_cam.masks.choices import CONNECTIVITY, PER, Connectivity, Per
 from napari_cam.masks.morphology import (
-    Connectivity,
     closed,
     first_largest,
     opened,
@@ -25,7 +25,6 @@ from napari_cam.units import axes_within, by_unit
 from napari_cam.volumes.foreground import fill_holes
 
 Mask = NDArray[np.bool_]
-Per = Literal["volume", "unit"]
 
 _LENGTHS = ("opening_mm", "closing_mm", "smallest")
 
@@ -85,12 +84,8 @@ class Cleanup:
     def __post_init__(self) -> None:
         for name in _LENGTHS:
             object.__setattr__(self, name, _length(getattr(self, name), name))
-        for name, words in (("per", get_args(Per)), ("connectivity", get_args(Connectivity))):
-            word = getattr(self, name)
-            if word not in words:
-                raise MaskError(
-                    f"{name} of a clean-up is '{words[0]}' or '{words[1]}', not {word!r}."
-                )
+        PER.checked(self.per)
+        CONNECTIVITY.checked(self.connectivity)
         if self.touching is not None:
             copy = _boolean(self.touching).copy()
             copy.setflags(write=False)

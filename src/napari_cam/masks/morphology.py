@@ -8,16 +8,15 @@ of a few pixels is several times as fast as a distance transform of the whole im
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_cam.masks.choices import Connectivity
+
 Mask = NDArray[np.bool_]
 Spacing = tuple[float, ...]
-Connectivity = Literal["faces", "corners"]
-"""What is one piece: pixels that share faces, or also those that share corners."""
 
 
 def opened(mask: Mask, radius: float, spacing: Spacing) -> Mask:

@@ -165,8 +165,8 @@ def test_python_and_the_command_line_agree(call: Call, tmp_path: Path, out: Path
     ("options", "said"),
     [
         (["--high", "0.1"], "low <= high"),
-        (["--conflict", "first"], "ignore or highest"),
-        (["--refine", "crf", "--image", "x"], "random-walker and guided"),
+        (["--conflict", "first"], "one of ignore, highest"),
+        (["--refine", "crf", "--image", "x"], "one of random-walker, guided"),
         (["--refine", "guided"], "go together"),
         (["--image", "x"], "go together"),
         (["--votes", "2"], "votes"),

@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
-from napari_cam.labels.seeds.commit import MODES, Commit, commit
+from napari_cam.labels.choices import MODES
+from napari_cam.labels.seeds.commit import Commit, commit
 
 LABELS = [[0, 0, 2, 2, 2, 3, 1]]
 SEEDS = [[2, 0, 0, 3, 0, 0, 2]]
@@ -54,7 +55,7 @@ def test_every_mode_typed_by_hand(mode, erase, expected, from_cam) -> None:
     assert labels.tolist() == LABELS  # nothing is written until it is asked for
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [*MODES])
 def test_what_a_person_touched_stays(mode) -> None:
     labels = codes(LABELS)
     touched = flags([[1, 0, 1, 1, 0, 1, 1]])  # the first: erased by hand
@@ -104,7 +105,7 @@ def situations(draw: st.DrawFn) -> dict[str, Any]:
         "proposal": draw(
             hnp.arrays(bool, shape) if masked else hnp.arrays(np.uint8, shape, elements=few)
         ),
-        "mode": draw(st.sampled_from(MODES)),
+        "mode": draw(st.sampled_from([*MODES])),
         "touched": draw(hnp.arrays(bool, shape)),
         "from_cam": draw(hnp.arrays(bool, shape)),
         "code": draw(st.integers(1, 4)) if masked else None,

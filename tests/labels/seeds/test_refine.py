@@ -195,12 +195,12 @@ def test_channels_are_averaged() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"method": "crf"}, "random-walker and guided"),
+        ({"method": "crf"}, "one of random-walker, guided"),
         ({"method": "guided"}, "make_seeds"),
         ({"given": np.zeros((4, 10, 12))}, "ndarray"),
         ({"given": heatmap(np.zeros((4, 10, 12))), "method": "random-walker"}, "make_seeds"),
         ({"given": heatmap(np.zeros((4, 10, 11)))}, "another grid"),
-        ({"per": "unit"}, "per slice or per volume"),
+        ({"per": "unit"}, "one of slice, volume"),
         ({"beta": 0}, "beta"),
         ({"epsilon": -1}, "epsilon"),
         ({"radius": float("nan")}, "radius"),

@@ -226,7 +226,7 @@ def test_a_healthy_volume_gets_no_seed_of_damage() -> None:
         ({"high": 1.5}, "0 to 1"),
         ({"high": True}, "high cut"),
         ({"low": "median"}, "median"),
-        ({"conflict": "first"}, "ignore or highest"),
+        ({"conflict": "first"}, "one of ignore, highest"),
         ({"votes": 0}, "votes"),
         ({"normalize": "cohort"}, "cohort"),
         ({"negatives": "ignore"}, "ignore"),

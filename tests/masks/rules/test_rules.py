@@ -98,8 +98,8 @@ def test_values_that_cannot_be_told_apart_give_no_cut(
         (lambda: Fixed("0.5"), "not '0.5'"),  # type: ignore[arg-type]
         (lambda: OutOf255(256), "from 0 to 255, not 256"),
         (lambda: Quantile(90), "from 0 to 1, not 90"),
-        (lambda: Quantile(0.9, "slice"), "'unit', 'volume' or 'cohort', not 'slice'"),  # type: ignore[arg-type]
-        (lambda: Otsu("local"), "'unit', 'volume' or 'cohort', not 'local'"),  # type: ignore[arg-type]
+        (lambda: Quantile(0.9, "slice"), "unit, volume, cohort, not 'slice'"),  # type: ignore[arg-type]
+        (lambda: Otsu("local"), "unit, volume, cohort, not 'local'"),  # type: ignore[arg-type]
         (lambda: Fixed(True), "from 0 to 1, not True"),
         (lambda: AreaFraction(1.5), "AreaFraction takes a number from 0 to 1, not 1.5"),
         (lambda: AreaFraction(0.1, "all"), "not 'all'"),  # type: ignore[arg-type]
@@ -170,5 +170,5 @@ def test_an_unknown_spelling_lists_the_forms(text: str) -> None:
 def test_a_number_out_of_range_in_a_text_is_named() -> None:
     with pytest.raises(MaskError, match="OutOf255 takes a number from 0 to 255, not 300"):
         rule_from_text("255:300")
-    with pytest.raises(MaskError, match=r"'unit', 'volume' or 'cohort', not 0\.5"):
+    with pytest.raises(MaskError, match=r"unit, volume, cohort, not 0\.5"):
         rule_from_text("otsu:0.5")

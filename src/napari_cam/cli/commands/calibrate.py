@@ -27,6 +27,7 @@ from napari_cam.cli.options import (
 from napari_cam.cli.parsing import parse_boxes, parse_unit_axis
 from napari_cam.cli.terminal import table
 from napari_cam.errors import MaskError
+from napari_cam.masks.choices import EMPTY, OPERATORS, TIED_VOTES, TIES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,16 +102,16 @@ def calibrate(
             (row.read_members() for row in rows),
             (row.read_reference() for row in rows),
             groups,
-            operator,  # type: ignore[arg-type]
+            OPERATORS.checked(operator),
             metric,
             thresholds=_thresholds(thresholds),
             strict=not at_least,
             boxes=boxes,
             folds=folds,
             seed=seed,
-            ties=ties,  # type: ignore[arg-type]
-            empty=empty,  # type: ignore[arg-type]
-            tied_votes=tied_votes,  # type: ignore[arg-type]
+            ties=TIES.checked(ties),
+            empty=EMPTY.checked(empty),
+            tied_votes=TIED_VOTES.checked(tied_votes),
             unit_axis=parse_unit_axis(unit_axis),
             both_empty=both_empty,
         )

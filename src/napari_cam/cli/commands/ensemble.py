@@ -27,6 +27,7 @@ from napari_cam.cli.options import (
 from napari_cam.cli.parsing import parse_boxes, parse_unit_axis
 from napari_cam.cli.terminal import show_notes, table
 from napari_cam.errors import MaskError
+from napari_cam.masks.choices import EMPTY, MEAN, OPERATORS
 from napari_cam.names import ResultNames
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
     from napari_cam.heatmap import Heatmap
     from napari_cam.volumes.volume import Volume
-
-MEAN = "mean"
 
 
 @guarded
@@ -207,7 +206,7 @@ def _combine(
     truth = None if reference is None else open_mask(reference, like.grid, "reference")
     made = nc.combine(
         masks,
-        operator,  # type: ignore[arg-type]
+        OPERATORS.checked(operator),
         box=parse_boxes(box, like.grid),
         grid=like.grid,
         **options,
@@ -264,7 +263,7 @@ def _mean(
         raise MaskError("A mean is taken of heatmaps, but one of the files is a mask.")
     maps = {each.name: each.heatmap for each in opened if each.heatmap is not None}
     given: Any = None if weights is None else weights.split(",")
-    made = mean_heatmap(maps, given, empty=empty)  # type: ignore[arg-type]
+    made = mean_heatmap(maps, given, empty=EMPTY.checked(empty))
     like = opened[0].volume
     extension = ".tif" if like.source.format == "tiff" else ".nii.gz"
     file = folder / ResultNames().take(("heatmap", MEAN), extension)

@@ -17,6 +17,7 @@ from napari_cam.cli.options import ForegroundPath, OutFolder, Overwrite, SeriesT
 from napari_cam.cli.parsing import matching
 from napari_cam.cli.terminal import show_notes, table
 from napari_cam.errors import MaskError
+from napari_cam.labels.choices import CONFLICTS, NEGATIVES, REFINEMENTS
 from napari_cam.names import ResultNames
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def seeds(
         str,
         typer.Option(
             metavar="HOW",
-            help="Where several classes are seen: ignore, or highest, the class of the higher "
-            "heatmap.",
+            help=f"Where several classes are seen: {CONFLICTS.words}, which is the class of the "
+            "higher heatmap.",
         ),
     ] = "ignore",
     votes: Annotated[
@@ -69,7 +70,7 @@ def seeds(
         str,
         typer.Option(
             metavar="WHAT",
-            help="What slices are for which another class is predicted: background or unlabelled.",
+            help=f"What slices are for which another class is predicted: {NEGATIVES.words}.",
         ),
     ] = "background",
     normalize: Annotated[
@@ -81,9 +82,7 @@ def seeds(
     foreground: ForegroundPath = None,
     outside: Annotated[
         str,
-        typer.Option(
-            metavar="WHAT", help="What lies outside the foreground: background or unlabelled."
-        ),
+        typer.Option(metavar="WHAT", help=f"What lies outside the foreground: {NEGATIVES.words}."),
     ] = "background",
     classes: Annotated[
         Path | None,
@@ -148,13 +147,13 @@ def seeds(
             refining.heatmaps(maps.by_class(), source),
             high,
             low,
-            conflict=conflict,  # type: ignore[arg-type]  # checked there
+            conflict=CONFLICTS.checked(conflict),
             votes=votes,
             gate=gate,
-            negatives=negatives,  # type: ignore[arg-type]
+            negatives=NEGATIVES.checked(negatives),
             normalize=RENORMALIZE.checked(normalize),
             foreground=tissue,
-            outside=outside,  # type: ignore[arg-type]
+            outside=NEGATIVES.checked(outside, "What lies outside of the foreground"),
             strict=not at_least,
             classes=codes,
         )
@@ -235,8 +234,8 @@ class _Refining:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.method not in (None, "random-walker", "guided"):
-            raise MaskError(f"The refinements are random-walker and guided, not '{self.method}'.")
+        if self.method is not None:
+            REFINEMENTS.checked(self.method)
         if (self.method is None) != (self.image is None):
             raise MaskError(
                 "--refine and --image go together: the edges are those of the image that was "
@@ -260,7 +259,7 @@ class _Refining:
 
         if source is None or self.method != "guided":
             return by_class
-        options = {"method": "guided", "foreground": self.foreground, **self.settings}
+        options = {"method": self.method, "foreground": self.foreground, **self.settings}
         return {
             name: [refine(source, each, **options) for each in members]
             for name, members in by_class.items()
@@ -271,7 +270,7 @@ class _Refining:
 
         if source is None or self.method != "random-walker":
             return found
-        options = {"method": "random-walker", "foreground": self.foreground, **self.settings}
+        options = {"method": self.method, "foreground": self.foreground, **self.settings}
         return refine(source, found, **options)
 
 

@@ -6,20 +6,19 @@ The two comparisons are those of :func:`napari_cam.binarize`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap, where_predicted
+from napari_cam.labels.choices import NEGATIVES, Negatives
 from napari_cam.masks.binarize import ONLY, binarize
 from napari_cam.masks.rules import Fixed, ThresholdRule, rule_from_text
 from napari_cam.normalize import Renormalize, renormalized
 from napari_cam.provenance import plain
 from napari_cam.units import any_by_unit
-
-Negatives = Literal["background", "unlabelled"]
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,7 @@ class Claiming:
     strict: bool
 
     def __post_init__(self) -> None:
-        if self.negatives not in get_args(Negatives):
-            raise MaskError(
-                "Slices for which another class is predicted become background or unlabelled, "
-                f"not '{self.negatives}'."
-            )
+        NEGATIVES.checked(self.negatives)
         high, low = self.high, self.low
         if isinstance(high, Fixed) and isinstance(low, Fixed) and low.value > high.value:
             raise MaskError(

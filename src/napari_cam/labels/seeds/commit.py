@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
+from napari_cam.labels.choices import MODES, Mode
 from napari_cam.labels.classes import HIGHEST, UNLABELLED
-
-Mode = Literal["replace", "unlabelled", "from-cam"]
-MODES: tuple[Mode, ...] = get_args(Mode)
 
 Where = tuple[NDArray[np.intp], ...]
 
@@ -99,8 +97,7 @@ def commit(
     MaskError
         Where shapes or types do not fit, the mode is unknown, or a mask comes without a code.
     """
-    if mode not in MODES:
-        raise MaskError(f"A commit's mode is one of {', '.join(MODES)}, not {mode!r}.")
+    MODES.checked(mode)
     labels = np.asarray(labels)
     if labels.dtype.kind not in "ui":
         raise MaskError(f"The labels hold {labels.dtype}, not integers; convert them to uint8.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap, Maps
+from napari_cam.labels.choices import REFINED_PER, REFINEMENTS, RefinedPer, Refinement
 from napari_cam.labels.seeds.guided import guided_filter
 from napari_cam.labels.seeds.random_walk import random_walk
 from napari_cam.labels.seeds.seeds import Seeds
@@ -23,8 +24,6 @@ from napari_cam.provenance import stamp
 from napari_cam.units import by_unit
 from napari_cam.volumes.volume import Volume
 
-Refinement = Literal["random-walker", "guided"]
-Per = Literal["slice", "volume"]
 Given = TypeVar("Given", bound=Seeds | Heatmap | Mapping[Any, Heatmap])
 
 
@@ -33,7 +32,7 @@ def refine(
     given: Given,
     method: Refinement | None = None,
     *,
-    per: Per | None = None,
+    per: RefinedPer | None = None,
     foreground: NDArray[np.bool_] | None = None,
     beta: float = 10.0,
     certainty: float = 0.5,
@@ -158,7 +157,7 @@ def _guided(
     return replace(heatmap, values=values, provenance={**heatmap.provenance, "refined": facts})
 
 
-def _axis(per: Per | None, explained: int | None, volume: Volume) -> int | None:
+def _axis(per: RefinedPer | None, explained: int | None, volume: Volume) -> int | None:
     """Return the axis along which slices are refined, None for the volume as one."""
     if per == "volume" or (per is None and explained is None):
         return None
@@ -187,15 +186,15 @@ def _check(given: Any, method: Any, per: Any, foreground: Any, grid: Grid) -> No
     of_heatmaps = isinstance(given, Mapping) and all(isinstance(h, Heatmap) for h in given.values())
     if not (of_seeds or of_heatmaps):
         raise MaskError(f"What is refined are Seeds or heatmaps, not {type(given).__name__}.")
-    if method not in (None, *get_args(Refinement)):
-        raise MaskError(f"The refinements are random-walker and guided, not '{method}'.")
+    if method is not None:
+        REFINEMENTS.checked(method)
     if (method == "guided" and of_seeds) or (method == "random-walker" and not of_seeds):
         raise MaskError(
             "The random walker grows seeds and the guided filter smooths heatmaps; make seeds "
             "first, with make_seeds, or filter the heatmap they come from."
         )
-    if per not in (None, *get_args(Per)):
-        raise MaskError(f"Refinement goes per slice or per volume, not per '{per}'.")
+    if per is not None:
+        REFINED_PER.checked(per)
     if foreground is not None and (
         getattr(foreground, "dtype", None) != np.bool_ or foreground.shape != grid.shape
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
+from napari_cam.labels.choices import CONFLICTS, NEGATIVES, Conflict, Negatives
 from napari_cam.labels.classes import BACKGROUND, FIRST_CLASS, UNLABELLED, LabelClasses
-from napari_cam.labels.seeds.claims import Claiming, Claims, Negatives, as_rule
+from napari_cam.labels.seeds.claims import Claiming, Claims, as_rule
 from napari_cam.masks.rules import ThresholdRule
 from napari_cam.normalize import Renormalize
 from napari_cam.provenance import stamp
-
-Conflict = Literal["ignore", "highest"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +142,9 @@ def make_seeds(
     claiming = Claiming(
         as_rule(high, "high"), as_rule(low, "low"), gate, negatives, normalize, strict
     )
-    _check_options(conflict, votes, outside)
+    CONFLICTS.checked(conflict)
+    NEGATIVES.checked(outside, "What lies outside of the foreground")
+    _check_votes(votes)
     grid = _common_grid(by_class)
     tissue = _checked_foreground(foreground, grid)
     found = {
@@ -210,15 +211,9 @@ def _code(name: str, table: LabelClasses) -> int:
     return code
 
 
-def _check_options(conflict: Any, votes: Any, outside: Any) -> None:
-    if conflict not in get_args(Conflict):
-        raise MaskError(f"A conflict of classes is solved by ignore or highest, not '{conflict}'.")
+def _check_votes(votes: Any) -> None:
     if isinstance(votes, bool) or not isinstance(votes, Real) or not 0 < float(votes) <= 1:
         raise MaskError(f"The share of votes lies above 0 and up to 1, not {votes!r}.")
-    if outside not in get_args(Negatives):
-        raise MaskError(
-            f"What lies outside of the foreground is background or unlabelled, not '{outside}'."
-        )
 
 
 def _common_grid(classes: Mapping[str, list[Heatmap]]) -> Grid:

@@ -19,8 +19,9 @@ from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.calibration.cases import Box, CountedCase, Counting, Mask, counted_case
 from napari_cam.masks.calibration.result import Calibration, Choice, FoldChoice
+from napari_cam.masks.choices import Empty, Operator, TiedVotes, Ties
 from napari_cam.masks.ensembles.boxes import box_facts
-from napari_cam.masks.ensembles.combine import Empty, EnsembleRule, Operator, TiedVotes, Ties
+from napari_cam.masks.ensembles.combine import EnsembleRule
 from napari_cam.masks.ensembles.members import UnitAxis
 from napari_cam.masks.overlap_scores import Tally, checked
 from napari_cam.provenance import stamp

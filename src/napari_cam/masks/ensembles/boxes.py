@@ -15,15 +15,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
+from napari_cam.masks.choices import LENGTH_UNITS, LengthUnit
 
-LengthUnit = Literal["mm", "pixel", "share"]
 Mask = NDArray[np.bool_]
 
 # Sizes and positions are sums of rounded numbers: 2.5 mm / 0.5 mm must be five pixels.
@@ -104,7 +104,7 @@ class CentredBox(BoxFilter):
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        _check_unit(self.unit)
+        LENGTH_UNITS.checked(self.unit)
         size = _three(self.size, "size of a centred box")
         if not all(edge is None or edge > 0 for edge in size):
             raise MaskError(f"The edges of a centred box are positive or None, not {self.size}.")
@@ -173,7 +173,7 @@ class WithoutBand(BoxFilter):
     axis: int = 0
 
     def __post_init__(self) -> None:
-        _check_unit(self.unit)
+        LENGTH_UNITS.checked(self.unit)
         if self.axis not in (0, 1, 2):
             raise MaskError(f"Slices lie along axis 0, 1 or 2, not {self.axis!r}.")
         numbers = [_finite(n, "a band") for n in (self.width, self.position, self.angle)]
@@ -375,11 +375,6 @@ def _spacing(grid: Grid, axis: int) -> float:
             'give it as unit="pixel" or "share".'
         )
     return grid.spacing[axis]
-
-
-def _check_unit(unit: Any) -> None:
-    if unit not in get_args(LengthUnit):
-        raise MaskError(f"A box is measured in mm, pixel or share, not {unit!r}.")
 
 
 def _finite(number: Any, what: str) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,23 @@ from numpy.typing import NDArray
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.masks.binarize import MaskSet
+from napari_cam.masks.choices import (
+    EMPTY,
+    OPERATORS,
+    PER,
+    TIED_VOTES,
+    TIES,
+    Empty,
+    Operator,
+    Per,
+    TiedVotes,
+    Ties,
+)
 from napari_cam.masks.ensembles.boxes import BoxFilter, box_facts, box_mask
 from napari_cam.masks.ensembles.members import Members, UnitAxis, members_of
-from napari_cam.masks.ensembles.staple import Engine, staple
+from napari_cam.masks.ensembles.staple import staple
 from napari_cam.provenance import stamp
 from napari_cam.units import count_by_unit, per_unit
-
-Operator = Literal["or", "and", "smallest", "largest", "majority", "staple"]
-OPERATORS: tuple[str, ...] = get_args(Operator)
-Ties = Literal["first", "last"]
-Empty = Literal["keep", "skip"]
-TiedVotes = Literal["out", "in", "first"]
 
 _SYMBOLS = {"<": "smallest", ">": "largest"}
 Mask = NDArray[np.bool_]
@@ -80,7 +86,7 @@ class EnsembleRule:
     Attributes
     ----------
     operator
-        One of `OPERATORS`.
+        One of :data:`napari_cam.masks.choices.OPERATORS`.
     ties
         Which of several members of one size the smallest or largest is.
     empty
@@ -102,17 +108,10 @@ class EnsembleRule:
     def __post_init__(self) -> None:
         known: Any = _SYMBOLS.get(self.operator, self.operator)
         object.__setattr__(self, "operator", known)
-        for name, kinds in (
-            ("operator", Operator),
-            ("ties", Ties),
-            ("empty", Empty),
-            ("tied_votes", TiedVotes),
-        ):
-            if getattr(self, name) not in get_args(kinds):
-                raise MaskError(
-                    f"The {name.replace('_', ' ')} of an ensemble is one of "
-                    f"{', '.join(get_args(kinds))}, not {getattr(self, name)!r}."
-                )
+        OPERATORS.checked(known)
+        TIES.checked(self.ties)
+        EMPTY.checked(self.empty)
+        TIED_VOTES.checked(self.tied_votes)
 
     def facts(self) -> dict[str, str]:
         """Return the rule as plain JSON."""
@@ -134,9 +133,9 @@ def combine(
     tied_votes: TiedVotes = "out",
     box: BoxFilter | Mask | None = None,
     grid: Grid | None = None,
-    staple_per: Literal["volume", "unit"] = "volume",
+    staple_per: Per = "volume",
     iterations: int = 1000,
-    engine: Engine = "votes",
+    engine: str = "votes",
 ) -> Ensemble:
     """Make one mask out of several.
 
@@ -171,8 +170,7 @@ def combine(
     iterations
         The most that STAPLE may take.
     engine
-        What runs STAPLE: "votes" here, or "simpleitk" (ITK's, the same within its stopping rule,
-        and much slower).
+        What runs STAPLE; there is only "votes".
 
     Returns
     -------
@@ -192,10 +190,13 @@ def combine(
     facts: dict[str, Any] = {**rule.facts(), "unit_axis": axis, "box": box_facts(box)}
     estimate = chosen = None
     if rule.operator == "staple":
-        if staple_per not in ("volume", "unit"):
-            raise MaskError(f"STAPLE is estimated per volume or unit, not {staple_per!r}.")
+        PER.checked(staple_per, "staple_per")
+        if engine != "votes":
+            raise MaskError(
+                f"STAPLE runs over the votes that occur, not by {engine!r}; leave out the engine."
+            )
         along = axis if staple_per == "unit" else None
-        estimate = staple(list(members.masks(allowed)), along, allowed, empty, iterations, engine)
+        estimate = staple(list(members.masks(allowed)), along, allowed, rule.empty, iterations)
         mask = estimate.mask
         facts |= {"staple_per": staple_per, "engine": engine, **estimate.facts()}
     elif rule.operator in ("smallest", "largest"):

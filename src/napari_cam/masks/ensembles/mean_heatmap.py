@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap, label_of
-from napari_cam.masks.ensembles.combine import Empty
+from napari_cam.masks.choices import EMPTY, Empty
 from napari_cam.provenance import stamp
 from napari_cam.units import axes_within, per_unit
 
@@ -48,6 +48,7 @@ def mean_heatmap(
     MaskError
         Where there are no heatmaps, they differ in grid, kind or units, or weights are no weights.
     """
+    EMPTY.checked(empty)
     named = _named(heatmaps)
     maps = list(named.values())
     first = maps[0]
@@ -143,7 +144,7 @@ def _extremes(
 
 
 def _provenance(
-    named: Mapping[str, Heatmap], shares: NDArray[np.float64], empty: Literal["keep", "skip"]
+    named: Mapping[str, Heatmap], shares: NDArray[np.float64], empty: Empty
 ) -> dict[str, Any]:
     """Return what was averaged, and with which weights."""
     members = [

@@ -4,24 +4,24 @@ Warfield, Zou and Wells, IEEE Trans. Med. Imaging 23 (2004) 903-921, without the
 ITK has it: the prior is the mean share of the members' voxels, and so depends on how much empty
 space is counted (keep it within the tissue). Voxels with the same votes have the same probability,
 so that the expectation maximisation runs over the votes that occur, at most 2^m, in place of
-millions of voxels; ITK's own, through SimpleITK, gives the same and takes seconds to minutes.
+millions of voxels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from napari_cam.errors import MaskError
+from napari_cam.masks.choices import Empty
 from napari_cam.units import by_unit
 
 Mask = NDArray[np.bool_]
-Engine = Literal["votes", "simpleitk"]
 
 _ROUNDING = 1e-6
 _SETTLED = 1e-9
@@ -65,9 +65,8 @@ def staple(
     masks: Sequence[Mask],
     unit_axis: int | None = None,
     within: Mask | None = None,
-    empty: Literal["keep", "skip"] = "keep",
+    empty: Empty = "keep",
     iterations: int = 1000,
-    engine: Engine = "votes",
 ) -> Staple:
     """Estimate the true mask behind several.
 
@@ -83,18 +82,14 @@ def staple(
         Whether members without a voxel in a unit count as having seen that nothing is there.
     iterations
         The most that may be taken.
-    engine
-        "votes", or "simpleitk" for ITK's own.
 
     Raises
     ------
     MaskError
-        Where `iterations` is below 1 or the engine unknown.
+        Where `iterations` is below 1.
     """
     if iterations < 1:
         raise MaskError(f"STAPLE takes at least one iteration, not {iterations}.")
-    if engine not in get_args(Engine):
-        raise MaskError(f"STAPLE runs by votes or simpleitk, not {engine!r}.")
     shape = masks[0].shape
     probability = np.zeros(shape, np.float32)
     units = by_unit(probability, unit_axis)
@@ -104,15 +99,13 @@ def staple(
         counted: Any = ... if within is None else by_unit(within, unit_axis)[unit]
         votes = np.stack([by_unit(mask, unit_axis)[unit][counted].ravel() for mask in masks])
         part = votes.any(axis=1) if empty == "skip" else np.ones(len(masks), bool)
-        found, known, steps[unit] = _estimate(votes[part], iterations, engine)
+        found, known, steps[unit] = _estimate(votes[part], iterations)
         estimates[:, unit, part] = known
         estimated[counted] = found.reshape(estimated[counted].shape)
     return Staple(probability, estimates[0], estimates[1], steps)
 
 
-def _estimate(
-    votes: Mask, iterations: int, engine: Engine
-) -> tuple[NDArray[Any], NDArray[np.float64], int]:
+def _estimate(votes: Mask, iterations: int) -> tuple[NDArray[Any], NDArray[np.float64], int]:
     """Return for votes (m, n) the probability (n,), (2, m) sensitivity and specificity, and steps.
 
     Where all members agree there is nothing to estimate: they are the truth.
@@ -120,11 +113,6 @@ def _estimate(
     if votes.size == 0 or (votes == votes[0]).all():
         agreed = votes[0] if len(votes) else np.zeros(votes.shape[1])
         return agreed, np.full((2, len(votes)), np.nan), 0
-    return (_by_votes if engine == "votes" else _by_simpleitk)(votes, iterations)
-
-
-def _by_votes(votes: Mask, iterations: int) -> tuple[NDArray[Any], NDArray[np.float64], int]:
-    """Run the expectation maximisation over the votes that occur."""
     patterns, place, n = _patterns(votes)
     prior = (patterns * n).sum() / (n.sum() * len(votes))
     w = patterns.mean(axis=0)
@@ -166,17 +154,3 @@ def _patterns(votes: Mask) -> tuple[Mask, NDArray[np.int64], NDArray[np.int64]]:
     example = np.zeros(len(n), np.int64)
     example[place] = np.arange(len(place))
     return votes[:, example], place, n
-
-
-def _by_simpleitk(votes: Mask, iterations: int) -> tuple[NDArray[Any], NDArray[np.float64], int]:
-    """Run ITK's expectation maximisation over all voxels."""
-    import SimpleITK
-
-    sitk: Any = SimpleITK
-    method = sitk.STAPLEImageFilter()
-    method.SetForegroundValue(1)
-    method.SetMaximumIterations(iterations)
-    images = [sitk.GetImageFromArray(row.astype(np.uint8)[None]) for row in votes]
-    found = sitk.GetArrayFromImage(method.Execute(images))[0]
-    known = np.array([method.GetSensitivity(), method.GetSpecificity()])
-    return found, known, int(method.GetElapsedIterations())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_cam.masks.rules.base import LocalRule, Scope, ThresholdRule
+from napari_cam.masks.rules.base import LocalRule, ThresholdRule
 from napari_cam.masks.rules.histograms import Li, Otsu, Triangle, Yen
 from napari_cam.masks.rules.local import LocalOtsu
 from napari_cam.masks.rules.shares import AreaFraction, Quantile
@@ -20,7 +20,6 @@ __all__ = [
     "Otsu",
     "OutOf255",
     "Quantile",
-    "Scope",
     "ThresholdRule",
     "Triangle",
     "Yen",

@@ -9,14 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
 from numbers import Real
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
-
-Scope = Literal["unit", "volume", "cohort"]
+from napari_cam.masks.choices import Scope
 
 
 class ThresholdRule(ABC):
@@ -104,20 +103,6 @@ def number(value: Any, rule: str, highest: int) -> float:
     if real and 0 <= float(value) <= highest:
         return float(value)
     raise MaskError(f"{rule} takes a number from 0 to {highest}, not {value!r}.")
-
-
-def check_scope(scope: Any) -> None:
-    """Raise where `scope` is none.
-
-    Raises
-    ------
-    MaskError
-        Always then.
-    """
-    if scope not in get_args(Scope):
-        raise MaskError(
-            f"The scope of a threshold rule is 'unit', 'volume' or 'cohort', not {scope!r}."
-        )
 
 
 def varied(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import threshold_li, threshold_otsu, threshold_triangle, threshold_yen
 
-from napari_cam.masks.rules.base import Scope, ThresholdRule, check_scope, varied
+from napari_cam.masks.choices import SCOPES, Scope
+from napari_cam.masks.rules.base import ThresholdRule, varied
 
 BINS = 256
 
@@ -31,7 +32,7 @@ class _HistogramRule(ThresholdRule):
     scope: Scope = "unit"
 
     def __post_init__(self) -> None:
-        check_scope(self.scope)
+        SCOPES.checked(self.scope)
 
     def cut(self, values: NDArray[Any]) -> float:
         """Return the cut between the finite `values`."""

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.masks.rules.base import Scope, ThresholdRule, check_scope, number, varied
+from napari_cam.masks.choices import SCOPES, Scope
+from napari_cam.masks.rules.base import ThresholdRule, number, varied
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Quantile(ThresholdRule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "q", number(self.q, "Quantile", 1))
-        check_scope(self.scope)
+        SCOPES.checked(self.scope)
 
     def cut(self, values: NDArray[Any]) -> float:
         """Return the quantile of the finite `values`."""
@@ -65,7 +66,7 @@ class AreaFraction(ThresholdRule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "share", number(self.share, "AreaFraction", 1))
-        check_scope(self.scope)
+        SCOPES.checked(self.scope)
 
     def cut(self, values: NDArray[Any]) -> float:
         """Return the cut above which `share` of the finite `values` lie."""

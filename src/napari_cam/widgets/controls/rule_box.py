@@ -9,10 +9,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QLabel
 from superqt import QLabeledDoubleSlider
 
+from napari_cam.masks.choices import SCOPES
 from napari_cam.widgets.controls.parts import combo, quiet
 from napari_cam.widgets.controls.tooltips import describe
 
-_SCOPES = [("each slice", "unit"), ("the whole volume", "volume")]
 _STRICT = [("value > cut", True), ("value ≥ cut", False)]
 
 
@@ -61,7 +61,7 @@ class RuleBox:
         }
         self._units = "mm"
         self.rule = combo("rule", [(shown.title, word) for word, shown in _RULES.items()])
-        self.scope = combo("scope", _SCOPES)
+        self.scope = combo("scope", SCOPES.entries[:2])
         self.cut = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         describe(self.cut, "cut")
         self.inequality = combo("inequality", _STRICT)

@@ -12,6 +12,7 @@ from napari_cam.widgets.docks.seeds.work.box_finding import Box
 from napari_cam.widgets.layers.picture import NO_PICTURE, Picture
 
 if TYPE_CHECKING:
+    from napari_cam.labels.choices import Negatives
     from napari_cam.widgets.docks.seeds.control.seeds_layer import SeedsLayer
 
 NO_SEEDS = "Commit a proposal first, or choose a labels layer, in step 3."
@@ -45,7 +46,7 @@ class SeedsState:
         self.box = Box()
         self.no_box = ""
         self.seeds: SeedsLayer | None = None
-        self.outside = "unlabelled"
+        self.outside: Negatives = "unlabelled"
         self.class_code = 2
         self._planned = LabelClasses.of_seeds(("foreground",))
         self._heatmaps: dict[int, list[weakref.ReferenceType[Any]]] = {}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from psygnal import Signal
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QWidget
 
+from napari_cam.masks.choices import PER
 from napari_cam.masks.cleanup import Cleanup
 from napari_cam.widgets.controls.parts import Fold, column, combo, form
 from napari_cam.widgets.controls.tooltips import describe
 
-_PER = [("the whole volume", "volume"), ("each slice", "unit")]
 _NONE = "none"
 
 
@@ -31,7 +31,7 @@ class CleanupBox(Fold):
         self.smallest = _length("smallest", 1e6)
         self.largest = QCheckBox("largest piece only")
         describe(self.largest, "largest_only")
-        self.per = combo("clean_per", _PER)
+        self.per = combo("clean_per", PER.entries)
         self._lay_out()
         self.show_image("mm", sliced=True)
         for length in (self.opening, self.closing, self.smallest):

@@ -10,6 +10,7 @@ from napari.layers import Layer, Shapes
 from psygnal import Signal
 
 from napari_cam.errors import NapariCamError
+from napari_cam.labels.choices import NEGATIVES
 from napari_cam.widgets.controls.parts import refill
 from napari_cam.widgets.docks.seeds.work.box_finding import Box, BoxRequest, DrawnShape, find_box
 from napari_cam.widgets.layers.derived_layers import mask_to_layer
@@ -159,7 +160,7 @@ class BoxFinder:
         if box.inside is not None:
             said = f"The box holds {box.share:.1%} of the image."
         self._step.say(said)
-        outside = str(self._step.outside.currentData())
+        outside = NEGATIVES.checked(self._step.outside.currentData())
         if outside != self._state.outside or not (box.inside is self._state.box.inside is None):
             self._state.outside = outside
             self._state.set_box(box)

@@ -9,9 +9,9 @@ from psygnal import Signal
 
 from napari_cam.errors import NapariCamError
 from napari_cam.heatmap import Heatmap
+from napari_cam.masks.choices import MEAN
 from napari_cam.masks.ensembles.agreement_map import Consensus
 from napari_cam.widgets.docks.seeds.work.ensembling import (
-    MEAN,
     Ensemble,
     EnsembleRequest,
     make_consensus,

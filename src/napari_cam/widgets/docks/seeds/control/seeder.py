@@ -10,6 +10,7 @@ from napari.layers import Labels, Layer
 from psygnal import Signal
 
 from napari_cam.errors import MaskError, NapariCamError
+from napari_cam.labels.choices import CONFLICTS, MODES
 from napari_cam.normalize import RENORMALIZE
 from napari_cam.units import slab
 from napari_cam.widgets.docks.seeds.control.layer_classes import class_colormap
@@ -116,7 +117,7 @@ class Seeder:
             heatmaps,
             step.high.value(),
             step.low.value(),
-            str(step.conflict.currentData()),
+            CONFLICTS.checked(step.conflict.currentData()),
             step.gate.isChecked(),
             RENORMALIZE.checked(step.normalize.currentData()),
             picture.grid,
@@ -233,7 +234,7 @@ class Seeder:
             if self._step.slice_only.isChecked():
                 within = np.zeros(picture.grid.shape, bool)
                 within[slab(picture.slice_axis, picture.shown(self._viewer))] = True
-            mode = self._step.mode.currentData()
+            mode = MODES.checked(self._step.mode.currentData())
             step = seeds.commit(proposal, mode, code, within)
         except NapariCamError as error:
             self._fail(str(error))

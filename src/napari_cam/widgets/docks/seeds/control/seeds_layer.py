@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_cam.errors import MaskError, NapariCamError
+from napari_cam.labels.choices import Mode
 from napari_cam.labels.classes import BACKGROUND, HIGHEST, LabelClasses
-from napari_cam.labels.seeds.commit import Commit, Mode, commit
+from napari_cam.labels.seeds.commit import Commit, commit
 from napari_cam.labels.seeds.review import Reviewed
 from napari_cam.units import any_by_unit, by_unit
 from napari_cam.widgets.docks.seeds.control.layer_classes import class_colormap, classes_of

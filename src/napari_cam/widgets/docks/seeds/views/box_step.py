@@ -6,11 +6,11 @@ from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QWidget
 
+from napari_cam.labels.choices import NEGATIVES
 from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, tick
 from napari_cam.widgets.controls.tooltips import describe
 
 _TISSUE = [("k-means", "kmeans"), ("Otsu", "otsu"), ("not zero", "nonzero")]
-_OUTSIDE = [("unlabelled", "unlabelled"), ("background", "background")]
 _NO_SHAPES = "Draw a shape first."
 _NO_LABELS = "Make or open a labels layer of this image first."
 
@@ -38,7 +38,7 @@ class BoxStep(QWidget):
         self.all_slices.setChecked(True)
         self.labelled = tick("box_labelled", "inside a labels layer")
         self.labels = combo("box_labels")
-        self.outside = combo("box_outside", _OUTSIDE)
+        self.outside = combo("box_outside", NEGATIVES.entries)
         self.hint = Hint()
         self.said = QLabel("The box holds the whole image.")
         self.said.setWordWrap(True)

@@ -8,6 +8,7 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
 
+from napari_cam.masks.choices import MEAN, OPERATORS
 from napari_cam.widgets.controls.parts import (
     Hint,
     allow,
@@ -20,15 +21,8 @@ from napari_cam.widgets.controls.parts import (
 )
 from napari_cam.widgets.controls.tick_list import TickList
 
-OPERATORS = [
-    ("or: in any member", "or"),
-    ("and: in every member", "and"),
-    ("smallest member of each slice", "smallest"),
-    ("largest member of each slice", "largest"),
-    ("majority of the members", "majority"),
-    ("mean of the heatmaps", "mean"),
-    ("STAPLE", "staple"),
-]
+*_OF_MASKS, _STAPLE = OPERATORS.entries
+_OPERATORS = [*_OF_MASKS, ("mean of the heatmaps", MEAN), _STAPLE]
 _RULES = [("fixed", "fixed"), ("quantile", "quantile"), ("Otsu", "otsu")]
 _FIRST = {"fixed": 0.5, "quantile": 0.9}
 _NO_MEMBERS = "Make or open heatmaps, masks or labels of this image first."
@@ -47,7 +41,7 @@ class EnsembleStep(QWidget):
         super().__init__()
         self.members = TickList("members")
         rows = form()
-        self.operator = combo("operator", OPERATORS)
+        self.operator = combo("operator", _OPERATORS)
         rows.addRow("Operator", self.operator)
         self.rule = RuleRow(rows)
         self.make = button("make_ensemble", "Make the ensemble", self.make_wanted.emit)
@@ -81,7 +75,7 @@ class EnsembleStep(QWidget):
         """
         listed = missing or ("" if self.members.count() else _NO_MEMBERS)
         ticked = listed or ("" if len(self.members.chosen) > 1 else _TICK_TWO)
-        mean = self.operator.currentData() == "mean"
+        mean = self.operator.currentData() == MEAN
         for control in (self.members, self.operator, self.rule.rule, self.rule.cut):
             allow(control, listed)
         allow(self.make, ticked or (_MEAN_OF_MASKS if mean and masks else ""))

@@ -9,6 +9,7 @@ from typing import Any
 from psygnal import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QWidget
 
+from napari_cam.labels.choices import CONFLICTS, MODES
 from napari_cam.normalize import RENORMALIZE
 from napari_cam.widgets.controls.parts import (
     Hint,
@@ -26,12 +27,6 @@ from napari_cam.widgets.docks.seeds.views.class_table import ClassTable
 
 NEW_LAYER = "a new layer"
 OF_HEATMAPS = "ticked heatmaps"
-_CONFLICTS = [("leave unlabelled", "ignore"), ("the higher heatmap wins", "highest")]
-_MODES = [
-    ("all but hand-painted voxels", "replace"),
-    ("unlabelled voxels only", "unlabelled"),
-    ("earlier CAM voxels only", "from-cam"),
-]
 _TABLE = "Table of classes (*.csv)"
 
 
@@ -61,13 +56,13 @@ class SeedsStep(QWidget):
         self.proposal = combo("proposal", [(OF_HEATMAPS, None)])
         self.high = slider("high_cut", 0.6)
         self.low = slider("low_cut", 0.2)
-        self.conflict = combo("conflict", _CONFLICTS)
+        self.conflict = combo("conflict", CONFLICTS.entries)
         self.normalize = combo("seeds_normalize", RENORMALIZE.entries)
         self.gate = QCheckBox("only where the class is predicted")
         describe(self.gate, "seeds_gate")
         self.gate.setChecked(True)
         self.preview = button("preview_seeds", "Preview", self.preview_wanted.emit)
-        self.mode = combo("commit_mode", _MODES)
+        self.mode = combo("commit_mode", MODES.entries)
         self.slice_only = QCheckBox("this slice only")
         describe(self.slice_only, "slice_only")
         self.commit = button("commit", "Commit (Shift+F6)", self.commit_wanted.emit)

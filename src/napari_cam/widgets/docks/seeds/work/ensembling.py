@@ -13,13 +13,13 @@ from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap, one_slice
 from napari_cam.masks.binarize import MaskSet, binarize
+from napari_cam.masks.choices import MEAN, OPERATORS
 from napari_cam.masks.ensembles.agreement_map import Consensus, consensus
 from napari_cam.masks.ensembles.boxes import BoxFilter, box_facts
 from napari_cam.masks.ensembles.combine import combine
 from napari_cam.masks.ensembles.mean_heatmap import mean_heatmap
 from napari_cam.units import slab
 
-MEAN = "mean"
 Mask = NDArray[np.bool_]
 
 
@@ -73,7 +73,7 @@ def make_ensemble(request: EnsembleRequest) -> Iterator[Ensemble]:
         return
     made = combine(
         request.cut(),
-        request.operator,  # type: ignore[arg-type]
+        OPERATORS.checked(request.operator),
         unit_axis=_unit_axis(request),
         box=request.inside,
         grid=request.grid,
@@ -118,7 +118,7 @@ def make_ensemble_slice(request: EnsembleRequest, index: int) -> Mask | None:
     inside = request.inside
     one = replace(request, members=members, inside=None)
     box = None if inside is None else inside[slab(axis, index)]
-    made = combine(one.cut(), one.operator, unit_axis=axis, box=box)  # type: ignore[arg-type]
+    made = combine(one.cut(), OPERATORS.checked(one.operator), unit_axis=axis, box=box)
     return made.mask.squeeze(axis)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap, one_slice
+from napari_cam.labels.choices import Conflict, Negatives
 from napari_cam.labels.classes import BACKGROUND, LabelClasses
 from napari_cam.labels.seeds.seeds import Seeds, make_seeds
 from napari_cam.masks.ensembles.boxes import BoxFilter, box_facts
@@ -43,14 +44,14 @@ class SeedsRequest:
     heatmaps: ByClass
     high: float
     low: float
-    conflict: str
+    conflict: Conflict
     gate: bool
     normalize: Renormalize
     grid: Grid
     slice_axis: int
     box: BoxFilter | None = None
     inside: NDArray[np.bool_] | None = field(default=None, repr=False)
-    outside: str = "unlabelled"
+    outside: Negatives = "unlabelled"
 
     @property
     def sources(self) -> tuple[Any, ...]:
@@ -70,11 +71,11 @@ class SeedsRequest:
             heatmaps,
             self.high,
             min(self.low, self.high),
-            conflict=self.conflict,  # type: ignore[arg-type]
+            conflict=self.conflict,
             gate=self.gate,
             normalize=normalize,
             foreground=inside,
-            outside=self.outside,  # type: ignore[arg-type]
+            outside=self.outside,
         )
 
 
