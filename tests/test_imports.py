@@ -20,6 +20,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 GROUND = {
     "errors",
+    "text_tables",
     "provenance",
     "names",
     "files",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -149,3 +150,12 @@ def write_sidecar(path: str | Path, provenance: Mapping[str, Any], overwrite: bo
     with writing(target, overwrite) as temporary:
         temporary.write_text(to_json(provenance), encoding="utf-8")
     return target
+
+
+def read_sidecar(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the JSON beside `path`; empty where there is none, or none that can be read."""
+    try:
+        facts = json.loads(sidecar_path(Path(path)).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -43,6 +43,15 @@ def stamped(facts: Mapping[str, Any]) -> dict[str, Any]:
     return dict(facts) if ours else {}
 
 
+def map_words(facts: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return the method, layer and target that a heatmap's record states, "" for what it lacks."""
+    method = facts.get("method")
+    name = method.get("name") if isinstance(method, Mapping) else method
+    stated = (name, facts.get("layer"), facts.get("target"))
+    one, two, three = (str(word) if word else "" for word in stated)
+    return one, two, three
+
+
 def plain(value: Any) -> Any:
     """Return `value` in JSON's own types: arrays become lists, NaN and infinity None."""
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Slices, names, tables and folders as the commands use them."""
+"""Slices and folders as the commands use them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import pytest
 from napari_cam.cli.commands.show import MODEL_SUFFIXES
 from napari_cam.cli.folders import check_results, output_folder
 from napari_cam.cli.parsing import parse_slices
-from napari_cam.cli.terminal import table
 from napari_cam.errors import PreparationError, WriteError
 from napari_cam.models.files.model_files import SUFFIXES
-from napari_cam.names import ResultNames, slug
 
 
 @pytest.mark.parametrize(
@@ -36,40 +34,6 @@ def test_slices_are_spelt_as_in_python(text: str, slices: tuple[int, ...]) -> No
 def test_other_spellings_are_refused(text: str) -> None:
     with pytest.raises(PreparationError):
         parse_slices(text, 11)
-
-
-@pytest.mark.parametrize(
-    ("text", "part"),
-    [
-        ("gradcam++", "gradcam++"),
-        ("layer4.1#2[out]", "layer4.1-2-out"),
-        ("features.1+features.2", "features.1+features.2"),
-        ("Egyptian cat", "Egyptian-cat"),
-        ("../../etc/passwd", "etc-passwd"),
-        ("C:\\x<>|?*", "C-x"),
-        ("Größe", "Größe"),
-        ("...", "x"),
-        ("a" * 99, "a" * 60),
-    ],
-)
-def test_slugs_are_safe_in_every_file_system(text: str, part: str) -> None:
-    assert slug(text) == part
-
-
-def test_names_that_would_be_the_same_are_told_apart() -> None:
-    names = ResultNames()
-    taken = [names.take(("heatmap", word), ".nii.gz") for word in ("a b", "a/b", "A-B", "c")]
-    assert taken == [
-        "heatmap_a-b.nii.gz",
-        "heatmap_a-b-2.nii.gz",
-        "heatmap_A-B-3.nii.gz",
-        "heatmap_c.nii.gz",
-    ]
-
-
-def test_a_table_lines_its_columns_up() -> None:
-    text = table(("name", "n"), [("a", 1), ("longer", 20)], right=(1,))
-    assert text.splitlines() == ["name     n", "------  --", "a        1", "longer  20"]
 
 
 def test_info_knows_model_files_by_the_names_that_load_model_takes() -> None:

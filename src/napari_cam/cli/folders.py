@@ -6,8 +6,13 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_cam.errors import WriteError
+from napari_cam.files import check_writable, sidecar_path
+
+if TYPE_CHECKING:
+    from napari_cam.volumes.volume import Volume
 
 
 @contextmanager
@@ -49,6 +54,11 @@ def _make(path: Path, made: list[Path]) -> None:
         ) from error
 
 
+def extension_like(volume: Volume) -> str:
+    """Return the ending of files that are written like `volume`."""
+    return ".tif" if volume.source.format == "tiff" else ".nii.gz"
+
+
 def check_results(paths: Iterable[Path], overwrite: bool) -> None:
     """Raise before anything is computed where a result, or its sidecar, cannot be written.
 
@@ -57,8 +67,6 @@ def check_results(paths: Iterable[Path], overwrite: bool) -> None:
     WriteError
         Where a file stands there already and is not to be replaced.
     """
-    from napari_cam.files import check_writable, sidecar_path
-
     for path in paths:
         for each in (path, sidecar_path(path)):
             if each.exists() and not each.is_dir() and not overwrite:

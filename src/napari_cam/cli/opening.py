@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from napari_cam.errors import MaskError, PreparationError, VolumeError
+from napari_cam.names import file_and_label
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,13 +129,13 @@ def open_region(text: str, grid: Grid) -> Any:
     """
     from napari_cam.cams.targets.regions import Labelled, Painted
 
-    file, colon, label = text.rpartition(":")
-    if Path(text).is_file():
-        return Painted(open_mask(Path(text), grid, "region"))
-    if colon and label.isdecimal() and Path(file).is_file():
-        values = open_labels(Path(file), grid, "region")
+    path, label = file_and_label(text)
+    if path.is_file() and label is None:
+        return Painted(open_mask(path, grid, "region"))
+    if path.is_file() and label is not None:
+        values = open_labels(path, grid, "region")
         whole = (values == values.astype("int64")).all()  # NIfTI files may store labels as floats
-        return Labelled(values.astype("int64") if whole else values, int(label))
+        return Labelled(values.astype("int64") if whole else values, label)
     if text.isdecimal():
         return int(text)
     return text

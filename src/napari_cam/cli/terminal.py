@@ -1,9 +1,9 @@
-"""What a command shows: tables, notes and progress."""
+"""What a command shows beside its result: notes and progress."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,30 +11,6 @@ import typer
 
 if TYPE_CHECKING:
     from tqdm import tqdm
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[int] = ()) -> str:
-    """Return a table as text.
-
-    Parameters
-    ----------
-    header
-        Titles of the columns.
-    rows
-        One text (or anything with a text) per column.
-    right
-        Columns of numbers, which end on one line.
-    """
-    lines = [list(map(str, header)), *(list(map(str, row)) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place in right else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
 
 
 def show_notes(notes: Iterable[str | None]) -> None:

@@ -10,6 +10,7 @@ from napari_cam.errors import ModelError
 from napari_cam.models.preparation.preparation import Preparation
 from napari_cam.models.preparation.prepared import PreparedVolume
 from napari_cam.provenance import plain
+from napari_cam.text_tables import fact_lines
 from napari_cam.volumes.volume import Volume
 
 FORMAT_VERSION = 1
@@ -170,17 +171,16 @@ class ModelCard:
             names += f", ... ({len(self.class_names)} in all)"
         unit = "slices" if self.spatial_ndim == 2 else "whole volumes"
         options = ", ".join(f"{k}={v!r}" for k, v in self.architecture_options.items())
-        lines = [
-            f"architecture   {self.architecture}" + (f" ({options})" if options else ""),
-            f"task           {self.task} of {unit} ({self.spatial_ndim}D)",
-            f"classes        {names}",
-            f"channels       {self.in_channels}",
-            f"target layer   {self.default_layer or 'what enters global pooling'}",
-            "preparation    "
-            + "\n               ".join(map(str, self.preparation.steps or ("none",))),
-        ]
-        lines += [f"{key:<14} {_readable(value)}" for key, value in self.training.items()]
-        return "\n".join(lines)
+        facts = {
+            "architecture": f"{self.architecture} ({options})" if options else self.architecture,
+            "task": f"{self.task} of {unit} ({self.spatial_ndim}D)",
+            "classes": names,
+            "channels": self.in_channels,
+            "target layer": self.default_layer or "what enters global pooling",
+            "preparation": "\n".join(map(str, self.preparation.steps or ("none",))),
+        }
+        notes = {key: _readable(value) for key, value in self.training.items()}
+        return "\n".join(filter(None, (fact_lines(facts), fact_lines(notes))))
 
 
 def _readable(note: Any) -> str:

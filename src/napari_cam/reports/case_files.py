@@ -18,6 +18,7 @@ from napari_cam.files import suffixes
 from napari_cam.heatmap import Heatmap
 from napari_cam.labels.files.label_image import marked
 from napari_cam.labels.files.reading import is_segmentation_file, read_labels, stated_kind
+from napari_cam.names import file_and_label
 from napari_cam.reports.cases import Case, MapName, name_of
 from napari_cam.volumes.heatmap_files import read_heatmap
 from napari_cam.volumes.reading import read_volume
@@ -350,9 +351,7 @@ def read_mask(text: str, what: str, shares: bool = False) -> Volume:
     VolumeError
         Where it cannot be read.
     """
-    file, colon, label = text.rpartition(":")
-    labelled = bool(colon) and label.isdecimal() and not Path(text).exists()
-    path = Path(file if labelled else text)
+    path, label = file_and_label(text)
     if path.is_file() and is_segmentation_file(path):
         image = read_labels(path)
         volume = Volume(image.labels, image.grid)
@@ -361,7 +360,7 @@ def read_mask(text: str, what: str, shares: bool = False) -> Volume:
     values = np.asarray(volume.values)
     if values.ndim != 3:
         raise ReportError(f"The {what} {path} holds {len(values)} channels; give a mask of one.")
-    if shares and not labelled and bool((values != np.trunc(values)).any()):
+    if shares and label is None and bool((values != np.trunc(values)).any()):
         return replace(volume, values=values.astype(np.float32))
-    found = values == int(label) if labelled else marked(values, stated_kind(path))
+    found = marked(values, stated_kind(path)) if label is None else values == label
     return replace(volume, values=found)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import VolumeError, WriteError
-from napari_cam.files import sidecar_path
+from napari_cam.files import read_sidecar, sidecar_path
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.units import n_units
@@ -106,11 +106,7 @@ def read_heatmap(path: str | os.PathLike[str]) -> tuple[Heatmap, Volume]:
 
 def is_heatmap(path: str | os.PathLike[str]) -> bool:
     """Whether the record beside a file says that it is a heatmap."""
-    sidecar = sidecar_path(Path(path))
-    try:
-        return sidecar.is_file() and isinstance(_read_sidecar(sidecar).get("map"), Mapping)
-    except VolumeError:
-        return False
+    return isinstance(read_sidecar(path).get("map"), Mapping)
 
 
 def _read_sidecar(path: Path) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import napari
 import pytest
 
-from napari_cam.cli.commands import window
+from napari_cam.cli.commands import demo
 from napari_cam.cli.main import main
 from napari_cam.widgets.files.demo_window import show_demo
 
@@ -16,8 +16,8 @@ def test_the_demos_files_stand_in_the_window(
     make_napari_viewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = {}
-    monkeypatch.setattr(window, "no_window_because", lambda: None)
-    monkeypatch.setattr(window, "open_window", lambda _, **files: opened.update(files))
+    monkeypatch.setattr(demo, "no_window_because", lambda: None)
+    monkeypatch.setattr(demo, "open_window", lambda _, **files: opened.update(files))
     assert main(["demo", "--out", str(tmp_path / "demo"), "--window"]) == 0
     viewer = make_napari_viewer()
     monkeypatch.setattr(napari, "Viewer", lambda **_: viewer)
@@ -45,5 +45,5 @@ def test_without_a_display_it_says_so(
 
 
 def test_without_napari_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(window, "find_spec", lambda _: None)
-    assert "pip install 'napari-cam[all]'" in str(window.no_window_because())
+    monkeypatch.setattr(demo, "find_spec", lambda _: None)
+    assert "pip install 'napari-cam[all]'" in str(demo.no_window_because())

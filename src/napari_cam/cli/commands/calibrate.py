@@ -25,9 +25,9 @@ from napari_cam.cli.options import (
     UnitAxisText,
 )
 from napari_cam.cli.parsing import parse_boxes, parse_unit_axis
-from napari_cam.cli.terminal import table
 from napari_cam.errors import MaskError
 from napari_cam.masks.choices import EMPTY, OPERATORS, TIED_VOTES, TIES
+from napari_cam.text_tables import text_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -237,5 +237,5 @@ def _show(found: Calibration) -> None:
     lines = [tuple(row[n] for n in keep) for row in rows]
     typer.echo(f"members: {', '.join(found.members)}; {found.cases} cases, {found.images} images")
     typer.echo(
-        table([header[n] for n in keep], lines, right=range(len(keep) - len(shown), len(keep)))
+        text_table([header[n] for n in keep], lines, right=range(len(keep) - len(shown), len(keep)))
     )

@@ -14,7 +14,8 @@ import typer
 from napari_cam.cli.failures import ExitCode, guarded
 from napari_cam.cli.folders import check_results, output_folder
 from napari_cam.cli.options import Overwrite
-from napari_cam.cli.terminal import show_notes, table
+from napari_cam.cli.terminal import show_notes
+from napari_cam.text_tables import text_table
 
 if TYPE_CHECKING:
     from napari_cam.sample.demo.classification import DemoFiles, DemoResults
@@ -110,15 +111,15 @@ def _segmentation(out: Path, overwrite: bool, window: bool) -> None:
 
 def _open(files: DemoFolder, **shown: Any) -> None:
     """Show the results in napari, or say why not."""
-    reason = _no_window_because()
+    reason = no_window_because()
     if reason is not None:
         typer.echo(f"\nNo window: {reason}. Everything is in {files.folder}.")
         return
     texts = {name: str(what) for name, what in shown.items()}
-    _open_window("show_demo", volume=str(files.volume), truth=str(files.truth), **texts)
+    open_window("show_demo", volume=str(files.volume), truth=str(files.truth), **texts)
 
 
-def _no_window_because() -> str | None:
+def no_window_because() -> str | None:
     """Return why no window can be opened here, None where one can."""
     if find_spec("napari") is None or not any(find_spec(binding) for binding in _QT):
         return "napari is not installed; install it with: pip install 'napari-cam[all]'"
@@ -128,7 +129,7 @@ def _no_window_because() -> str | None:
     return None
 
 
-def _open_window(command: str, **arguments: Any) -> None:
+def open_window(command: str, **arguments: Any) -> None:
     """Run one of the plugin's commands, by its name in the manifest."""
     from npe2 import PluginManager
 
@@ -149,7 +150,7 @@ def _report(results: DemoResults, files: DemoFiles) -> None:
         for name, scores in results.guesses.items()
     ]
     header = ("method", "IoU", "Dice", "energy inside", "peak inside")
-    typer.echo(table(header, rows, right=range(1, 5)))
+    typer.echo(text_table(header, rows, right=range(1, 5)))
     maps, truth = shlex.quote(str(files.folder / "heatmaps")), shlex.quote(str(files.truth))
     judge = f"napari-cam report overlap {maps} --reference {truth} --out report"
     typer.echo(
@@ -180,14 +181,14 @@ def _report_regions(results: RegionResults, files: RegionFiles) -> None:
         for name, energy in results.energy.items()
     ]
     header = ("class", "Dice", *next(iter(results.energy.values())))
-    typer.echo(table(header, rows, right=range(1, len(header))))
+    typer.echo(text_table(header, rows, right=range(1, len(header))))
     rows = [
         (level, *(f"{share:.2f}" for share in energy.values()))
         for level, energy in results.energy_by_level.items()
     ]
     header = ("level (damaged)", *next(iter(results.energy.values())))
     typer.echo()
-    typer.echo(table(header, rows, right=range(1, len(header))))
+    typer.echo(text_table(header, rows, right=range(1, len(header))))
     typer.echo(
         f"""
 Dice compares the U-Net's prediction with the truth. The other columns are the share of a heatmap's

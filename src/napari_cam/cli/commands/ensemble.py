@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 from napari_cam.cli.commands.mask import overlap
 from napari_cam.cli.failures import ExitCode, guarded
-from napari_cam.cli.folders import check_results, output_folder
+from napari_cam.cli.folders import check_results, extension_like, output_folder
 from napari_cam.cli.opening import open_mask
 from napari_cam.cli.options import (
     AtLeast,
@@ -25,10 +24,13 @@ from napari_cam.cli.options import (
     UnitAxisText,
 )
 from napari_cam.cli.parsing import parse_boxes, parse_unit_axis
-from napari_cam.cli.terminal import show_notes, table
+from napari_cam.cli.terminal import show_notes
 from napari_cam.errors import MaskError
+from napari_cam.files import read_sidecar
 from napari_cam.masks.choices import EMPTY, MEAN, OPERATORS
 from napari_cam.names import ResultNames
+from napari_cam.provenance import map_words
+from napari_cam.text_tables import text_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,7 +111,7 @@ class _Opened:
 
         self.heatmap: Heatmap | None = None
         self.mask: NDArray[np.bool_] | None = None
-        self.facts = _sidecar(path)
+        self.facts = read_sidecar(path)
         self.volume: Volume
         kind = self.facts.get("kind")
         if kind == "heatmap" or (kind is None and _has_fractions(path)):
@@ -134,17 +136,6 @@ def _opened(paths: list[Path]) -> list[_Opened]:
     return opened
 
 
-def _sidecar(path: Path) -> dict[str, Any]:
-    """Return what stands beside a file, nothing where there is no such JSON."""
-    from napari_cam.files import sidecar_path
-
-    try:
-        facts = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
-
-
 def _has_fractions(path: Path) -> bool:
     """Whether a file without a sidecar holds numbers between integers, as masks do not."""
     import numpy as np
@@ -157,16 +148,9 @@ def _has_fractions(path: Path) -> bool:
 
 def _words(facts: Mapping[str, Any]) -> list[str]:
     """Return what made a member, in a few words: method, layer, class, rule."""
-    heatmap = facts.get("heatmap") if isinstance(facts.get("heatmap"), Mapping) else facts
-    assert isinstance(heatmap, Mapping)  # noqa: S101 - facts is one
-    method = heatmap.get("method")
-    words = [
-        method.get("name") if isinstance(method, Mapping) else method,
-        heatmap.get("layer"),
-        heatmap.get("target"),
-        facts.get("rule"),
-    ]
-    return [word for word in words if isinstance(word, str)]
+    heatmap = facts.get("heatmap")
+    words = (*map_words(heatmap if isinstance(heatmap, Mapping) else facts), facts.get("rule"))
+    return [word for word in words if isinstance(word, str) and word]
 
 
 def _cut(opened: list[_Opened], rules: list[str], strict: bool) -> dict[str, Any]:
@@ -202,7 +186,7 @@ def _combine(
 
     like = opened[0].volume
     names = ResultNames()
-    extension = ".tif" if like.source.format == "tiff" else ".nii.gz"
+    extension = extension_like(like)
     truth = None if reference is None else open_mask(reference, like.grid, "reference")
     made = nc.combine(
         masks,
@@ -233,7 +217,7 @@ def _combine(
     rows.append((files[f"ensemble_{made.operator}"].name, *_row(made.mask, truth)))
     show_notes([note for each in opened for note in each.volume.notes])
     header = ("mask", "voxels", *(("IoU", "Dice") if truth is not None else ()))
-    typer.echo(table(header, rows, right=range(1, len(header))))
+    typer.echo(text_table(header, rows, right=range(1, len(header))))
 
 
 def _row(mask: Any, truth: Any) -> tuple[str, ...]:
@@ -265,11 +249,10 @@ def _mean(
     given: Any = None if weights is None else weights.split(",")
     made = mean_heatmap(maps, given, empty=EMPTY.checked(empty))
     like = opened[0].volume
-    extension = ".tif" if like.source.format == "tiff" else ".nii.gz"
-    file = folder / ResultNames().take(("heatmap", MEAN), extension)
+    file = folder / ResultNames().take(("heatmap", MEAN), extension_like(like))
     check_results([file], overwrite)
     write_volume(file, made, like=like, overwrite=overwrite)
     show_notes([*(note for each in opened for note in each.volume.notes), made.note])
     shares = [f"{each['weight']:.3f}" for each in made.provenance["members"]]
     rows = [*zip(maps, shares, strict=True), (file.name, "")]
-    typer.echo(table(("heatmap", "weight"), rows, right=(1,)))
+    typer.echo(text_table(("heatmap", "weight"), rows, right=(1,)))

@@ -29,9 +29,10 @@ from napari_cam.cli.options import (
     TimeNumber,
 )
 from napari_cam.cli.parsing import SLICES, parse_slices
-from napari_cam.cli.terminal import progress, show_notes, table
+from napari_cam.cli.terminal import progress, show_notes
 from napari_cam.errors import PreparationError
 from napari_cam.names import ResultNames
+from napari_cam.text_tables import text_table
 
 if TYPE_CHECKING:
     from napari_cam.cams.keys import MapKey
@@ -190,7 +191,7 @@ def explain(
     )
     rows = [_row(key, heatmap, plan, files[key]) for key, heatmap in maps.items()]
     typer.echo(
-        table(("method", "layer", "class", "score", "predicted", "no evidence", "file"), rows)
+        text_table(("method", "layer", "class", "score", "predicted", "no evidence", "file"), rows)
     )
     return None
 

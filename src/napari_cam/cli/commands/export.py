@@ -12,9 +12,10 @@ import typer
 from napari_cam.cli.failures import ExitCode, guarded
 from napari_cam.cli.opening import open_volume
 from napari_cam.cli.options import Axis4Text, Overwrite, SeriesText, SpacingText, TimeNumber
-from napari_cam.cli.terminal import show_notes, table
+from napari_cam.cli.terminal import show_notes
 from napari_cam.errors import MaskError, WriteError
 from napari_cam.files import suffixes
+from napari_cam.text_tables import text_table
 
 if TYPE_CHECKING:
     from napari_cam.labels.classes import LabelClasses
@@ -279,7 +280,7 @@ def _dicom(
     read = read_dicom_seg(out)
     rows = [(str(each.number), each.label, str(each.type or "-")) for each in read.segments]
     typer.echo(f"{out}: {read.kind}")
-    typer.echo(table(("segment", "label", "type"), rows, right=range(1)))
+    typer.echo(text_table(("segment", "label", "type"), rows, right=range(1)))
 
 
 def _nnunet(
@@ -304,7 +305,7 @@ def _nnunet(
     facts = json.loads((out / "dataset.json").read_text(encoding="utf-8"))
     typer.echo(f"{out}: {facts['numTraining']} cases")
     rows = [(str(code), text) for text, code in facts["labels"].items()]
-    typer.echo(table(("code", "label"), rows, right=range(1)))
+    typer.echo(text_table(("code", "label"), rows, right=range(1)))
 
 
 def _datalist(
@@ -372,4 +373,4 @@ def _show(out: Path) -> None:
         for code, n in zip(codes.tolist(), counts.tolist(), strict=True)
     ]
     typer.echo(f"{out}:")
-    typer.echo(table(("code", "class", "voxels"), rows, right=(0, 2)))
+    typer.echo(text_table(("code", "class", "voxels"), rows, right=(0, 2)))

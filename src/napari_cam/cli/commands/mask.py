@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from napari_cam.cli.failures import ExitCode, complain, guarded, sentence
-from napari_cam.cli.folders import check_results, output_folder
+from napari_cam.cli.folders import check_results, extension_like, output_folder
 from napari_cam.cli.opening import open_foreground, open_mask
 from napari_cam.cli.options import (
     AtLeast,
@@ -27,9 +27,11 @@ from napari_cam.cli.options import (
     TouchingPath,
 )
 from napari_cam.cli.parsing import matching
-from napari_cam.cli.terminal import show_notes, table
+from napari_cam.cli.terminal import show_notes
 from napari_cam.errors import MaskError
 from napari_cam.names import ResultNames
+from napari_cam.provenance import map_words
+from napari_cam.text_tables import text_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,58 +105,56 @@ def mask(
     Masks lie on the heatmaps' grid and have a JSON file beside them. The table says which share of
     what the network saw they cover, and with a reference how well they agree.
     """
+    from napari_cam.masks.cleanup import Cleanup
     from napari_cam.masks.rules import rule_from_text
 
-    steps = CleanupAsked(
-        touching,
-        {
-            "opening_mm": opening_mm,
-            "closing_mm": closing_mm,
-            "fill_holes": fill_holes,
-            "smallest": smallest,
-            "largest_only": largest_only,
-            "per": per,
-            "connectivity": connectivity,
-        },
-    )
-    cutting = Cutting(
+    cleanup: dict[str, Any] = {
+        "opening_mm": opening_mm,
+        "closing_mm": closing_mm,
+        "fill_holes": fill_holes,
+        "smallest": smallest,
+        "largest_only": largest_only,
+        "per": per,
+        "connectivity": connectivity,
+    }
+    Cleanup(**cleanup)  # says what is wrong before anything is read
+    cutting = _Cutting(
         rules=tuple(rule_from_text(text) for text in rule or ("otsu",)),
         strict=not at_least,
-        cleanup=steps,
+        cleanup=cleanup,
+        touching=touching,
         gate=gate,
         overwrite=overwrite,
     )
     paths = [each for path in heatmap for each in matching(path)]
-    for name, given in (
-        ("reference", reference),
-        ("foreground", foreground),
-        ("image", image),
-    ):
-        _check_number(name, len(given or ()), len(paths))
+    given = {"reference": reference, "foreground": foreground, "image": image}
+    columns = [_for_each(name, each or [], len(paths)) for name, each in given.items()]
     if image and not foreground:
         raise MaskError("--image is where --foreground looks; say which, as --foreground kmeans.")
-    asked = cutting.asked(paths, reference or (), foreground or (), image or ())
+    asked = [_Asked(*row) for row in zip(paths, *columns, strict=True)]
     with output_folder(out) as folder:
         rows = cutting.cut(asked, folder)
     show_notes(cutting.notes)
     header = ("mask", "rule", "coverage", "volume", *(("IoU", "Dice") if reference else ()))
-    typer.echo(table(header, rows, right=range(2, len(header))))
+    typer.echo(text_table(header, rows, right=range(2, len(header))))
     return ExitCode.SOME_FAILED if cutting.failed else None
 
 
-def _check_number(option: str, given: int, heatmaps: int) -> None:
-    if given not in (0, 1, heatmaps):
+def _for_each(option: str, given: Sequence[Any], n: int) -> list[Any]:
+    """Return what was given for each of `n` heatmaps: its own, the same for all, or None."""
+    if len(given) not in (0, 1, n):
         raise MaskError(
-            f"--{option} is given {given} times for {heatmaps} heatmaps; give it once, or once for "
+            f"--{option} is given {len(given)} times for {n} heatmaps; give it once, or once for "
             "each in their order."
         )
+    return list(given) if len(given) == n else [given[0] if given else None] * n
 
 
 Rows = list[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class _Asked:
     """A heatmap file, and what else was given for it."""
 
     path: Path
@@ -187,35 +187,13 @@ class _Opened:
     made: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class CleanupAsked:
-    """The clean-up that options name: a mask file to be touched, and the other parameters."""
-
-    touching: Path | None
-    parameters: Mapping[str, Any]
-
-    def __post_init__(self) -> None:
-        from napari_cam.masks.cleanup import Cleanup
-
-        Cleanup(**self.parameters)  # says what is wrong before anything is read
-
-    def on(self, grid: Grid) -> Cleanup | None:
-        """Return it for heatmaps on `grid`; None where there is nothing to do."""
-        from napari_cam.masks.cleanup import Cleanup
-
-        path = self.touching
-        touching = None if path is None else open_mask(path, grid, "mask to be touched")
-        cleanup = Cleanup(**self.parameters, touching=touching)
-        return cleanup or None
-
-
 @dataclass
-class Cutting:
+class _Cutting:
     """What is done with every heatmap.
 
     Attributes
     ----------
-    rules, strict, cleanup, gate, overwrite
+    rules, strict, cleanup, touching, gate, overwrite
         As the command's options say.
     notes
         What is to be told at the end.
@@ -225,27 +203,15 @@ class Cutting:
 
     rules: tuple[ThresholdRule, ...]
     strict: bool
-    cleanup: CleanupAsked
+    cleanup: Mapping[str, Any]
+    touching: Path | None
     gate: bool
     overwrite: bool
     notes: list[str | None] = field(default_factory=list)
     failed: int = 0
     _names: ResultNames = field(default_factory=ResultNames)
 
-    def asked(
-        self,
-        paths: Sequence[Path],
-        references: Sequence[Path],
-        foregrounds: Sequence[str],
-        images: Sequence[Path],
-    ) -> list[Asked]:
-        """Return each heatmap with its own reference, foreground and image, or the common one."""
-        return [
-            Asked(path, _one(references, n), _one(foregrounds, n), _one(images, n))
-            for n, path in enumerate(paths)
-        ]
-
-    def cut(self, asked: Sequence[Asked], folder: Path) -> Rows:
+    def cut(self, asked: Sequence[_Asked], folder: Path) -> Rows:
         """Write the masks of all heatmaps and return the rows of the table.
 
         Raises
@@ -270,7 +236,7 @@ class Cutting:
             raise MaskError(f"None of the {self.failed} heatmaps could be cut.")
         return rows
 
-    def _open(self, asked: Asked) -> _Opened:
+    def _open(self, asked: _Asked) -> _Opened:
         from napari_cam.heatmap import where_predicted
         from napari_cam.volumes.heatmap_files import read_heatmap
 
@@ -293,7 +259,7 @@ class Cutting:
         """Cut heatmaps together, write their masks, and return the rows of the table."""
         from napari_cam.masks.binarize import MaskKey, binarize
 
-        cleanups = [self.cleanup.on(each.heatmap.grid) for each in opened]  # equal, if they fit
+        cleanups = [self._cleanup(each.heatmap.grid) for each in opened]  # equal, if they fit
         alone = len(opened) == 1  # files of several subjects are often called alike
         keys = [
             _Key(n, each.path.name if alone else str(each.path)) for n, each in enumerate(opened)
@@ -317,6 +283,14 @@ class Cutting:
             for rule, path in zip(self.rules, files[n], strict=True)
         ]
 
+    def _cleanup(self, grid: Grid) -> Cleanup | None:
+        """Return the clean-up of masks on `grid`, None where there is nothing to do."""
+        from napari_cam.masks.cleanup import Cleanup
+
+        path = self.touching
+        touching = None if path is None else open_mask(path, grid, "mask to be touched")
+        return Cleanup(**self.cleanup, touching=touching) or None
+
     def _write_one(self, opened: _Opened, masks: MaskSet, key: Any, path: Path) -> tuple[str, ...]:
         from napari_cam.volumes.writing import write_volume
 
@@ -335,15 +309,8 @@ class Cutting:
         return (*row, *overlap(found[seen], opened.reference[seen]))
 
     def _name(self, opened: _Opened, rule: ThresholdRule) -> str:
-        extension = ".tif" if opened.volume.source.format == "tiff" else ".nii.gz"
-        return self._names.take(("mask", rule.name, *_words(opened.heatmap)), extension)
-
-
-def _one(given: Sequence[Any], place: int) -> Any:
-    """Return what was given for the heatmap at `place`, or for all of them."""
-    if not given:
-        return None
-    return given[0] if len(given) == 1 else given[place]
+        words = filter(None, map_words(opened.heatmap.provenance))
+        return self._names.take(("mask", rule.name, *words), extension_like(opened.volume))
 
 
 def overlap(found: NDArray[np.bool_], reference: NDArray[np.bool_]) -> tuple[str, str]:
@@ -356,18 +323,6 @@ def overlap(found: NDArray[np.bool_], reference: NDArray[np.bool_]) -> tuple[str
 
 def _number(value: NDArray[np.float64]) -> str:
     return "-" if isnan(value) else f"{float(value):.3f}"
-
-
-def _words(heatmap: Heatmap) -> tuple[str, ...]:
-    """Return what the heatmap is of, for the mask's name: method, layer, class."""
-    facts = heatmap.provenance
-    method = facts.get("method")
-    named = (
-        method.get("name") if isinstance(method, Mapping) else method,
-        facts.get("layer"),
-        facts.get("target"),
-    )
-    return tuple(word for word in named if isinstance(word, str))
 
 
 def _size(found: NDArray[np.bool_], heatmap: Heatmap) -> tuple[str, str]:

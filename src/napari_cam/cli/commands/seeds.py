@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_cam.cli.failures import ExitCode, guarded
-from napari_cam.cli.folders import check_results, output_folder
+from napari_cam.cli.folders import check_results, extension_like, output_folder
 from napari_cam.cli.opening import open_mask, open_volume
 from napari_cam.cli.options import ForegroundPath, OutFolder, Overwrite, SeriesText
 from napari_cam.cli.parsing import matching
-from napari_cam.cli.terminal import show_notes, table
+from napari_cam.cli.terminal import show_notes
 from napari_cam.errors import MaskError
 from napari_cam.labels.choices import CONFLICTS, NEGATIVES, REFINEMENTS
 from napari_cam.names import ResultNames
+from napari_cam.text_tables import text_table
 
 if TYPE_CHECKING:
     from napari_cam.heatmap import Heatmap
@@ -132,7 +133,7 @@ def seeds(
 
     maps = _read(heatmap)
     names = tuple(dict.fromkeys(name for name, _ in maps.heatmaps))
-    extension = ".tif" if maps.like.source.format == "tiff" else ".nii.gz"
+    extension = extension_like(maps.like)
     tissue = None if foreground is None else open_mask(foreground, maps.like.grid, "foreground")
     refining = _Refining(
         refine, image, series, tissue, _settings(per, beta, certainty, radius, epsilon)
@@ -163,7 +164,7 @@ def seeds(
         found.classes.write_csv(listed, overwrite=overwrite)
     show_notes([*maps.notes, *found.notes])
     typer.echo(
-        table(("code", "class", "voxels", "share", "volume"), _rows(found), right=(0, 2, 3, 4))
+        text_table(("code", "class", "voxels", "share", "volume"), _rows(found), right=(0, 2, 3, 4))
     )
     typer.echo(f"\n{path.name}, {listed.name}")
     return None

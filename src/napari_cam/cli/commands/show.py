@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +18,9 @@ from napari_cam.cli.options import (
     SpacingText,
     TimeNumber,
 )
-from napari_cam.cli.terminal import show_notes, table
+from napari_cam.cli.terminal import show_notes
 from napari_cam.errors import ModelError
+from napari_cam.text_tables import fact_lines, text_table
 
 if TYPE_CHECKING:
     from napari_cam.volumes.dicom.series import SeriesInfo
@@ -107,7 +108,7 @@ def layers(
     if not rows:
         raise ModelError("The network has no layer that holds a map, so it cannot be explained.")
     header = ("", "layer", "kind", "channels", "map", "stride", "note")
-    typer.echo(table(header, rows, right=(3,)))
+    typer.echo(text_table(header, rows, right=(3,)))
     return None
 
 
@@ -120,9 +121,9 @@ def methods() -> ExitCode | None:
         (name, method.title, ", ".join(sorted(method.needs)), method.reference)
         for name, method in METHODS.items()
     ]
-    typer.echo(table(("name", "title", "needs", "reference"), rows))
+    typer.echo(text_table(("name", "title", "needs", "reference"), rows))
     typer.echo()
-    typer.echo("\n".join(f"{name:<13} {each.summary}" for name, each in METHODS.items()))
+    typer.echo(fact_lines({name: each.summary for name, each in METHODS.items()}, width=13))
     return None
 
 
@@ -146,7 +147,7 @@ def architectures(
         rows += [(name, "", "timm", "", "") for name in timm_names(wanted)]
     if not rows:
         raise ModelError(f"No architecture's name holds '{word}'; try a shorter word, or --timm.")
-    typer.echo(table(("name", "family", "source", "input", "reference"), rows, right=(3,)))
+    typer.echo(text_table(("name", "family", "source", "input", "reference"), rows, right=(3,)))
     return None
 
 
@@ -159,7 +160,7 @@ def _is_model(name: str) -> bool:
 def _show_model(name: str, architecture: str | None, class_names: str | None) -> None:
     model = open_model(name, architecture, class_names)
     typer.echo(model.card.describe())
-    typer.echo(f"sha256         {model.sha256}")
+    typer.echo(fact_lines({"sha256": model.sha256}))
 
 
 def _several_series(path: Path) -> list[SeriesInfo]:
@@ -198,7 +199,7 @@ def _show_series(found: list[SeriesInfo]) -> None:
         for each in found
     ]
     header = ("series", "kind", "plane", "slices", "size", "voxel (mm)", "description", "readable")
-    typer.echo(table(header, rows, right=(0, 3)))
+    typer.echo(text_table(header, rows, right=(0, 3)))
     show_notes(f"series {each.number}: {each.problem}" for each in found if each.problem)
 
 
@@ -215,9 +216,7 @@ def _show_volume(path: Path, volume: Volume) -> None:
         "values": _range(volume),
         "made by": _origin(path),
     }
-    for title, fact in facts.items():
-        if fact:
-            typer.echo(f"{title:<14} {fact}")
+    typer.echo(fact_lines({title: fact for title, fact in facts.items() if fact}))
     show_notes(volume.notes)
 
 
@@ -235,18 +234,15 @@ def _range(volume: Volume) -> str:
 
 def _origin(path: Path) -> str:
     """Return what a sidecar says of a heatmap or mask, empty where there is none."""
-    from napari_cam.files import sidecar_path
+    from napari_cam.files import read_sidecar
+    from napari_cam.provenance import map_words, stamped
 
-    try:
-        facts = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
-        if "versions" not in facts or "kind" not in facts:
-            return ""
-        source = facts.get("heatmap", facts)
-        method = source.get("method", {})
-        words = (facts["kind"], facts.get("rule"), method.get("name"), source.get("layer"))
-        return ", ".join(str(word) for word in (*words, source.get("target")) if word)
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
-        return ""  # another program's file of that name
+    facts = stamped(read_sidecar(path))  # empty for another program's file of that name
+    source = facts.get("heatmap", facts)
+    if "kind" not in facts or not isinstance(source, Mapping):
+        return ""
+    words = (facts["kind"], facts.get("rule"), *map_words(source))
+    return ", ".join(str(word) for word in words if word)
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_cam.errors import MaskError, NapariCamError
-from napari_cam.files import sidecar_path, suffixes
+from napari_cam.files import read_sidecar, suffixes
 from napari_cam.grid import Grid
 from napari_cam.labels.classes import LabelClasses
 from napari_cam.labels.files.label_image import LabelImage, whole_numbers
@@ -50,7 +49,7 @@ def read_labels(path: str | os.PathLike[str], like: Volume | Grid | None = None)
     """
     path = Path(path)
     check_path(path)
-    facts = _record(path)
+    facts = read_sidecar(path)
     if suffixes(path).endswith(".nrrd"):
         stated = _stated_grid(facts)
         patient = stated is None or stated.orientation is not None
@@ -111,16 +110,7 @@ def _of_image(path: Path, facts: Mapping[str, Any]) -> LabelImage:
 
 def stated_kind(path: Path) -> str:
     """Return what the record beside a file says that its labels are; "labels" where nothing."""
-    return _kind(_record(path), "labels")
-
-
-def _record(path: Path) -> Mapping[str, Any]:
-    """Return the record beside a file; empty where there is none that can be read."""
-    try:
-        facts = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return facts if isinstance(facts, Mapping) else {}
+    return _kind(read_sidecar(path), "labels")
 
 
 def _stated_grid(facts: Mapping[str, Any]) -> Grid | None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from napari_cam.errors import ReportError
+from napari_cam.text_tables import text_table
 
 COLUMNS: Mapping[str, str] = {
     "level": "text",  # "unit", "subject", "class", "group" or "cohort": what the row is about
@@ -180,10 +181,6 @@ class ReportTable:
     def text(self) -> str:
         """Return the table as aligned text."""
         cells = self.cells().map(printable)
-        lines = [[printable(str(name)) for name in cells.columns], *cells.to_numpy().tolist()]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        lines.insert(1, ["-" * width for width in widths])
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
+        return text_table(
+            [printable(str(name)) for name in cells.columns], cells.to_numpy().tolist()
         )

@@ -5,7 +5,6 @@ napari asks `get_reader` about every file it opens, so this module loads nothing
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -209,15 +208,10 @@ def layer_name(path: Path) -> str:
 
 def _record(path: Path) -> dict[str, Any] | None:
     """Return the record (JSON) beside a file that this project wrote, None where there is none."""
-    from napari_cam.files import sidecar_path
+    from napari_cam.files import read_sidecar
 
-    if path.is_dir():
-        return None
-    try:
-        facts = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return facts if isinstance(facts, dict) and "kind" in facts else None
+    facts = {} if path.is_dir() else read_sidecar(path)
+    return facts if "kind" in facts else None
 
 
 def _placed(volume: Volume, facts: Mapping[str, Any] | None) -> Volume:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap
 from napari_cam.labels.classes import BACKGROUND, LabelClass, LabelClasses
-from napari_cam.provenance import plain, stamp
+from napari_cam.provenance import map_words, plain, stamp
 from napari_cam.volumes.heatmap_files import map_facts
 from napari_cam.volumes.stated_grid import grid_facts, stated_grid
 from napari_cam.widgets.layers.layer_axes import facts_of
@@ -113,10 +113,7 @@ def told_apart(names: Iterable[str]) -> list[str]:
 def made_by(layer: Any) -> str:
     """Return what made a layer, such as "gradcam / layer4 / damaged"."""
     facts = facts_of(layer)
-    method = facts.get("method")
-    words = [method.get("name") if isinstance(method, Mapping) else method]
-    words += [facts.get("layer"), facts.get("target")]
-    said = " / ".join(str(word) for word in words if word)
+    said = " / ".join(filter(None, map_words(facts)))
     return said or str(facts.get("kind") or "labels")
 
 

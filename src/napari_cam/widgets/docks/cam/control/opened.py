@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_cam.errors import NapariCamError
+from napari_cam.provenance import map_words
 from napari_cam.widgets.docks.cam.state import OF_A_DOCK, DockState, Made, Picked
 from napari_cam.widgets.docks.cam.work.request import Request
 from napari_cam.widgets.docks.cam.work.running import Result
@@ -43,14 +43,7 @@ def opened_heatmap(layer: Image) -> Made | None:
         volume = layer_to_volume(layer)
     except NapariCamError:
         return None
-    facts = heatmap.provenance
-    method = facts.get("method")
-    words = (
-        method.get("name") if isinstance(method, Mapping) else method,
-        facts.get("layer"),
-        facts.get("target"),
-    )
-    one, two, three = (str(word) if word else "opened" for word in words)
+    one, two, three = (word or "opened" for word in map_words(heatmap.provenance))
     no_scores = np.zeros((len(heatmap.valid), 0), np.float32)
     return Made(
         Result((one, two, three), str(layer.name), heatmap, no_scores),
