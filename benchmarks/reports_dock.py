@@ -76,7 +76,7 @@ def tables(repeats: int, times: Times) -> None:
 
     from napari_cam.widgets.docks.reports.views.table_model import RowsModel
     from napari_cam.widgets.docks.reports.views.table_pane import TablePane
-    from napari_cam.widgets.docks.reports.work.columns import columns_of
+    from napari_cam.widgets.docks.reports.work.tabulating import columns_of
 
     application: Any = QApplication.instance()
     table = rows()

@@ -7,8 +7,9 @@ import pytest
 
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
-from napari_cam.widgets.docks.reports.views.rule_texts import PRESETS, rules_of
-from napari_cam.widgets.docks.reports.work.placed import Placed
+from napari_cam.widgets.docks.reports.views.choose_pane import PRESETS
+from napari_cam.widgets.docks.reports.work.aligning import SourceMap
+from napari_cam.widgets.docks.reports.work.thresholds import rules_of
 from tests.widgets.docks.reports.conftest import IN_P, SPACING, heatmap
 
 
@@ -59,7 +60,7 @@ def test_a_heatmap_of_a_finer_grid_comes_back_from_it():
     elsewhere = replace(made, values=twice, inside=np.ones((3, 4, 12), bool), grid=fine)
     from napari_cam.volumes.regridding import index_map
 
-    back = Placed(elsewhere, index_map(fine, coarse)).on(coarse, 0)
+    back = SourceMap(elsewhere, index_map(fine, coarse)).aligned(coarse, 0)
     np.testing.assert_allclose(back.values, made.values, atol=1e-6)
     assert back.grid is coarse
     assert back.valid.tolist() == [True, True, False]
@@ -67,4 +68,5 @@ def test_a_heatmap_of_a_finer_grid_comes_back_from_it():
     assert back.predicted_index.tolist() == [-1, -1, -1], "those were of other slices"
     assert back.provenance["resampled"].startswith("linear")
     mask = np.repeat(IN_P, 2, axis=2)
-    np.testing.assert_array_equal(Placed(mask, index_map(fine, coarse)).on(coarse, 0), IN_P)
+    back = SourceMap(mask, index_map(fine, coarse)).aligned(coarse, 0)
+    np.testing.assert_array_equal(back, IN_P)

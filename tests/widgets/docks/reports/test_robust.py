@@ -146,7 +146,7 @@ def test_an_error_in_the_worker_is_one_sentence(qtbot, dock, monkeypatch, told, 
     def failing(*_args):
         raise error
 
-    monkeypatch.setattr(reporting, "_overlap", failing)
+    monkeypatch.setattr(reporting, "_of_masks", failing)
     dock.choose.run.click()
     rest(qtbot, dock)
     assert said in dock.problem.text()

@@ -12,7 +12,7 @@ from qtpy.QtCore import QPersistentModelIndex, Qt
 from napari_cam.reports.page.tables import tab_separated, tidy
 from napari_cam.widgets.docks.reports.views.table_model import RowsModel
 from napari_cam.widgets.docks.reports.views.table_pane import TablePane
-from napari_cam.widgets.docks.reports.work.columns import columns_of
+from napari_cam.widgets.docks.reports.work.tabulating import columns_of
 
 UP, DOWN = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder
 

@@ -17,14 +17,15 @@ from qtpy.QtWidgets import (
 from napari_cam.widgets.controls.parts import Hint
 from napari_cam.widgets.controls.picture_list import PictureList
 from napari_cam.widgets.docks.live_dock import LiveDock
-from napari_cam.widgets.docks.reports.control.gathering import is_cam, judgeable, labels_layers
-from napari_cam.widgets.docks.reports.control.reporter import Reporter, network_of
+from napari_cam.widgets.docks.reports.control.gatherer import is_cam, judgeable, labels_layers
+from napari_cam.widgets.docks.reports.control.overlayer import Overlayer
+from napari_cam.widgets.docks.reports.control.reporter import Reporter
 from napari_cam.widgets.docks.reports.control.saver import Saver
-from napari_cam.widgets.docks.reports.control.shower import Shower
 from napari_cam.widgets.docks.reports.state import ReportsState
+from napari_cam.widgets.docks.reports.views.canvas import Ink
 from napari_cam.widgets.docks.reports.views.choose_pane import ChoosePane
 from napari_cam.widgets.docks.reports.views.result_pane import ResultPane
-from napari_cam.widgets.docks.reports.work.look import Look, look_of_row
+from napari_cam.widgets.docks.reports.work.comparing import Comparison, comparison_of_row
 
 if TYPE_CHECKING:
     import napari
@@ -53,7 +54,7 @@ class ReportsDock(LiveDock):
         self.result = ResultPane()
         self.problem = Hint("#ff6060")
         self.reporter = Reporter(napari_viewer, self.state, self.choose, self)
-        self.shower = Shower(napari_viewer, self.state, self)
+        self.overlayer = Overlayer(napari_viewer, self.state, self)
         self.saver = Saver(self.state, self.result)
         self._pictures = PictureList(napari_viewer, self.choose.image, self.state)
         self._lay_out()
@@ -83,10 +84,10 @@ class ReportsDock(LiveDock):
         self.reporter.changed.connect(self._allow)
         self.state.finished_changed.connect(self._on_finished)
         self.result.row_chosen.connect(self._on_row)
-        self.result.look_chosen.connect(self._on_point)
+        self.result.comparison_chosen.connect(self._on_point)
         self.result.arrays_wanted.connect(self._add_arrays)
-        self.shower.said.connect(self.result.show_seen)
-        for part in (self.reporter, self.shower, self.saver):
+        self.overlayer.said.connect(self.result.show_legend)
+        for part in (self.reporter, self.overlayer, self.saver):
             part.failed.connect(self._fail)
 
     def _wire_viewer(self) -> None:
@@ -135,7 +136,7 @@ class ReportsDock(LiveDock):
         window.resizeDocks([dock], [_HEIGHT], Qt.Orientation.Vertical)
 
     def _stop(self) -> None:
-        for part in (self.reporter, self.shower, self.saver):
+        for part in (self.reporter, self.overlayer, self.saver):
             part.drop()
         self._unwire_viewer()
 
@@ -147,7 +148,7 @@ class ReportsDock(LiveDock):
     @property
     def busy(self) -> bool:
         """Whether anything is being worked out or written."""
-        return self.reporter.running or self.shower.busy or self.saver.running
+        return self.reporter.running or self.overlayer.busy or self.saver.running
 
     # The image and its layers.
 
@@ -193,7 +194,7 @@ class ReportsDock(LiveDock):
         self._allow()
 
     def _allow(self) -> None:
-        self.choose.network.follow(network_of(self.choose.maps.chosen))
+        self.reporter.follow_maps()
         self.choose.show_state(self.state.missing, self.reporter.running)
 
     def _fail(self, sentence: str) -> None:
@@ -205,32 +206,48 @@ class ReportsDock(LiveDock):
     # The report.
 
     def _on_finished(self) -> None:
-        from napari_cam.widgets.docks.reports.views.canvas import ink_of
+        from napari_cam.reports.page.tables import printable
 
         finished = self.state.finished
         if finished is not None:
-            known = {name.label: each() for name, each in self.state.layers.items()}
-            layers = {label: str(layer.name) for label, layer in known.items() if layer is not None}
-            self.result.show_report(finished, ink_of(self._viewer), layers)
+            layers = {
+                printable(name.label): str(layer.name)
+                for name, reference in self.state.layers.items()
+                if (layer := reference()) is not None
+            }
+            self.result.show_report(finished.shown, _ink_of(self._viewer), layers)
 
     def _on_theme(self, _event: Any = None) -> None:
-        from napari_cam.widgets.docks.reports.views.canvas import ink_of
-
-        self.result.set_ink(ink_of(self._viewer))
+        self.result.set_ink(_ink_of(self._viewer))
 
     def _on_row(self, row: int) -> None:
         finished = self.state.finished
         if finished is not None:
             self._fail("")
-            self.shower.look(look_of_row(finished, row))
+            self.overlayer.show(comparison_of_row(finished.report, finished.given, row))
 
-    def _on_point(self, look: Look) -> None:
+    def _on_point(self, comparison: Comparison) -> None:
         """Look at a cell or a point; its threshold is now that of table and matrix."""
         self._fail("")
-        self.result.show_threshold(look.threshold)
-        self.shower.look(look)
+        self.result.show_threshold(comparison.threshold)
+        self.overlayer.show(comparison)
 
     def _add_arrays(self) -> None:
-        count = self.shower.add_arrays()
+        count = self.overlayer.add_arrays()
         if count:
             self.result.say(f"{count} map{'s' * (count != 1)} added as layers.")
+
+
+def _ink_of(viewer: Any) -> Ink:
+    """Return the colours of a viewer's theme."""
+    from napari.utils.theme import get_theme
+
+    theme = get_theme(str(viewer.theme))
+    return Ink(*(_hex(colour) for colour in (theme.background, theme.text, theme.highlight)))
+
+
+def _hex(colour: Any) -> str:
+    as_hex = getattr(colour, "as_hex", None)
+    text = str(as_hex() if as_hex is not None else colour)
+    # Pydantic shortens #ffffff to #fff.
+    return f"#{''.join(2 * each for each in text[1:])}" if len(text) == 4 else text

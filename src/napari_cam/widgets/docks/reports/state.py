@@ -12,7 +12,7 @@ from napari_cam.widgets.layers.picture import NO_PICTURE, Picture
 
 if TYPE_CHECKING:
     from napari_cam.reports.cases import MapName
-    from napari_cam.widgets.docks.reports.work.request import Finished
+    from napari_cam.widgets.docks.reports.work.presenting import FinishedReport
 
 
 class ReportsState:
@@ -36,7 +36,7 @@ class ReportsState:
     def __init__(self) -> None:
         self.picture: Picture | None = None
         self.no_picture = NO_PICTURE
-        self.finished: Finished | None = None
+        self.finished: FinishedReport | None = None
         self.judged: Picture | None = None
         self.layers: Mapping[MapName, weakref.ReferenceType[Any]] = {}
 
@@ -52,7 +52,7 @@ class ReportsState:
 
     def set_finished(
         self,
-        finished: Finished,
+        finished: FinishedReport,
         judged: Picture,
         layers: Mapping[MapName, weakref.ReferenceType[Any]],
     ) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
-from napari_cam.errors import NapariCamError
-from napari_cam.widgets.docks.reports.control.gathering import labels_mask, named_maps
+from napari_cam.errors import MaskError, NapariCamError
+from napari_cam.widgets.docks.reports.control.gatherer import Gatherer
 from napari_cam.widgets.docks.reports.work import reporting
 from napari_cam.widgets.docks.reports.work.reporting import Cancelled, Progress
-from napari_cam.widgets.docks.reports.work.request import ReportRequest
+from napari_cam.widgets.docks.reports.work.request import NetworkFile, ReportRequest
+from napari_cam.widgets.docks.reports.work.thresholds import rules_of
 from napari_cam.widgets.docks.settings import read_settings
 from napari_cam.widgets.layers.foregrounds import Tissue
 from napari_cam.widgets.layers.layer_axes import facts_of
@@ -20,6 +21,7 @@ from napari_cam.widgets.networks import OPEN_NETWORKS
 from napari_cam.widgets.threads.worker import Failure, Job
 
 if TYPE_CHECKING:
+    from napari_cam.masks.rules import ThresholdRule
     from napari_cam.widgets.docks.reports.state import ReportsState
     from napari_cam.widgets.docks.reports.views.choose_pane import ChoosePane
     from napari_cam.widgets.layers.picture import Picture
@@ -41,13 +43,30 @@ class Reporter:
         self._timer = QTimer(parent)
         self._timer.setInterval(_LOOK_MS)
         self._timer.timeout.connect(self._show)
+        self._rules: tuple[ThresholdRule, ...] = ()
+        self._open: Network | None = None  # kept open as long as its maps are ticked
+        pane.thresholds_typed.connect(self._on_thresholds)
         pane.run_wanted.connect(self.start)
         pane.cancel_wanted.connect(self.cancel)
+        self._on_thresholds(pane.thresholds.currentText())
 
     @property
     def running(self) -> bool:
         """Whether a report is being made."""
         return self._job is not None
+
+    def _on_thresholds(self, text: str) -> None:
+        """Read the thresholds as they are typed; where that fails the pane says why."""
+        try:
+            self._rules, wrong = rules_of(text), ""
+        except MaskError as error:
+            self._rules, wrong = (), str(error)
+        self._pane.show_thresholds([rule.name for rule in self._rules], wrong)
+
+    def follow_maps(self) -> None:
+        """Offer the network that made the ticked maps."""
+        self._open = _network_of(self._pane.maps.chosen)
+        self._pane.network.follow(None if self._open is None else self._open.source)
 
     def start(self) -> None:
         """Make the report that is chosen."""
@@ -81,17 +100,18 @@ class Reporter:
             Where a layer lies elsewhere, or no longer fits what its metadata says.
         """
         pane, settings = self._pane, read_settings()
-        resample = pane.resample.isChecked()
-        maps = named_maps(picture, pane.maps.chosen, resample, pane.names.isChecked())
+        gatherer = Gatherer(picture, pane.resample.isChecked())
+        maps = gatherer.maps(pane.maps.chosen, pane.names.isChecked())
         kind, compared, foreground = pane.chosen_kind, pane.reference.chosen, None
         volume = picture.volume(self._viewer)
         reference = None
         if compared is not None and kind != "agreement":
-            reference = labels_mask(picture, *compared, resample, "reference")
+            reference = gatherer.labels(*compared, "reference")
         within = pane.within.layer
         word = pane.within.word
         if within is not None:
-            foreground = labels_mask(picture, within, (), resample, "foreground")
+            foreground = gatherer.labels(within, (), "foreground")
+        asks_network = kind == "faithfulness"
         return ReportRequest(
             kind=kind,
             maps=maps,
@@ -100,24 +120,38 @@ class Reporter:
             unit_axis=picture.slice_axis,
             reference=reference,
             foreground=Tissue(word, volume) if word else foreground,
-            rules=() if kind == "faithfulness" else pane.rules,
-            headline=None if kind == "faithfulness" else pane.chosen_headline,
+            rules=() if asks_network else self._rules,
+            headline=None if asks_network else self._headline,
             strict=bool(pane.inequality.currentData()),
             empty=float(pane.empty.currentData()),
             soft=pane.soft.isChecked(),
             surfaces=pane.surfaces.isChecked(),
-            network=pane.network.chosen if kind == "faithfulness" else None,
+            network=self._network if asks_network else None,
             most_units=pane.network.units.value(),
             trained=self._trained(volume),
             device=settings.device,
             precision=settings.precision,
         )
 
+    @property
+    def _headline(self) -> ThresholdRule | None:
+        """The threshold that is shown first."""
+        place = self._pane.headline.currentIndex()
+        return self._rules[place] if 0 <= place < len(self._rules) else None
+
+    @property
+    def _network(self) -> Network | NetworkFile | None:
+        """The network that is asked, or where to load it from."""
+        form = self._pane.network
+        if form.source is None:
+            return self._open
+        return NetworkFile(form.source, form.named_architecture)
+
     def _trained(self, volume: Any) -> bool | None:
         """Return whether an open network was trained on the subject, None where nobody knows."""
         from napari_cam.learning.cohort.subjects import trained_on
 
-        network, subject = network_of(self._pane.maps.chosen), volume.identity.subject
+        network, subject = _network_of(self._pane.maps.chosen), volume.identity.subject
         if network is None or subject is None:
             return None
         return trained_on(network.model.card.training, subject)
@@ -151,7 +185,7 @@ class Reporter:
             self.failed.emit(failure.sentence)
 
 
-def network_of(layers: list[Any]) -> Network | None:
+def _network_of(layers: list[Any]) -> Network | None:
     """Return the open network that made the first of some heatmaps, None where none is open."""
     for layer in layers:
         digest = facts_of(layer).get("model_sha256")

@@ -23,21 +23,6 @@ class Ink:
     lines: str = "#61696e"
 
 
-def ink_of(viewer: Any) -> Ink:
-    """Return the colours of a viewer's theme."""
-    from napari.utils.theme import get_theme
-
-    theme = get_theme(str(viewer.theme))
-    return Ink(*(_hex(colour) for colour in (theme.background, theme.text, theme.highlight)))
-
-
-def _hex(colour: Any) -> str:
-    as_hex = getattr(colour, "as_hex", None)
-    text = str(as_hex() if as_hex is not None else colour)
-    # Pydantic shortens #ffffff to #fff.
-    return f"#{''.join(2 * each for each in text[1:])}" if len(text) == 4 else text
-
-
 class Canvas(FigureCanvasQTAgg):
     """A figure that fills the room it is given."""
 

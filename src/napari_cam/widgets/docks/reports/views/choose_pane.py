@@ -18,8 +18,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cam.errors import MaskError
-from napari_cam.masks.rules import ThresholdRule
 from napari_cam.widgets.controls.labels_combo import LabelsCombo
 from napari_cam.widgets.controls.parts import (
     Fold,
@@ -34,18 +32,27 @@ from napari_cam.widgets.controls.parts import (
 )
 from napari_cam.widgets.controls.reference_box import ReferenceBox
 from napari_cam.widgets.controls.tick_list import TickList
-from napari_cam.widgets.docks.reports.views.network_rows import NetworkRows
-from napari_cam.widgets.docks.reports.views.rule_texts import PRESETS, rules_of
-from napari_cam.widgets.docks.reports.work.request import Kind
+from napari_cam.widgets.docks.reports.views.network_form import NetworkForm
 
 if TYPE_CHECKING:
     from napari.layers import Labels
+
+    from napari_cam.widgets.docks.reports.work.request import Kind
 
 KINDS: list[tuple[str, Kind]] = [
     ("Overlap with a reference", "overlap"),
     ("Agreement of maps", "agreement"),
     ("Faithfulness to the network", "faithfulness"),
 ]
+PRESETS = (
+    "0.1..0.9",
+    "0.1..0.9, otsu, quantile:0.9, quantile:0.95",
+    "0.05..0.95:0.05",
+    "otsu, li, triangle, yen",
+    "0.5",
+)
+"""Thresholds to choose from; the first is what the papers use."""
+
 _WITHIN = [("everywhere", ""), ("tissue (k-means)", "kmeans"), ("tissue (Otsu)", "otsu")]
 _EMPTY = [("undefined", np.nan), ("0", 0.0), ("1", 1.0)]
 _INEQUALITY = [("> cut", True), ("≥ cut", False)]
@@ -64,6 +71,7 @@ class ChoosePane(QWidget):
     """The choices, and below them the run."""
 
     changed = Signal()
+    thresholds_typed = Signal(str)
     run_wanted = Signal()
     cancel_wanted = Signal()
 
@@ -83,7 +91,7 @@ class ChoosePane(QWidget):
         self.headline = combo("report_headline")
         self.rows.addRow("Thresholds", self.thresholds)
         self.rows.addRow("Shown first", self.headline)
-        self.network = NetworkRows(self.rows)
+        self.network = NetworkForm(self.rows)
         self.resample = tick("report_resample", "Resample what lies on another grid")
         self.inequality = combo("report_inequality", _INEQUALITY)
         self.empty = combo("report_empty", _EMPTY)
@@ -96,11 +104,9 @@ class ChoosePane(QWidget):
         self.said = QLabel()
         self.hint = Hint()
         self.scroll_area = QScrollArea()
-        self._rules: tuple[ThresholdRule, ...] = ()
         self._wrong = ""
         self._lay_out()
         self._wire()
-        self._on_thresholds()
         self._on_kind()
         self.show_idle("")
 
@@ -150,7 +156,7 @@ class ChoosePane(QWidget):
 
     def _wire(self) -> None:
         self.kind.currentIndexChanged.connect(lambda _index: self._on_kind())
-        self.thresholds.currentTextChanged.connect(lambda _text: self._on_thresholds())
+        self.thresholds.currentTextChanged.connect(self.thresholds_typed.emit)
         self.maps.ticked.connect(self._on_ticked)
         self.all_cams.toggled.connect(lambda _on: self.changed.emit())
         self.reference.changed.connect(self.changed.emit)
@@ -166,17 +172,6 @@ class ChoosePane(QWidget):
         return kind
 
     @property
-    def rules(self) -> tuple[ThresholdRule, ...]:
-        """The thresholds; none where their text is wrong."""
-        return self._rules
-
-    @property
-    def chosen_headline(self) -> ThresholdRule | None:
-        """The threshold that is shown first."""
-        place = self.headline.currentIndex()
-        return self._rules[place] if 0 <= place < len(self._rules) else None
-
-    @property
     def missing(self) -> str:
         """What is still to be chosen, "" for nothing."""
         kind, chosen = self.chosen_kind, self.maps.chosen
@@ -188,7 +183,7 @@ class ChoosePane(QWidget):
             return _TICK_ONE
         if kind == "overlap" and self.reference.chosen is None:
             return self.reference.hint.text() or _NO_REFERENCE
-        if kind == "faithfulness" and self.network.chosen is None:
+        if kind == "faithfulness" and self.network.missing:
             return _NO_NETWORK
         return "" if kind == "faithfulness" else self._wrong
 
@@ -202,18 +197,6 @@ class ChoosePane(QWidget):
         self.soft.setVisible(kind != "faithfulness")
         self.surfaces.setVisible(kind == "overlap")
         self.network.set_visible(kind == "faithfulness")
-        self.changed.emit()
-
-    def _on_thresholds(self) -> None:
-        before = self.headline.currentText() or _HEADLINE
-        try:
-            self._rules, self._wrong = rules_of(self.thresholds.currentText()), ""
-        except MaskError as error:
-            self._rules, self._wrong = (), str(error)
-        names = [rule.name for rule in self._rules]
-        wanted = next((name for name in (before, _HEADLINE) if name in names), None)
-        place = 0 if wanted is None else names.index(wanted)
-        refill(self.headline, [(name, None) for name in names], place)
         self.changed.emit()
 
     def _on_ticked(self) -> None:
@@ -232,6 +215,14 @@ class ChoosePane(QWidget):
         found = list(layers)
         self.reference.follow(found)
         self.within.follow(found)
+
+    def show_thresholds(self, names: Sequence[str], wrong: str) -> None:
+        """List thresholds, one of which is shown first; `wrong` says why there are none."""
+        before, self._wrong = self.headline.currentText() or _HEADLINE, wrong
+        wanted = next((name for name in (before, _HEADLINE) if name in names), None)
+        place = 0 if wanted is None else names.index(wanted)
+        refill(self.headline, [(name, None) for name in names], place)
+        self.changed.emit()
 
     def show_state(self, missing: str, running: bool) -> None:
         """Enable what can be done, or say what is missing."""

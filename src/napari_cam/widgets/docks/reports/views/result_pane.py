@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 from qtpy.QtCore import Qt
@@ -12,16 +12,18 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QTabWidget, QVBo
 
 from napari_cam.widgets.controls.parts import allow, button
 from napari_cam.widgets.controls.tooltips import describe
-from napari_cam.widgets.docks.reports.views.curves_pane import CurvesPane
+from napari_cam.widgets.docks.reports.views.chart_pane import (
+    Colours,
+    CurvesPane,
+    Legend,
+    MatrixPane,
+)
 from napari_cam.widgets.docks.reports.views.figures_pane import FiguresPane
-from napari_cam.widgets.docks.reports.views.legend import Legend
-from napari_cam.widgets.docks.reports.views.matrix_pane import MatrixPane
 from napari_cam.widgets.docks.reports.views.table_pane import TablePane
-from napari_cam.widgets.docks.reports.work.charts import curves_of, matrices_of
 
 if TYPE_CHECKING:
     from napari_cam.widgets.docks.reports.views.canvas import Ink
-    from napari_cam.widgets.docks.reports.work.request import Finished
+    from napari_cam.widgets.docks.reports.work.presenting import ShownReport
 
 _EMPTY = (
     "No report yet.\nChoose what is judged at the left and press Make the report; each control "
@@ -30,18 +32,13 @@ _EMPTY = (
 _NO_REPORT = "Make a report first."
 _NO_ARRAYS = "This report has no maps."
 _NOTES_LINES, _MOST_LINES = 3, 5
-_FIRST = {
-    "overlap": {"level": "unit", "metric": "iou_foreground"},
-    "agreement": {"level": "unit", "metric": "phi_m"},
-    "faithfulness": {"level": "cohort"},
-}
 
 
 class ResultPane(QWidget):
     """Everything that is shown of a report, and what can be done with it."""
 
     row_chosen = Signal(int)
-    look_chosen = Signal(object)
+    comparison_chosen = Signal(object)
     copy_wanted = Signal()
     save_wanted = Signal()
     replace_wanted = Signal()
@@ -67,7 +64,7 @@ class ResultPane(QWidget):
         self._lay_out()
         self.table.row_chosen.connect(self.row_chosen.emit)
         for chart in (self.matrix, self.curves):
-            chart.chosen.connect(self.look_chosen.emit)
+            chart.chosen.connect(self.comparison_chosen.emit)
         self.show_nothing()
 
     def _lay_out(self) -> None:
@@ -108,33 +105,25 @@ class ResultPane(QWidget):
         for control in (self.copy, self.save, self.arrays):
             allow(control, _NO_REPORT)
 
-    def show_report(self, finished: Finished, ink: Ink, layers: Mapping[str, str]) -> None:
+    def show_report(self, report: ShownReport, ink: Ink, layers: Mapping[str, str]) -> None:
         """Show a report; `layers` tells for the names of its maps what their layers are called."""
-        from napari_cam.reports.page.tables import printable
-
-        report = finished.report
         self.nothing.setVisible(False)
-        self.title.setText(printable(report.title))
-        notes = [*report.notes, *([report.policy] if report.policy else [])]
-        self.notes.setPlainText("\n".join(f"• {printable(note)}" for note in notes))
-        verdicts = getattr(report, "verdicts", None) or {}
-        self._fit_notes(len(notes), 1 + len(verdicts))
-        first = dict(_FIRST.get(report.kind, {}))
-        if finished.compared.headline and "level" in first:
-            first["threshold_a"] = finished.compared.headline
-        self.table.show_columns(finished.columns, first)
-        self.table.model.layers = {printable(name): layer for name, layer in layers.items()}
-        matrices, curves = matrices_of(finished), curves_of(finished)
-        self.matrix.show_charts(matrices, ink)
-        self.curves.show_charts(curves, ink)
+        self.title.setText(report.title)
+        self.notes.setPlainText("\n".join(f"• {note}" for note in report.notes))
+        self._fit_notes(len(report.notes), 1 + report.verdicts)
+        self.table.show_columns(report.columns, report.first)
+        self.table.model.layers = layers
+        self.matrix.show_charts(report.matrices, ink)
+        self.curves.show_charts(report.curves, ink)
         self.figures.show_figures(report.figures)
-        self.text.setPlainText(report.summary())
-        self._show_tabs(bool(matrices), any(len(each.thresholds) > 1 for each in curves))
+        self.text.setPlainText(report.text)
+        any_curve = any(len(each.thresholds) > 1 for each in report.curves)
+        self._show_tabs(bool(report.matrices), any_curve)
         for widget in (self.notes, self.tabs, self.shown):
             widget.setVisible(True)
         for control in (self.copy, self.save):
             allow(control, "")
-        allow(self.arrays, "" if report.arrays else _NO_ARRAYS)
+        allow(self.arrays, "" if report.has_maps else _NO_ARRAYS)
         self.shown.say("", ())
         self.say("")
 
@@ -180,6 +169,6 @@ class ResultPane(QWidget):
         self.done.setVisible(bool(text))
         self.replace.setVisible(replace)
 
-    def show_seen(self, text: str, colours: Any) -> None:
+    def show_legend(self, text: str, colours: Colours) -> None:
         """Say what the viewer shows of the report, and what its colours mean."""
         self.shown.say(text, colours)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,9 @@ from qtpy.QtWidgets import (
 from napari_cam.widgets.controls.parts import combo, refill
 from napari_cam.widgets.controls.tooltips import describe
 from napari_cam.widgets.docks.reports.views.table_model import RowsModel
-from napari_cam.widgets.docks.reports.work.columns import Column
+
+if TYPE_CHECKING:
+    from napari_cam.widgets.docks.reports.work.tabulating import Column
 
 FILTERS = {
     "level": "every level",

@@ -13,13 +13,8 @@ import numpy as np
 
 from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
-from napari_cam.widgets.docks.reports.work.columns import columns_of
-from napari_cam.widgets.docks.reports.work.request import (
-    Compared,
-    Finished,
-    NetworkFile,
-    ReportRequest,
-)
+from napari_cam.widgets.docks.reports.work.presenting import FinishedReport, present
+from napari_cam.widgets.docks.reports.work.request import NetworkFile, ReportInput, ReportRequest
 from napari_cam.widgets.layers.foregrounds import Tissue
 from napari_cam.widgets.networks import LOOKING, load_network
 
@@ -80,7 +75,7 @@ class Progress:
         self.check()
 
 
-def run_report(request: ReportRequest, progress: Progress) -> Iterator[Finished]:
+def run_report(request: ReportRequest, progress: Progress) -> Iterator[FinishedReport]:
     """Yield the report.
 
     Raises
@@ -90,89 +85,77 @@ def run_report(request: ReportRequest, progress: Progress) -> Iterator[Finished]
     """
     progress.what = "Reading layers …"
     maps = {}
-    for name, placed in request.maps.items():
-        maps[name] = placed.on(request.grid, request.unit_axis)
+    for name, source in request.maps.items():
+        maps[name] = source.aligned(request.grid, request.unit_axis)
         progress.check()
     reference = request.reference
-    truth = None if reference is None else reference.on(request.grid, request.unit_axis)
+    truth = None if reference is None else reference.aligned(request.grid, request.unit_axis)
     within = _foreground(request)
     progress.check()
-    compared = Compared(request, maps, truth, within)
-    make = {"overlap": _overlap, "agreement": _agreement, "faithfulness": _faithfulness}
-    report = make[request.kind](compared, progress)
+    given = ReportInput(request, maps, truth, within)
+    make = _faithfulness if request.kind == "faithfulness" else _of_masks
+    report = make(given, progress)
     progress.check()
-    yield Finished(report, compared, columns_of(report.table))
+    yield present(report, given)
 
 
 def _foreground(request: ReportRequest) -> Any:
-    given = request.foreground
-    if given is None or isinstance(given, Tissue):
-        return None if given is None else given.mask()
-    return given.on(request.grid, request.unit_axis)
+    asked = request.foreground
+    if asked is None or isinstance(asked, Tissue):
+        return None if asked is None else asked.mask()
+    return asked.aligned(request.grid, request.unit_axis)
 
 
-def _case(compared: Compared) -> Any:
+def _of_masks(given: ReportInput, progress: Progress) -> Report:
+    """Return the report on overlap or agreement: heatmaps are cut, and their masks compared."""
+    from napari_cam.reports.agreement.report import agreement_report
     from napari_cam.reports.cases import Case
+    from napari_cam.reports.overlap.report import reference_report
 
-    request = compared.request
-    return Case(
-        dict(compared.maps),
-        compared.reference if request.kind == "overlap" else None,
+    request = given.request
+    overlap = request.kind == "overlap"
+    progress.what = "Comparing the maps with each other …"
+    if overlap:
+        progress.what = "Comparing with the reference …"
+    progress.total = len(given.maps)
+    case = Case(
+        dict(given.maps),
+        given.reference if overlap else None,
         _SUBJECT,
-        foreground=compared.foreground,
+        foreground=given.foreground,
         image=request.volume,
         unit_axis=request.unit_axis,
         grid=request.grid,
     )
-
-
-def _overlap(compared: Compared, progress: Progress) -> Report:
-    from napari_cam.reports.overlap.report import reference_report
-
-    request = compared.request
-    progress.what = "Comparing with the reference …"
-    progress.total = len(compared.maps)
+    asked: dict[str, Any] = {
+        "thresholds": request.rules,
+        "headline": request.headline or request.rules[0],
+        "strict": request.strict,
+        "empty": request.empty,
+        "tick": progress.tick,
+    }
+    if not overlap:
+        return agreement_report(case, ranks=request.soft, **asked)
     return reference_report(
-        _case(compared),
-        thresholds=request.rules,
-        headline=request.headline or request.rules[0],
-        strict=request.strict,
-        empty=request.empty,
+        case,
         soft=request.soft,
         surfaces=request.surfaces,
         trained_on=lambda _subject: request.trained,
-        tick=progress.tick,
+        **asked,
     )
 
 
-def _agreement(compared: Compared, progress: Progress) -> Report:
-    from napari_cam.reports.agreement.report import agreement_report
-
-    request = compared.request
-    progress.what = "Comparing the maps with each other …"
-    progress.total = len(compared.maps)
-    return agreement_report(
-        _case(compared),
-        thresholds=request.rules,
-        headline=request.headline or request.rules[0],
-        strict=request.strict,
-        empty=request.empty,
-        ranks=request.soft,
-        tick=progress.tick,
-    )
-
-
-def _faithfulness(compared: Compared, progress: Progress) -> Report:
+def _faithfulness(given: ReportInput, progress: Progress) -> Report:
     from napari_cam.widgets.threads.beside_opengl import garbage_waits, load_triton_apart
 
     load_triton_apart()
     with garbage_waits():
         from napari_cam.reports.faithfulness.report import faithfulness_report
 
-    request = compared.request
+    request = given.request
     progress.what = "Loading the network …"
-    model = _sliced(_network(request), compared)
-    _check_network(model, compared)
+    model = _sliced(_network(request), given)
+    _check_network(model, given)
     progress.check()
     progress.what = "Asking the network …"
     subject = request.volume.identity.subject
@@ -180,9 +163,9 @@ def _faithfulness(compared: Compared, progress: Progress) -> Report:
     report = faithfulness_report(
         model,
         {key: request.volume},
-        {key: dict(compared.maps)},
-        foreground=None if compared.foreground is None else {key: compared.foreground},
-        reference=None if compared.reference is None else {key: compared.reference},
+        {key: dict(given.maps)},
+        foreground=None if given.foreground is None else {key: given.foreground},
+        reference=None if given.reference is None else {key: given.reference},
         most_units=request.most_units,
         device=request.device,
         progress=progress.reach,
@@ -205,23 +188,23 @@ def _network(request: ReportRequest) -> LoadedModel:
         return replace(found.model, module=deepcopy(found.model.module))
 
 
-def _sliced(model: LoadedModel, compared: Compared) -> LoadedModel:
+def _sliced(model: LoadedModel, given: ReportInput) -> LoadedModel:
     """Return the network with its slices across the axis that the maps have them."""
-    axis = compared.unit_axis_of()
-    volume = compared.request.volume
+    axis = given.unit_axis_of()
+    volume = given.request.volume
     return model if model.unit_axis(volume) == axis else model.sliced_along(axis)
 
 
-def _check_network(model: LoadedModel, compared: Compared) -> None:
-    for name, heatmap in compared.maps.items():
+def _check_network(model: LoadedModel, given: ReportInput) -> None:
+    for name, heatmap in given.maps.items():
         if not isinstance(heatmap, Heatmap):
             raise ReportError(
                 f"'{name.label}' is a mask; faithfulness is a matter of heatmaps: untick it."
             )
-        if compared.request.maps[name].places is not None:
+        if given.request.maps[name].places is not None:
             raise ReportError(
-                f"'{name.label}' lies on {compared.request.maps[name].item.grid.described()} but "  # type: ignore[union-attr]
-                f"the image on {compared.request.grid.described()}; faithfulness asks about the "
+                f"'{name.label}' lies on {given.request.maps[name].item.grid.described()} but "  # type: ignore[union-attr]
+                f"the image on {given.request.grid.described()}; faithfulness asks about the "
                 "very image that was explained: untick it."
             )
         stated = heatmap.provenance.get("model")

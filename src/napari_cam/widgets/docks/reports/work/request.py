@@ -1,4 +1,4 @@
-"""What a report is asked for, as plain values; and what became of it. No Qt, no layers."""
+"""What a report is asked for, as plain values, and what it is made from. No Qt, no layers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.masks.rules import ThresholdRule
 from napari_cam.reports.cases import MapName
 from napari_cam.volumes.volume import Volume
-from napari_cam.widgets.docks.reports.work.placed import Placed
+from napari_cam.widgets.docks.reports.work.aligning import SourceMap
 from napari_cam.widgets.layers.foregrounds import Tissue
 
 if TYPE_CHECKING:
-    from napari_cam.reports.page.report import Report
-    from napari_cam.widgets.docks.reports.work.columns import Column
     from napari_cam.widgets.networks import Network
 
 Kind = Literal["overlap", "agreement", "faithfulness"]
@@ -65,12 +63,12 @@ class ReportRequest:
     """
 
     kind: Kind
-    maps: Mapping[MapName, Placed]
+    maps: Mapping[MapName, SourceMap]
     volume: Volume
     grid: Grid
     unit_axis: int
-    reference: Placed | None = None
-    foreground: Placed | Tissue | None = None
+    reference: SourceMap | None = None
+    foreground: SourceMap | Tissue | None = None
     rules: tuple[ThresholdRule, ...] = ()
     headline: ThresholdRule | None = None
     strict: bool = True
@@ -85,8 +83,8 @@ class ReportRequest:
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
-    """What was compared, all on the image's grid.
+class ReportInput:
+    """What a report is made from, all on the image's grid.
 
     Attributes
     ----------
@@ -126,12 +124,3 @@ class Compared:
             if isinstance(each, Heatmap):
                 return each.unit_axis
         return self.request.unit_axis
-
-
-@dataclass(frozen=True, eq=False)
-class Finished:
-    """A report, what was compared in it, and its table as it is shown."""
-
-    report: Report
-    compared: Compared
-    columns: tuple[Column, ...] = field(default=(), repr=False)

@@ -9,15 +9,6 @@ import numpy as np
 from napari_cam.errors import MaskError
 from napari_cam.masks.rules import Fixed, ThresholdRule, rule_from_text
 
-PRESETS = (
-    "0.1..0.9",
-    "0.1..0.9, otsu, quantile:0.9, quantile:0.95",
-    "0.05..0.95:0.05",
-    "otsu, li, triangle, yen",
-    "0.5",
-)
-"""Texts to choose from; the first is what the papers use."""
-
 _NUMBER = r"(\d*\.?\d+)"
 _RANGE = re.compile(rf"{_NUMBER}\s*\.\.\s*{_NUMBER}(?:\s*:\s*{_NUMBER})?")
 _STEP = 0.1

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QSpinBox, QWidget
 
 from napari_cam.widgets.controls.parts import allow, button, combo, refill
 from napari_cam.widgets.controls.tooltips import describe
-from napari_cam.widgets.docks.reports.work.request import NetworkFile
 from napari_cam.widgets.docks.settings import read_settings
 from napari_cam.widgets.networks import MODEL_FILES, SAMPLES
-
-if TYPE_CHECKING:
-    from napari_cam.widgets.networks import Network
 
 _NONE_OPEN = "the one that made the maps (not open)"
 _MOST = 999
 
 
-class NetworkRows:
+class NetworkForm:
     """The network and how much it is asked."""
 
     changed = Signal()
@@ -29,7 +24,7 @@ class NetworkRows:
     def __init__(self, rows: QFormLayout) -> None:
         self._rows = rows
         self._sources = list(SAMPLES)
-        self._open: Network | None = None
+        self._open: str | None = None
         self.network = combo("report_network")
         self.open = button("report_open_network", "Open…", self.choose_file)
         self.architecture = QLineEdit()
@@ -55,37 +50,39 @@ class NetworkRows:
         """Show the rows, or hide them."""
         self._rows.setRowVisible(self._row, on)
         self._rows.setRowVisible(self.units, on)
-        self._rows.setRowVisible(self.architecture, on and self._source not in (None, *SAMPLES))
+        self._rows.setRowVisible(self.architecture, on and self.source not in (None, *SAMPLES))
 
-    def follow(self, network: Network | None) -> None:
-        """Offer the network that made the maps, where a dock has it open."""
-        if network is not self._open:
-            self._open = network
+    def follow(self, source: str | None) -> None:
+        """Offer the network that made the maps by its `source`, None where no dock has it open."""
+        if source != self._open:
+            self._open = source
             self._fill(self.network.currentIndex())
 
     def _fill(self, place: int) -> None:
-        found = self._open
-        first = _NONE_OPEN
-        if found is not None:
-            name = Path(found.source).name if found.source not in SAMPLES else "the sample"
+        source, first = self._open, _NONE_OPEN
+        if source is not None:
+            name = Path(source).name if source not in SAMPLES else "the sample"
             first = f"the one that made the maps: {name}"
         names = ["sample: healthy or damaged", "sample: damaged voxels (U-Net)"]
         names += [Path(each).name for each in self._sources[len(SAMPLES) :]]
         refill(self.network, [(first, None), *((name, None) for name in names)], max(place, 0))
 
     @property
-    def _source(self) -> str | None:
+    def source(self) -> str | None:
+        """A sample or the path of a file; None for the network that made the maps."""
         place = self.network.currentIndex() - 1
         return self._sources[place] if 0 <= place < len(self._sources) else None
 
     @property
-    def chosen(self) -> Network | NetworkFile | None:
-        """The network or where it is; None where the one that made the maps is not open."""
-        source = self._source
-        if source is None:
-            return self._open
+    def named_architecture(self) -> str | None:
+        """What the weights of a file belong to, where that is typed."""
         named = self.architecture.text().strip() or None
-        return NetworkFile(source, None if source in SAMPLES else named)
+        return None if self.source in SAMPLES else named
+
+    @property
+    def missing(self) -> bool:
+        """Whether the network that made the maps is meant but not open."""
+        return self.source is None and self._open is None
 
     def choose_file(self) -> None:
         """Ask for a model file and take it."""

@@ -1,4 +1,4 @@
-"""Maps and masks with where they lie, brought onto the image's grid. No Qt, no layers."""
+"""Maps and masks of layers, brought onto the image's grid. No Qt, no layers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
-    """A heatmap or mask, on the image's grid or on one of its own.
+class SourceMap:
+    """A heatmap or mask as its layer holds it: on the image's grid, or on one of its own.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Placed:
     item: Heatmap | Mask = field(repr=False)
     places: Matrix | None = None
 
-    def on(self, grid: Grid, unit_axis: int) -> Any:
+    def aligned(self, grid: Grid, unit_axis: int) -> Any:
         """Return it on the image's grid: labels from the nearest voxel, heatmaps linearly.
 
         A heatmap that comes from elsewhere has other slices than the image; it gets those along
@@ -40,11 +40,11 @@ class Placed:
         if self.places is None:
             return self.item
         if isinstance(self.item, Heatmap):
-            return _moved(self.item, self.places, grid, unit_axis)
+            return _resampled(self.item, self.places, grid, unit_axis)
         return regrid(self.item, self.places, grid.shape, linear=False)
 
 
-def _moved(heatmap: Heatmap, places: Matrix, grid: Grid, unit_axis: int) -> Heatmap:
+def _resampled(heatmap: Heatmap, places: Matrix, grid: Grid, unit_axis: int) -> Heatmap:
     values = regrid(heatmap.values, places, grid.shape, linear=True)
     inside = regrid(heatmap.inside, places, grid.shape, linear=False)
     inside &= covered(heatmap.values.shape, places, grid.shape)
