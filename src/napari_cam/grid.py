@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.errors import VolumeError
+from napari_cam.errors import NapariCamError, VolumeError
 from napari_cam.units import axes_within
+
+SAME_PLACE = 0.05
+"""Voxels that lie apart by no more than this share of a voxel lie at the same place.
+
+What rounding moves lies far below it (affines of NIfTI in float32 and of DICOM in few decimals,
+counted at the far corner of volumes of a thousand voxels along an edge), and what matters above.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +94,20 @@ class Grid:
         points = np.asarray(index, dtype=np.float64)
         return points @ self.affine[:3, :3].T + self.affine[:3, 3]
 
-    def same_as(self, other: Grid, tolerance: float = 1e-3) -> bool:
-        """Whether both grids put every voxel at the same place (within `tolerance` units)."""
+    def same_as(self, other: Grid, within: float = SAME_PLACE) -> bool:
+        """Whether both grids put every voxel at the same place, `within` a share of a voxel."""
         if self.shape != other.shape:
             return False
-        corners = np.array(np.meshgrid(*[(0, n) for n in self.shape])).reshape(3, -1).T
-        return bool(np.abs(self.world(corners) - other.world(corners)).max() <= tolerance)
+        return displacement(self.affine, other.affine, self.shape) <= within
+
+    def fits(self, other: Grid) -> bool:
+        """Whether an array on one grid may be one on the other, as far as both say.
+
+        The shapes are the same, and where both know where the patient lies, so is the place. A
+        TIFF or a picture does not know it.
+        """
+        placed = self.orientation is not None and other.orientation is not None
+        return self.same_as(other) if placed else self.shape == other.shape
 
     def described(self) -> str:
         """Return shape, voxel size, directions and first voxel, as error messages name a grid."""
@@ -99,6 +115,51 @@ class Grid:
         letters = f", {self.orientation}" if self.orientation else ""
         corner = ", ".join(f"{each:.4g}" for each in self.affine[:3, 3])
         return f"a grid of {self.shape} voxels of {size} {self.units}{letters} from ({corner})"
+
+
+def displacement(
+    one: NDArray[np.float64], other: NDArray[np.float64], shape: Sequence[int]
+) -> float:
+    """Return how far apart two affines put an array's voxels, at most, in voxels of the first.
+
+    Parameters
+    ----------
+    one, other
+        (n + 1, n + 1) index -> world, in any unit of length; `one` is invertible.
+    shape
+        (n,) number of voxels along each axis. An affine errs most at a corner.
+    """
+    corners = np.array(np.meshgrid(*[(0, n) for n in shape])).reshape(len(shape), -1)
+    moved = (other - one) @ np.vstack([corners, np.ones(corners.shape[1])])
+    return float(np.abs(np.linalg.solve(one[:-1, :-1], moved[:-1])).max())
+
+
+def check_same_place(
+    what: str, grid: Grid, of: str, other: Grid, error: type[NapariCamError], strict: bool = True
+) -> None:
+    """Raise where two grids do not put every voxel at the same place.
+
+    Parameters
+    ----------
+    what, grid
+        What lies on the first grid: "The heatmap 'a'".
+    of, other
+        What lies on the other: "the image".
+    error
+        What is raised.
+    strict
+        False asks only whether one :meth:`~Grid.fits` the other.
+
+    Raises
+    ------
+    NapariCamError
+        Of the kind `error`.
+    """
+    if not (grid.same_as(other) if strict else grid.fits(other)):
+        raise error(
+            f"{what} lies on {grid.described()} but {of} on {other.described()}; "
+            "resample one of them first."
+        )
 
 
 def patient_grid(

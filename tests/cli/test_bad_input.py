@@ -463,12 +463,12 @@ def the_image_as_a_heatmap_for_a_fixed_cut(study: Path) -> list[Any]:
     return mask(study, "--rule", "fixed:0.5", heatmap=study / f"{NAME}.nii.gz")
 
 
-@case("has shape")
+@case("voxels of")
 def a_reference_of_another_shape(study: Path) -> list[Any]:
     return mask(study, "--reference", array(study, np.ones((4, 5, 6))))
 
 
-@case("another place or in another orientation")
+@case("resample one of them first")
 def a_reference_of_another_place(study: Path) -> list[Any]:
     truth = nib.load(study / "truth.nii.gz")
     moved = truth.affine + np.diag([0, 0, 0, 0.0])

@@ -184,7 +184,9 @@ def open_labels(path: Path, grid: Grid, what: str) -> NDArray[Any]:
             f"The {what} {path} holds {volume.n_channels} channels, but a mask has one; "
             "save the one that is meant."
         )
-    check_place(volume, grid, f"The {what} {path}")
+    from napari_cam.grid import check_same_place
+
+    check_same_place(f"The {what} {path}", volume.grid, "the image", grid, MaskError, strict=False)
     labels: NDArray[Any] = np.asarray(volume.values)
     return labels
 
@@ -241,7 +243,11 @@ def open_foreground(text: str, image: Path | None, heatmap: Heatmap) -> Foregrou
             "or give a mask file."
         )
     volume = open_volume(image)
-    check_place(volume, heatmap.grid, f"The image {image}", "heatmap")
+    from napari_cam.grid import check_same_place
+
+    check_same_place(
+        f"The image {image}", volume.grid, "the heatmap", heatmap.grid, MaskError, strict=False
+    )
     method, _, per_slice = text.partition(":")
     found = foreground(
         volume,
@@ -254,36 +260,3 @@ def open_foreground(text: str, image: Path | None, heatmap: Heatmap) -> Foregrou
     other = digest is not None and digest != volume.sha256()
     note = f"The voxels of {image} are not those that the heatmap explains." if other else None
     return Foreground(found, made=text, note=note)
-
-
-def check_place(volume: Volume, grid: Grid, what: str, of: str = "image") -> None:
-    """Raise where a volume lies elsewhere than `grid`.
-
-    Parameters
-    ----------
-    volume
-        What was read.
-    grid
-        Where it must lie.
-    what
-        What it is to the user, for messages: "The reference outline.nii.gz".
-    of
-        Whose grid it is.
-
-    Raises
-    ------
-    MaskError
-        Where shapes or places differ.
-    """
-    if volume.shape != grid.shape:
-        raise MaskError(
-            f"{what} has shape {volume.shape} (z, y, x) but the {of} {grid.shape}; "
-            f"give one on the {of}'s own grid."
-        )
-    # A TIFF or a picture does not say where the patient lies, so there is nothing to compare.
-    placed = volume.grid.orientation is not None and grid.orientation is not None
-    if placed and not volume.grid.same_as(grid, tolerance=1e-2):
-        raise MaskError(
-            f"{what} lies at another place or in another orientation than the {of}; "
-            f"resample it to the {of}'s grid first."
-        )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import NapariCamError, ReportError
 from napari_cam.files import suffixes
+from napari_cam.grid import check_same_place
 from napari_cam.heatmap import Heatmap
 from napari_cam.labels.files.label_image import marked
 from napari_cam.labels.files.reading import is_segmentation_file, read_labels, stated_kind
@@ -302,8 +303,9 @@ def _case(
     inside: NDArray[np.bool_] | None = None
     if foreground:
         found = read_mask(str(foreground), "foreground")
-        if volume is not None and found.shape == volume.shape:
-            _same_place(found, volume, str(foreground))
+        if volume is not None:
+            what = f"The foreground {foreground}"
+            check_same_place(what, found.grid, "the reference", volume.grid, ReportError, False)
         inside = np.asarray(found.values, dtype=bool)
     return Case(
         maps,
@@ -322,14 +324,6 @@ def _background(path: Path | None) -> Volume | None:
         return None if path is None else read_volume(path)
     except NapariCamError:
         return None
-
-
-def _same_place(one: Volume, two: Volume, path: str) -> None:
-    placed = one.grid.orientation is not None and two.grid.orientation is not None
-    if placed and not one.grid.same_as(two.grid, tolerance=1e-2):
-        raise ReportError(
-            f"The foreground {path} lies at another place than the reference; resample one of them."
-        )
 
 
 def read_mask(text: str, what: str, shares: bool = False) -> Volume:

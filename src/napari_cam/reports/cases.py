@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pandas import NA
 
 from napari_cam.errors import ReportError
-from napari_cam.grid import Grid
+from napari_cam.grid import Grid, check_same_place
 from napari_cam.heatmap import Heatmap, parts_of
 from napari_cam.volumes.volume import Volume
 
@@ -133,12 +133,8 @@ class Case:
             )
         other = self.reference.grid if isinstance(self.reference, Volume) else None
         if grid is not None and other is not None:
-            placed = grid.orientation is not None and other.orientation is not None
-            if grid.shape != other.shape or (placed and not grid.same_as(other, tolerance=1e-2)):
-                raise ReportError(
-                    f"'{name.label}' of '{self.subject}' lies on {grid.described()} but its "
-                    f"reference on {other.described()}; resample one of them first."
-                )
+            what = f"'{name.label}' of '{self.subject}'"
+            check_same_place(what, grid, "its reference", other, ReportError, strict=False)
         for what, array in (("reference", self.reference), ("foreground", self.foreground)):
             found = getattr(array, "shape", None)
             if found is not None and tuple(found) != shape:

@@ -8,10 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
-from napari_cam.grid import Grid
-
-# So far from a voxel's centre, in voxels, may the centre of its counterpart lie.
-_TOLERANCE = 0.02
+from napari_cam.grid import SAME_PLACE, Grid, check_same_place
 
 
 def on_grid(values: NDArray[Any], grid: Grid, target: Grid, what: str = "labels") -> NDArray[Any]:
@@ -36,13 +33,8 @@ def on_grid(values: NDArray[Any], grid: Grid, target: Grid, what: str = "labels"
         Where the two do not share their voxels, or values other than 0 lie outside of `target`.
     """
     if grid.orientation is None or target.orientation is None:
-        if grid.shape != target.shape:
-            raise MaskError(
-                f"The {what} have shape {grid.shape} (z, y, x) but the image {target.shape}; "
-                "give some on the image's own grid."
-            )
-        return values
-    if grid.same_as(target, tolerance=_TOLERANCE * min(target.spacing)):
+        check_same_place(f"What holds the {what}", grid, "the image", target, MaskError, False)
+    if grid.fits(target):
         return values
     axes, signs, offset = _mapping(grid, target, what)
     turned = values.transpose([axes.index(axis) for axis in range(3)])
@@ -70,7 +62,7 @@ def _mapping(grid: Grid, target: Grid, what: str) -> tuple[list[int], list[int],
     drift = np.abs(linear - rounded) @ corner
     offset = to_target[:3, 3]
     off = np.abs(offset - np.rint(offset)) + drift
-    if sorted(axes) != [0, 1, 2] or np.abs(rounded).sum() != 3 or off.max() > _TOLERANCE:
+    if sorted(axes) != [0, 1, 2] or np.abs(rounded).sum() != 3 or off.max() > SAME_PLACE:
         raise MaskError(
             f"The {what} lie at another place or in voxels of another size than the image; "
             "resample them to the image's grid first."

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import VolumeError
-from napari_cam.grid import Grid
+from napari_cam.grid import SAME_PLACE, Grid
 from napari_cam.volumes.volume import Volume
 
-# Headers hold float32; so far (in voxels) may a file lie from where its record says.
-_TOLERANCE = 1e-2
+_SAME_SIZE = 1e-2  # so far, as a share, may a file's voxel size lie from its record's
 
 
 def grid_facts(grid: Grid) -> dict[str, Any]:
@@ -61,7 +60,7 @@ def on_stated_grid(volume: Volume, stated: Grid | None) -> Volume:
     """
     if stated is None:
         return volume
-    grid, tolerance = volume.grid, _TOLERANCE * min(stated.spacing)
+    grid, tolerance = volume.grid, SAME_PLACE * min(stated.spacing)
     if grid.orientation is not None:
         # The file's axes may be in another order than those that were written: only the box counts.
         if stated.orientation is not None or np.abs(_box(grid) - _box(stated)).max() > tolerance:
@@ -69,7 +68,7 @@ def on_stated_grid(volume: Volume, stated: Grid | None) -> Volume:
         return replace(volume, grid=Grid(grid.shape, grid.affine, None, stated.units))
     if grid.shape != stated.shape or grid.units != stated.units:
         return volume
-    if grid.units == "mm" and not np.allclose(grid.spacing, stated.spacing, rtol=_TOLERANCE):
+    if grid.units == "mm" and not np.allclose(grid.spacing, stated.spacing, rtol=_SAME_SIZE):
         return volume
     return replace(volume, grid=stated)
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import WriteError
 from napari_cam.files import check_writable, sidecar_path, suffixes, write_sidecar, writing
-from napari_cam.grid import Grid
+from napari_cam.grid import Grid, check_same_place
 from napari_cam.heatmap import Heatmap
 from napari_cam.provenance import stamp
 from napari_cam.volumes.heatmap_files import map_facts
@@ -30,6 +30,7 @@ from napari_cam.volumes.nifti_header import header_fields, parse_header, stored_
 from napari_cam.volumes.stated_grid import grid_facts
 from napari_cam.volumes.volume import Volume
 
+_EXACTLY = 1e-3  # so far, in voxels, may a grid lie from that of the header it is written with
 _NIFTI = (".nii", ".nii.gz")
 _TIFF = (".tif", ".tiff", ".ome.tif", ".ome.tiff")
 # Fields that tell how the source's voxels are to be shown or understood, not where they lie.
@@ -126,8 +127,8 @@ def _result(
     if isinstance(values, Heatmap):
         if like is None and not as_tiff:
             raise WriteError("A NIfTI file needs the volume whose grid it shall have; give like=.")
-        if like is not None and not values.grid.same_as(like.grid):
-            raise WriteError("The heatmap lies on another grid than like; give its own volume.")
+        if like is not None:
+            check_same_place("The heatmap", values.grid, "like", like.grid, WriteError)
         facts = provenance or values.provenance or stamp(kind="heatmap")
         facts = {**facts, "map": map_facts(values)}
         array = np.asarray(values.values, dtype=np.float32)
@@ -229,7 +230,7 @@ def _nifti_fields(like: Volume) -> tuple[NDArray[Any], tuple[int, int, int]]:
         origin = Path(source.path or "the source image")
         header, _ = parse_header(origin, source.header)
         grid, stored_axes = stored_grid(origin, header)
-        if stored_axes == source.stored_axes and grid.same_as(like.grid):
+        if stored_axes == source.stored_axes and grid.same_as(like.grid, _EXACTLY):
             fields = header_fields(source.header)
             n_axes = min(int(fields["dim"][0]), 3)
             fields["dim"][0] = n_axes

@@ -216,4 +216,4 @@ def test_maps_of_several_images_are_refused(
     other = write(tmp_path / "other.nii", nc.read_volume(tmp_path / "o.nii"))
     ended = call("seeds", one, other, "-o", out)
     assert ended.code == 1
-    assert "different grids" in ended.err
+    assert "resample one of them first" in ended.err

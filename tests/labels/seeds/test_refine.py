@@ -199,7 +199,7 @@ def test_channels_are_averaged() -> None:
         ({"method": "guided"}, "make_seeds"),
         ({"given": np.zeros((4, 10, 12))}, "ndarray"),
         ({"given": heatmap(np.zeros((4, 10, 12))), "method": "random-walker"}, "make_seeds"),
-        ({"given": heatmap(np.zeros((4, 10, 11)))}, "another grid"),
+        ({"given": heatmap(np.zeros((4, 10, 11)))}, "The heatmap lies on .* but the volume on"),
         ({"per": "unit"}, "one of slice, volume"),
         ({"beta": 0}, "beta"),
         ({"epsilon": -1}, "epsilon"),
@@ -218,5 +218,5 @@ def test_what_does_not_fit_is_refused(changed: dict[str, Any], said: str) -> Non
 def test_seeds_of_another_grid_are_refused() -> None:
     volume, seeds = scene()
     elsewhere = Grid.plain(volume.shape, (1.0, 1.0, 1.0), "mm")
-    with pytest.raises(MaskError, match="another grid"):
+    with pytest.raises(MaskError, match="resample one of them first"):
         refine(volume, replace(seeds, grid=elsewhere))

@@ -239,7 +239,7 @@ def test_a_healthy_volume_gets_no_seed_of_damage() -> None:
         ),
         (
             {"heatmaps": {"a": heatmap(A), "b": heatmap(B, grid=Grid.plain((1, 1, 7), (1, 1, 1)))}},
-            "different grids",
+            "resample one of them first",
         ),
     ],
 )

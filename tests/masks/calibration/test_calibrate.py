@@ -484,5 +484,5 @@ def test_heatmaps_that_do_not_fit_are_refused() -> None:
         "a": heatmap_of(np.ones((3, 4, 5))),
         "b": heatmap_of(np.ones((3, 4, 5)), grid=Grid.plain((3, 4, 5), (2.0, 1.0, 1.0))),
     }
-    with pytest.raises(MaskError, match="another grid"):
+    with pytest.raises(MaskError, match="but the case's first on"):
         calibrate([moved] * 2, [TRUTHS[0]] * 2, "ab")

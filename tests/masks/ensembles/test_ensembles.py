@@ -364,7 +364,7 @@ def test_what_is_refused(masks: Any, said: str) -> None:
         ({"unit_axis": 3}, "axis 0, 1, 2 or None"),
         ({"operator": "staple", "staple_per": "slice"}, "staple_per is one of volume, unit"),
         ({"operator": "staple", "engine": "simpleitk"}, "leave out the engine"),
-        ({"grid": Grid.plain((3, 4, 5))}, "do not lie on the grid"),
+        ({"grid": Grid.plain((3, 4, 5))}, "the grid given on a grid of"),
         ({"box": np.ones((3, 1, 5))}, "a boolean array, not float64"),
         ({"box": np.ones((3, 1, 4), bool)}, "shape"),
     ],
@@ -377,7 +377,7 @@ def test_options_that_are_refused(options: dict[str, Any], said: str) -> None:
 def test_masks_of_different_volumes_are_refused() -> None:
     here = heatmap_of(np.ones((2, 3, 4)))
     there = heatmap_of(np.ones((2, 3, 4)), grid=Grid.plain((2, 3, 4), (1.0, 1.0, 2.0)))
-    with pytest.raises(MaskError, match="different grids"):
+    with pytest.raises(MaskError, match="resample one of them first"):
         combine(binarize({"a": here, "b": there}, Fixed(0.5)), "or")
 
 

@@ -91,7 +91,7 @@ def test_it_can_be_written(tmp_path: Any) -> None:
         ({"a": np.zeros((2, 1, 3))}, None, "by name or in a row"),
         (maps(kind="signed"), None, "'b' is unit"),
         (maps(unit_axis=None), None, "units along 0"),
-        (maps(grid=Grid.plain((2, 1, 3), (2.0, 1.0, 1.0))), None, "another grid"),
+        (maps(grid=Grid.plain((2, 1, 3), (2.0, 1.0, 1.0))), None, "resample one of them first"),
         (maps(), [1], "do not fit 2 heatmaps"),
         (maps(), [1, -1], "do not fit"),
         (maps(), [0, 0], "do not fit"),

@@ -27,6 +27,7 @@ from napari_cam.cli.parsing import parse_boxes, parse_unit_axis
 from napari_cam.cli.terminal import show_notes
 from napari_cam.errors import MaskError
 from napari_cam.files import read_sidecar
+from napari_cam.grid import check_same_place
 from napari_cam.masks.choices import EMPTY, MEAN, OPERATORS
 from napari_cam.names import ResultNames
 from napari_cam.provenance import map_words
@@ -131,8 +132,7 @@ def _opened(paths: list[Path]) -> list[_Opened]:
     opened = [_Opened(number, path) for number, path in enumerate(paths, start=1)]
     first = opened[0].volume.grid
     for path, each in zip(paths, opened, strict=True):
-        if not each.volume.grid.same_as(first, tolerance=1e-2):
-            raise MaskError(f"{path} lies on another grid than {paths[0]}; combine one image's.")
+        check_same_place(str(path), each.volume.grid, str(paths[0]), first, MaskError)
     return opened
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError, NapariCamError, WriteError
 from napari_cam.files import put_in_place
+from napari_cam.grid import check_same_place
 from napari_cam.labels.classes import LabelClass, LabelClasses
 from napari_cam.labels.codes import IGNORE_NAME, Remap, Zero, nnunet_codes
 from napari_cam.labels.files.case_names import check_name, hashed, new_salt
@@ -229,10 +230,8 @@ class _Dataset:
             for known in (case.subject, *(volume.identity.subject for volume in volumes)):
                 check_name(name, known)
         for volume in volumes[1:]:
-            if not volume.grid.same_as(volumes[0].grid):
-                raise MaskError(
-                    f"The channels of case {name} lie on different grids; resample them to one."
-                )
+            channel = f"A channel of case {name}"
+            check_same_place(channel, volume.grid, "its first", volumes[0].grid, MaskError)
         image = label_image(case.labels, volumes[0].grid, classes)
         codes = nnunet_codes(image.classes, zero or _zero(image))
         if self.codes is not None and (self.codes, self.classes) != (codes, image.classes):

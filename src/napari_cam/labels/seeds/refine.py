@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
-from napari_cam.grid import Grid
+from napari_cam.grid import Grid, check_same_place
 from napari_cam.heatmap import Heatmap, Maps
 from napari_cam.labels.choices import REFINED_PER, REFINEMENTS, RefinedPer, Refinement
 from napari_cam.labels.seeds.guided import guided_filter
@@ -81,13 +81,13 @@ def refine(
     _check_numbers(beta, certainty, radius, epsilon)
     grey = _grey(volume)
     if isinstance(heatmaps, Seeds):
-        _check_grid(heatmaps.grid, volume.grid, "seeds")
+        check_same_place("What was seeded", heatmaps.grid, "the volume", volume.grid, MaskError)
         explained = heatmaps.provenance.get("unit_axis", volume.stack_axis)
         axis = _axis(per, explained, volume)
         return cast(Given, _walked(heatmaps, grey, axis, foreground, beta, certainty))
     smoothed: dict[Any, Heatmap] = {}
     for key, heatmap in heatmaps.items():
-        _check_grid(heatmap.grid, volume.grid, "heatmap")
+        check_same_place("The heatmap", heatmap.grid, "the volume", volume.grid, MaskError)
         axis = _axis(per, heatmap.unit_axis, volume)
         smoothed[key] = _guided(heatmap, grey, axis, foreground, radius, epsilon)
     if isinstance(given, Heatmap):
@@ -210,8 +210,3 @@ def _check_numbers(beta: float, certainty: float, radius: float, epsilon: float)
             raise MaskError(f"The {name} of a refinement is a positive number, not {value!r}.")
     if not 0 <= certainty < 1:
         raise MaskError(f"The certainty lies from 0 to below 1, not {certainty!r}.")
-
-
-def _check_grid(own: Grid, of_image: Grid, what: str) -> None:
-    if not own.same_as(of_image):
-        raise MaskError(f"The {what} lies on another grid than the volume; give its own volume.")

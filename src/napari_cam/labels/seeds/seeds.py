@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
-from napari_cam.grid import Grid
+from napari_cam.grid import Grid, check_same_place
 from napari_cam.heatmap import Heatmap
 from napari_cam.labels.choices import CONFLICTS, NEGATIVES, Conflict, Negatives
 from napari_cam.labels.classes import BACKGROUND, FIRST_CLASS, UNLABELLED, LabelClasses
@@ -219,11 +219,8 @@ def _check_votes(votes: Any) -> None:
 def _common_grid(classes: Mapping[str, list[Heatmap]]) -> Grid:
     first, *others = [(name, each) for name, members in classes.items() for each in members]
     for name, other in others:
-        if not other.grid.same_as(first[1].grid):
-            raise MaskError(
-                f"The heatmaps for '{first[0]}' and '{name}' lie on different grids; "
-                "give heatmaps of one volume."
-            )
+        known = f"that for '{first[0]}'"
+        check_same_place(f"The heatmap for '{name}'", other.grid, known, first[1].grid, MaskError)
     return first[1].grid
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
+from napari_cam.grid import check_same_place
 from napari_cam.heatmap import Heatmap, label_of
 from napari_cam.masks.calibration.joint_histogram import joint_histogram
 from napari_cam.masks.counts import Counts, counts
@@ -234,11 +235,8 @@ def _check(named: Mapping[str, Heatmap], reference: Any, number: int) -> None:
                 "from 0 to 1 need one normalised to [0, 1]; explain with normalize='unit' or "
                 "'volume'."
             )
-        if not heatmap.grid.same_as(first.grid):
-            raise MaskError(
-                f"The heatmap '{name}' of case {number + 1} lies on another grid than the case's "
-                "first; give heatmaps of one volume."
-            )
+        member = f"The heatmap '{name}' of case {number + 1}"
+        check_same_place(member, heatmap.grid, "the case's first", first.grid, MaskError)
     if not isinstance(reference, np.ndarray) or reference.dtype != np.bool_:
         kind = getattr(reference, "dtype", type(reference).__name__)
         raise MaskError(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
-from napari_cam.grid import Grid
+from napari_cam.grid import Grid, check_same_place
 from napari_cam.masks.binarize import MaskSet
 from napari_cam.masks.choices import (
     EMPTY,
@@ -307,9 +307,6 @@ def _by_votes(members: Members, allowed: Mask | None, axis: int | None, rule: En
 def _grid(members: Members, grid: Grid | None) -> Grid | None:
     if grid is None:
         return members.grid
-    if grid.shape != members.shape or (members.grid and not members.grid.same_as(grid)):
-        raise MaskError(
-            f"The masks have shape {members.shape} and do not lie on the grid given, of shape "
-            f"{grid.shape}; give the grid of their volume."
-        )
+    own = members.grid or Grid(members.shape, grid.affine)
+    check_same_place("The first mask", own, "the grid given", grid, MaskError)
     return grid

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
+from napari_cam.grid import check_same_place
 from napari_cam.heatmap import Heatmap, label_of
 from napari_cam.masks.choices import EMPTY, Empty
 from napari_cam.provenance import stamp
@@ -53,8 +54,7 @@ def mean_heatmap(
     maps = list(named.values())
     first = maps[0]
     for name, heatmap in named.items():
-        if not heatmap.grid.same_as(first.grid):
-            raise MaskError(f"The heatmap '{name}' lies on another grid; average one volume's.")
+        check_same_place(f"The heatmap '{name}'", heatmap.grid, "the first", first.grid, MaskError)
         if heatmap.unit_axis != first.unit_axis or heatmap.kind != first.kind:
             raise MaskError(
                 f"The heatmap '{name}' is {heatmap.kind} with units along {heatmap.unit_axis}, "

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
-from napari_cam.grid import Grid
+from napari_cam.grid import Grid, check_same_place
 from napari_cam.heatmap import label_of
 from napari_cam.masks.binarize import MaskSet
 
@@ -201,9 +201,7 @@ def _common_grid(members: Sequence[Member]) -> Grid | None:
             continue
         if first is None or first.grid is None:
             first = member
-        elif not member.grid.same_as(first.grid):
-            raise MaskError(
-                f"The masks '{first.name}' and '{member.name}' lie on different grids; "
-                "combine masks of one volume."
-            )
+        else:
+            name, known = f"The mask '{member.name}'", f"'{first.name}'"
+            check_same_place(name, member.grid, known, first.grid, MaskError)
     return None if first is None else first.grid

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cam.errors import VolumeError
+from napari_cam.grid import check_same_place
 from napari_cam.provenance import plain
 from napari_cam.volumes.stated_grid import grid_facts
 from napari_cam.volumes.volume import Volume, check_numeric
@@ -210,11 +211,8 @@ def _stacked(layers: Sequence[Layer], volumes: Sequence[Volume]) -> Volume:
                 f"The layer '{layer.name}' has channels of its own; "
                 "give layers of one channel each, or this one alone."
             )
-        if not volume.grid.same_as(first.grid):
-            raise VolumeError(
-                f"The layers '{layers[0].name}' and '{layer.name}' lie on different grids; "
-                "channels need the same shape, voxel size and place."
-            )
+        channel, known = f"The layer '{layer.name}'", f"'{layers[0].name}'"
+        check_same_place(channel, volume.grid, known, first.grid, VolumeError)
     values = [volume.values for volume in volumes]
     if all(isinstance(each, np.ndarray) for each in values):
         stacked: Any = np.stack(values)

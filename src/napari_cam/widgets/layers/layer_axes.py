@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import VolumeError
-from napari_cam.grid import Grid
+from napari_cam.grid import SAME_PLACE, Grid, displacement
 from napari_cam.volumes.stated_grid import stated_grid
 from napari_cam.volumes.volume import Volume
 from napari_cam.widgets.layers.placement import (
@@ -172,8 +172,8 @@ def layer_grid(layer: Layer, axes: ImageAxes) -> Grid:
     own = grid_of_world(world, shape, units, patient)
     if stated is None or stated.shape != shape:
         return own
-    moved = np.abs(_corners(shape) @ (world - shown_world(stated)).T).max()
-    return stated if moved <= 1e-3 * min(stated.spacing) or own.same_as(stated) else own
+    moved = displacement(shown_world(stated), world, shape) > SAME_PLACE
+    return own if moved and not own.same_as(stated) else stated
 
 
 def _level(layer: Layer, axes: ImageAxes) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
@@ -187,8 +187,3 @@ def _level(layer: Layer, axes: ImageAxes) -> tuple[tuple[int, int, int], NDArray
         world[1:, 1:] = flat
         chosen = [1, *chosen]
     return (chosen[0], chosen[1], chosen[2]), world
-
-
-def _corners(shape: Sequence[int]) -> NDArray[np.float64]:
-    sides = np.array(np.meshgrid(*[(0, n) for n in shape])).reshape(3, -1).T
-    return np.hstack([sides, np.ones((8, 1))])

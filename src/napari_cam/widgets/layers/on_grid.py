@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cam.errors import MaskError
+from napari_cam.grid import SAME_PLACE, displacement
 from napari_cam.widgets.layers.foregrounds import LabelSet
 from napari_cam.widgets.layers.image_layers import layer_to_volume
+from napari_cam.widgets.layers.placement import layer_world
 from napari_cam.widgets.layers.position import bare
 
 if TYPE_CHECKING:
@@ -58,13 +60,11 @@ def lies_on(layer: Labels, labels: Volume, grid: Grid, source: Layer) -> bool:
     """
     if labels.shape != grid.shape:
         return False
-    if labels.grid.same_as(grid, tolerance=1e-2):
+    if labels.grid.same_as(grid):
         return True
     other: Any = bare(source)
     if other.ndim != layer.ndim:
         return False
-    corners = (np.zeros(layer.ndim), np.array(layer.data.shape) - 1)
-    return all(
-        np.allclose(layer.data_to_world(each), other.data_to_world(each), atol=1e-3)
-        for each in corners
-    )
+    axes = range(layer.ndim)
+    steps = np.array(layer.data.shape) - 1  # an axis of one place has no step to compare
+    return displacement(layer_world(other, axes), layer_world(layer, axes), steps) <= SAME_PLACE

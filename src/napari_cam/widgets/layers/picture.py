@@ -12,7 +12,7 @@ from napari.layers import Image, Labels, Layer, Shapes
 from numpy.typing import NDArray
 
 from napari_cam.errors import NapariCamError, VolumeError
-from napari_cam.grid import Grid
+from napari_cam.grid import SAME_PLACE, Grid, displacement
 from napari_cam.heatmap import Heatmap
 from napari_cam.widgets.layers.derived_layers import layer_to_heatmap
 from napari_cam.widgets.layers.image_layers import layer_to_volume
@@ -139,11 +139,7 @@ class Picture:
             layer_world(each, each_axes.spatial)
             for each, each_axes in ((mine, self.axes), (layer, axes))
         ]
-        corners = np.array(np.meshgrid(*[(0.0, float(n)) for n in self.grid.shape]))
-        corners = corners.reshape(3, -1)[3 - len(axes.spatial) :]
-        points = np.vstack([corners, np.ones(corners.shape[1])])
-        size = np.linalg.norm(worlds[0][:-1, :-1], axis=0).min()
-        return bool(np.abs((worlds[0] - worlds[1]) @ points).max() <= 1e-3 * size)
+        return displacement(*worlds, self.grid.shape[-len(axes.spatial) :]) <= SAME_PLACE
 
 
 def images(layers: Iterable[Any]) -> list[Image]:

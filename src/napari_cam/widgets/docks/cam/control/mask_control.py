@@ -161,7 +161,7 @@ class MaskControl:
         picked, grid = self._state.picked, made.result.heatmap.grid
         if picked is not None:
             image = picked_volume(self._viewer, picked)
-            if image.shape == grid.shape and image.grid.same_as(grid, tolerance=1e-2):
+            if image.grid.same_as(grid):
                 return image
         raise MaskError(
             "The tissue is looked for in the image that was explained; choose it in step 1, as "
