@@ -13,6 +13,8 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
 from napari.layers import Image, Layer
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 
 from napari_cam.volumes.volume import Volume
 from napari_cam.widgets.docks.seeds.dock import SeedsDock
@@ -122,3 +124,41 @@ def use_one_heatmap(dock: SeedsDock, name: str = "along x") -> None:
     """Let the class have the heatmap `name` alone."""
     for layer in dock.seeds_step.heatmaps.layers:
         dock.seeds_step.heatmaps.tick(layer, layer.name == name)
+
+
+def expected(values: Any = along_x, high: float = 0.6, low: float = 0.2) -> Any:
+    """Seeds of one heatmap by the definition: 2 above, 1 below, 0 between."""
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[values > np.float32(high)] = 2
+    labels[values < np.float32(low)] = 1
+    return labels
+
+
+def tick_both(dock: SeedsDock) -> None:
+    """Tick the two heatmaps as members of the ensemble."""
+    for layer in dock.ensemble_step.members.layers:
+        dock.ensemble_step.members.tick(layer, layer.name.startswith("along"))
+
+
+def choose(box: Any, data: Any) -> None:
+    """Choose the entry of a list that stands for `data`."""
+    box.setCurrentIndex(box.findData(data))
+
+
+def ctrl_z(viewer: Any, shift: bool = False) -> None:
+    """Undo in the viewer's canvas, or redo."""
+    keys = Qt.KeyboardModifier.ControlModifier
+    keys = keys | Qt.KeyboardModifier.ShiftModifier if shift else keys
+    QTest.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Z, keys)
+
+
+def touched(dock: SeedsDock) -> Any:
+    """Return which voxels are a person's."""
+    assert dock.state.seeds is not None
+    return dock.state.seeds.tracker.touched
+
+
+def choose_format(dock: SeedsDock, kind: str) -> None:
+    """Choose the first format of a kind."""
+    box = dock.export_step.format
+    box.setCurrentIndex(next(n for n in range(box.count()) if box.itemData(n).kind == kind))

@@ -1,4 +1,4 @@
-"""Commits, the brush, undo, other hands, saving and reopening: in a real viewer."""
+"""What a person painted is theirs: through commits, undo, other plugins, saving and reopening."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import nibabel
 import numpy as np
 import pytest
-from napari.layers import Labels, Layer
+from napari.layers import Layer
 from napari.layers.labels._labels_constants import Mode
 from napari.utils._proxies import ReadOnlyWrapper
 from napari.utils.interactions import (
@@ -15,39 +15,24 @@ from napari.utils.interactions import (
     mouse_press_callbacks,
     mouse_release_callbacks,
 )
-from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
 
 from napari_cam.widgets.docks.seeds.control.seeds_layer import SeedsLayer
 from napari_cam.widgets.files.readers import read_layers
 from napari_cam.widgets.files.writers import write_labels
-from napari_cam.widgets.layers.picture import read_mask
 from tests.widgets.docks.seeds.conftest import (
     SHAPE,
-    WAIT,
     add_heatmap,
     add_image,
     along_x,
-    along_y,
+    choose,
     commit,
-    image_volume,
-    rest,
+    ctrl_z,
+    expected,
+    touched,
     use_one_heatmap,
 )
 
 MODES = ("replace", "unlabelled", "from-cam")
-
-
-def expected(values=along_x, high=0.6, low=0.2):
-    """Seeds of one heatmap by the definition: 2 above, 1 below, 0 between."""
-    labels = np.zeros(SHAPE, np.uint8)
-    labels[values > np.float32(high)] = 2
-    labels[values < np.float32(low)] = 1
-    return labels
-
-
-def choose(box, data):
-    box.setCurrentIndex(box.findData(data))
 
 
 def stroke(layer, MouseEvent, *places):
@@ -72,46 +57,6 @@ def stroke(layer, MouseEvent, *places):
         mouse_move_callbacks(layer, event("mouse_move", place))
     mouse_release_callbacks(layer, event("mouse_release", places[-1]))
     layer.mode = Mode.PAN_ZOOM
-
-
-def ctrl_z(viewer, shift=False):
-    keys = Qt.KeyboardModifier.ControlModifier
-    keys = keys | Qt.KeyboardModifier.ShiftModifier if shift else keys
-    QTest.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Z, keys)
-
-
-def touched(dock):
-    return dock.state.seeds.tracker.touched
-
-
-def test_a_commit_is_what_the_cuts_say_and_one_step_back(qtbot, viewer, dock):
-    assert dock.state.classes.names == ("background", "lesion")
-    use_one_heatmap(dock)
-    layer = commit(qtbot, dock)
-    assert layer.data.dtype == np.uint8
-    np.testing.assert_array_equal(layer.data, expected())
-    assert layer.metadata["napari_cam"]["kind"] == "seeds"
-    first = layer.data.tobytes()
-    dock.seeds_step.high.setValue(0.8)
-    dock.seeds_step.low.setValue(0.1)
-    commit(qtbot, dock)
-    np.testing.assert_array_equal(layer.data, expected(high=0.8, low=0.1))
-    viewer.layers.selection.active = layer
-    ctrl_z(viewer)
-    assert layer.data.tobytes() == first
-    ctrl_z(viewer)
-    assert not layer.data.any()
-    assert not touched(dock).any(), "an undone commit is nobody's edit"
-    ctrl_z(viewer, shift=True)
-    assert layer.data.tobytes() == first
-    assert not touched(dock).any()
-
-
-def test_two_heatmaps_of_a_class_must_agree(qtbot, dock):
-    layer = commit(qtbot, dock)
-    both = expected(np.minimum(along_x, along_y), low=0.0)
-    both[(along_x < np.float32(0.2)) & (along_y < np.float32(0.2))] = 1
-    np.testing.assert_array_equal(layer.data, both)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -234,7 +179,7 @@ def test_what_was_painted_is_known_after_saving_and_reopening(
     viewer.close()
 
     again = make_napari_viewer()
-    image = add_image_again(again)
+    image = add_image(again)
     (saved,) = read_layers(str(path))
     again.add_layer(Layer.create(*saved))
     add_heatmap(again, image, along_x, target="tumour")
@@ -253,12 +198,6 @@ def test_what_was_painted_is_known_after_saving_and_reopening(
     assert second.state.seeds.labelled == SHAPE[0]
 
 
-def add_image_again(viewer):
-    from tests.widgets.docks.seeds.conftest import add_image
-
-    return add_image(viewer)
-
-
 def test_what_another_program_changed_in_the_file_is_a_persons(qtbot, dock, tmp_path):
     use_one_heatmap(dock)
     layer = commit(qtbot, dock)
@@ -274,131 +213,6 @@ def test_what_another_program_changed_in_the_file_is_a_persons(qtbot, dock, tmp_
     assert np.argwhere(seeds.tracker.touched).tolist() == [[1, 6, 3]]
 
 
-def test_a_commit_of_the_slice_on_screen_alone(qtbot, viewer, dock):
-    use_one_heatmap(dock)
-    dock.seeds_step.slice_only.setChecked(True)
-    layer = commit(qtbot, dock)
-    wanted = np.zeros(SHAPE, np.uint8)
-    wanted[2] = expected()[2]
-    np.testing.assert_array_equal(layer.data, wanted)
-
-
-def test_a_mask_is_committed_as_the_chosen_class(qtbot, viewer, dock):
-    use_one_heatmap(dock)
-    layer = commit(qtbot, dock)
-    mask = np.zeros(SHAPE, np.uint8)
-    mask[1:4, 2:6, 14:18] = 1
-    image = viewer.layers["scan"]
-    viewer.add_labels(mask, name="lung", scale=image.scale, units=image.units)
-    dock.seeds_step.add.click()
-    dock.seeds_step.classes.item(2, 2).setText("lung")
-    dock.seeds_step.proposal.setCurrentIndex(1)
-    choose(dock.seeds_step.mode, "unlabelled")
-    commit(qtbot, dock)
-    wanted = expected()
-    wanted[(mask == 1) & (wanted == 0)] = 3
-    np.testing.assert_array_equal(layer.data, wanted)
-
-
-def test_the_preview_follows_and_the_seeds_do_not(qtbot, viewer, dock):
-    use_one_heatmap(dock)
-    dock.seeds_step.preview.click()
-    rest(qtbot, dock)
-    preview = viewer.layers["seeds preview"]
-    np.testing.assert_array_equal(preview.data, expected())
-    dock.seeds_step.high.setValue(0.35)
-    # The slice on screen is there at once, the others as soon as the slider rests.
-    np.testing.assert_array_equal(preview.data[2], expected(high=0.35)[2])
-    np.testing.assert_array_equal(preview.data[1], expected()[1])
-    rest(qtbot, dock)
-    np.testing.assert_array_equal(preview.data, expected(high=0.35))
-    layer = commit(qtbot, dock)
-    dock.seeds_step.high.setValue(0.7)
-    rest(qtbot, dock)
-    np.testing.assert_array_equal(layer.data, expected(high=0.35))
-    np.testing.assert_array_equal(preview.data, expected(high=0.7))
-    assert not preview.visible
-
-
-def test_several_classes_and_where_they_meet(qtbot, viewer, dock):
-    image = viewer.layers["scan"]
-    add_heatmap(viewer, image, np.float32(0.9) - along_x * np.float32(0.5), "muscle", "muscle map")
-    use_one_heatmap(dock)
-    dock.seeds_step.add.click()
-    dock.seeds_step.classes.item(2, 2).setText("muscle")
-    for layer in dock.seeds_step.heatmaps.layers:
-        dock.seeds_step.heatmaps.tick(layer, layer.name == "muscle map")
-    choose(dock.seeds_step.normalize, "none")
-    dock.seeds_step.high.setValue(0.5)
-    muscle = np.float32(0.9) - along_x * np.float32(0.5)
-    lesion_there, muscle_there = along_x > 0.5, muscle > 0.5
-    layer = commit(qtbot, dock)
-    ignored = np.where(lesion_there, 2, 0) + np.where(muscle_there, 3, 0)
-    ignored[lesion_there & muscle_there] = 0
-    np.testing.assert_array_equal(layer.data, ignored)
-    choose(dock.seeds_step.conflict, "highest")
-    commit(qtbot, dock)
-    highest = np.where(lesion_there & (along_x > muscle), 2, np.where(muscle_there, 3, 0))
-    np.testing.assert_array_equal(layer.data, np.where(lesion_there & ~muscle_there, 2, highest))
-
-
-def test_a_commit_that_waits_ends_with_its_image(qtbot, viewer, dock):
-    add_image(viewer, "other")
-    use_one_heatmap(dock)
-    dock.seeds_step.commit.click()
-    dock.image.setCurrentIndex(dock.image.findText("other"))
-    rest(qtbot, dock)
-    dock.image.setCurrentIndex(dock.image.findText("scan"))
-    use_one_heatmap(dock)
-    dock.seeds_step.preview.click()
-    rest(qtbot, dock)
-    assert "seeds" not in viewer.layers, "a preview is no commit"
-    assert "seeds preview" in viewer.layers
-
-
-def test_label_1_of_somebody_else_is_no_background(
-    qtbot, viewer, dock, monkeypatch, tmp_path, told
-):
-    drawn = np.zeros(SHAPE, np.uint8)
-    drawn[1:3, 4:9, 5:9], drawn[1:3, 10:12, 5:9] = 1, 2
-    image = viewer.layers["scan"]
-    layer = viewer.add_labels(drawn.copy(), name="expert", scale=image.scale, units=image.units)
-    dock.seeds_step.layer.setCurrentIndex(1)
-    np.testing.assert_array_equal(read_mask(layer), drawn > 0)
-    dock.seeds_step.classes.item(0, 2).setText("lesion")
-    assert dock.state.classes.names == ("label 1", "label 2")
-    assert "kept for the background" in told[-1]
-    choose_format(dock, "nnunet")
-    step = dock.export_step
-    monkeypatch.setattr(step, "ask_path", lambda _name: (tmp_path, False))
-    step.write.click()
-    rest(qtbot, dock)
-    assert "would become the background" in told[-1]
-    assert not list(tmp_path.iterdir())
-    dock.seeds_step.classes.item(0, 2).setText("background")
-    np.testing.assert_array_equal(read_mask(layer), drawn > 1)
-    step.write.click()
-    rest(qtbot, dock)
-    assert list(tmp_path.rglob("labelsTr/*.nii.gz"))
-
-
-def choose_format(dock, kind):
-    box = dock.export_step.format
-    box.setCurrentIndex(next(n for n in range(box.count()) if box.itemData(n).kind == kind))
-
-
-def test_a_seeds_layer_that_goes_leaves_the_dock_working(qtbot, viewer, dock):
-    use_one_heatmap(dock)
-    layer = commit(qtbot, dock)
-    layer.name = "something else"
-    assert dock.seeds_step.layer.currentText() == "something else"
-    viewer.layers.remove(layer)
-    assert dock.state.seeds is None
-    again = commit(qtbot, dock)
-    assert again is not layer
-    np.testing.assert_array_equal(again.data, expected())
-
-
 def test_painting_after_the_dock_is_closed_is_known_when_it_opens_again(
     qtbot, viewer, dock, open_dock, MouseEvent
 ):
@@ -410,24 +224,3 @@ def test_painting_after_the_dock_is_closed_is_known_when_it_opens_again(
     second = open_dock(viewer)
     assert second.state.seeds.layer is layer
     assert np.argwhere(touched(second)).tolist() == [[2, 1, x] for x in range(3)]
-
-
-def test_labels_that_cannot_be_seeds_are_refused_in_a_sentence(qtbot, viewer, dock, told):
-    labels = np.zeros(SHAPE, np.int32)
-    labels[0, 0, 0] = 4711
-    image = viewer.layers["scan"]
-    viewer.add_labels(labels, name="cells", scale=image.scale, units=image.units)
-    dock.seeds_step.layer.setCurrentIndex(1)
-    assert dock.state.seeds is None
-    assert "labels outside 0 to 255" in dock.problem.text()
-    assert told == [dock.problem.text()]
-    assert dock.seeds_step.layer.currentIndex() == 0
-
-
-def test_the_layer_of_another_image_is_not_offered(viewer, dock):
-    viewer.add_labels(np.zeros((3, 6, 8), np.uint8), name="elsewhere")
-    names = [dock.seeds_step.layer.itemText(n) for n in range(dock.seeds_step.layer.count())]
-    assert names == ["a new layer"]
-    assert isinstance(viewer.layers["elsewhere"], Labels)
-    assert image_volume().shape == SHAPE
-    assert WAIT == 30_000
