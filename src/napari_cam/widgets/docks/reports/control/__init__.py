@@ -1,1 +1,1 @@
-"""Control: say what this room is for."""
+"""What moves the reports dock: it reads layers, starts reports, shows and saves them."""

@@ -1,1 +1,1 @@
-"""Views: say what this room is for."""
+"""The widgets of the reports dock: the choices, and the report with its table and charts."""

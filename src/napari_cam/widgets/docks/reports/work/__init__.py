@@ -1,1 +1,1 @@
-"""Work: say what this room is for."""
+"""What the reports dock computes in another thread, and what it is asked for. No Qt, no layers."""

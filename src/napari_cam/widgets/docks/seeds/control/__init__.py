@@ -1,1 +1,1 @@
-"""Control: say what this room is for."""
+"""What moves the seeds dock: it follows layers and controls, starts the work and shows it."""

@@ -1,1 +1,1 @@
-"""Views: say what this room is for."""
+"""The widgets of the seeds dock: its five steps and the list of classes."""

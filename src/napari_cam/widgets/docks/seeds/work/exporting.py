@@ -18,7 +18,7 @@ from napari_cam.widgets.layers.records import background_code
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
 
-Job = Callable[[], Iterator[Path]]
+Writing = Callable[[], Iterator[Path]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Form:
 
 def export_job(
     kind: str, item: Seeds | Heatmap, volume: Volume, path: Path, form: Form, overwrite: bool
-) -> Job:
+) -> Writing:
     """Return the job that writes `item`.
 
     Raises
