@@ -33,6 +33,7 @@ def number(
     above: float = -math.inf,
     most: float = math.inf,
     below: float = math.inf,
+    verb: str = "is",
     wanted: str | None = None,
 ) -> float:
     """Return a finite number.
@@ -47,8 +48,10 @@ def number(
         What is raised.
     least, above, most, below
         It is at least `least`, above `above`, at most `most` and below `below`.
+    verb
+        What stands between it and what is wanted.
     wanted
-        The rest of the sentence before "not ...", where the limits do not say it well.
+        What is wanted, where the limits do not say it well.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def number(
         if least <= result <= most and above < result < below:
             return result
     said = wanted or f"a number{_limits(least, above, most, below)}"
-    raise error(f"{what} is {said}, not {value!r}.")
+    raise error(f"{what} {verb} {said}, not {value!r}.")
 
 
 def whole(
@@ -70,9 +73,10 @@ def whole(
     *,
     least: float = -math.inf,
     most: float = math.inf,
+    verb: str = "is",
     wanted: str | None = None,
 ) -> int:
-    """Return a whole number from `least` to `most`; 2.0 and True are none.
+    """Return a whole number from `least` to `most`; 2.0 and True are none. Else as `number`.
 
     Raises
     ------
@@ -86,7 +90,7 @@ def whole(
     if result is not None and least <= result <= most:
         return result
     said = wanted or f"a whole number{_limits(least, -math.inf, most, math.inf)}"
-    raise error(f"{what} is {said}, not {value!r}.")
+    raise error(f"{what} {verb} {said}, not {value!r}.")
 
 
 def flag(value: Any, what: str, error: Error) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_cam import checks
 from napari_cam.cams.keys import AnyLayer, Layer, MapKey
 from napari_cam.cams.methods.base import CamMethod
 from napari_cam.cams.methods.table import AnyMethod, as_methods
@@ -355,7 +356,5 @@ def _order(units: Any, first: Any, n_units: int) -> tuple[int, ...]:
 def _batch_size(batch_size: Any, device: torch.device, spatial_ndim: int) -> int:
     if batch_size == "auto":
         return _AUTO_BATCH.get((device.type, spatial_ndim), 1 if spatial_ndim == 3 else 8)
-    number = isinstance(batch_size, SupportsIndex) and not isinstance(batch_size, bool)
-    if not number or index(batch_size) < 1:
-        raise DeviceError(f"batch_size is 'auto' or a positive integer, not {batch_size!r}.")
-    return index(batch_size)
+    wanted = "'auto' or a positive integer"
+    return checks.whole(batch_size, "batch_size", DeviceError, least=1, wanted=wanted)

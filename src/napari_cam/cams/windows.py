@@ -20,12 +20,13 @@ from itertools import product
 from math import ceil
 from operator import index
 from types import MappingProxyType
-from typing import Any, Literal, SupportsIndex, cast, get_args
+from typing import Any, Literal, SupportsIndex, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from napari_cam import checks
 from napari_cam.cams.keys import Layer, MapKey
 from napari_cam.cams.methods.base import CamMethod
 from napari_cam.cams.network.enlarge import enlarge
@@ -85,19 +86,13 @@ class Windows:
             ) from error
         if not sizes or min(sizes) < 1:
             raise PreparationError(f"A window has at least one pixel along each axis, not {given}.")
-        overlap, margin = cast(Any, self.overlap), cast(Any, self.margin)
-        if not isinstance(overlap, (int, float)) or not 0 <= overlap < 1:
-            raise PreparationError(
-                f"Windows overlap by a share from 0 to below 1, not {self.overlap!r}."
-            )
+        checks.number(self.overlap, "The overlap of windows", PreparationError, least=0, below=1)
         if self.weights not in get_args(Weights):
             raise PreparationError(
                 f"Windows are weighted 'gaussian' or 'constant', not '{self.weights}'."
             )
-        if not isinstance(margin, SupportsIndex):
-            raise PreparationError(
-                f"A margin is a whole number of pixels, at least 0, not {self.margin!r}."
-            )
+        pixels = "a whole number of pixels"
+        checks.whole(self.margin, "The margin of windows", PreparationError, wanted=pixels)
         if not 0 <= 2 * self.margin < min(sizes):
             raise PreparationError(
                 f"A margin of {self.margin} leaves nothing of a window of {given} pixels."

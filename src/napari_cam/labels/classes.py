@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_cam import checks
 from napari_cam.errors import MaskError, NapariCamError
 from napari_cam.files import check_writable, writing
 
@@ -50,11 +51,8 @@ class LabelClass:
     colour: str
 
     def __post_init__(self) -> None:
-        if isinstance(self.code, bool) or not 1 <= int(self.code) <= HIGHEST:
-            raise MaskError(
-                f"The label {self.code} of class '{self.name}' is not from 1 to {HIGHEST}; "
-                "0 is left for what nobody labelled."
-            )
+        what = f"The label of class '{self.name}'"
+        checks.whole(self.code, what, MaskError, least=1, most=HIGHEST)
         object.__setattr__(self, "name", self.name.strip())
         if not self.name:
             raise MaskError(f"The class of label {self.code} has no name; give it one.")

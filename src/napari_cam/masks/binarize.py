@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cam import checks
 from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap, Maps, label_of, parts_of
 from napari_cam.masks.cleanup import Cleanup, check_touching, clean
@@ -258,13 +259,7 @@ def _foreground_by_key(
 
 
 def _copy(foreground: Any) -> NDArray[np.bool_]:
-    if not isinstance(foreground, np.ndarray) or foreground.dtype != np.bool_:
-        kind = getattr(foreground, "dtype", type(foreground).__name__)
-        raise MaskError(
-            f"The foreground must be a boolean array, not {kind}; "
-            "say what is foreground, as in labels > 0."
-        )
-    copy = foreground.copy()
+    copy = checks.mask(foreground, "The foreground", MaskError).copy()
     copy.setflags(write=False)
     return copy
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, fields
-from math import isfinite
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cam import checks
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.masks.choices import CONNECTIVITY, PER, Connectivity, Per
@@ -83,11 +82,13 @@ class Cleanup:
 
     def __post_init__(self) -> None:
         for name in _LENGTHS:
-            object.__setattr__(self, name, _length(getattr(self, name), name))
+            length = getattr(self, name)
+            length = checks.number(length, f"{name} of a clean-up", MaskError, least=0)
+            object.__setattr__(self, name, length)
         PER.checked(self.per)
         CONNECTIVITY.checked(self.connectivity)
         if self.touching is not None:
-            copy = _boolean(self.touching).copy()
+            copy = checks.mask(self.touching, "What a mask is to touch", MaskError).copy()
             copy.setflags(write=False)
             object.__setattr__(self, "touching", copy)
             digest = hashlib.sha256(f"{copy.shape}".encode() + np.packbits(copy).tobytes())
@@ -217,23 +218,6 @@ def _cleaned(
     if cleanup.largest_only:
         mask = pieces_by_size(mask, cleanup.connectivity, first_largest)
     return mask
-
-
-def _length(value: Any, name: str) -> float:
-    real = not isinstance(value, bool) and isinstance(value, Real)
-    if real and isfinite(value) and value >= 0:
-        return float(value)
-    raise MaskError(f"{name} of a clean-up is a number from 0 on, not {value!r}.")
-
-
-def _boolean(touching: Any) -> Mask:
-    if isinstance(touching, np.ndarray) and touching.dtype == np.bool_ and touching.ndim == 3:
-        return touching
-    kind = getattr(touching, "dtype", type(touching).__name__)
-    raise MaskError(
-        f"What a mask is to touch is a boolean array (z, y, x), not {kind}; "
-        "say what of it counts, as in labels > 0."
-    )
 
 
 def _check_shape(mask: Mask, grid: Grid, what: str) -> None:

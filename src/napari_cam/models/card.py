@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from napari_cam import checks
 from napari_cam.errors import ModelError
 from napari_cam.models.preparation.preparation import Preparation
 from napari_cam.models.preparation.prepared import PreparedVolume
@@ -144,10 +145,7 @@ class ModelCard:
         if not isinstance(card, Mapping):
             raise ModelError(f"A model card is an object with keys, not {type(card).__name__}.")
         version = card.get("format_version")
-        if type(version) is not int or version < 1:
-            raise ModelError(
-                f"The model card's format_version is a whole number from 1 on, not {version!r}."
-            )
+        checks.whole(version, "The model card's format_version", ModelError, least=1)
         if version > FORMAT_VERSION:
             raise ModelError(
                 f"The model card has format version {version} but this napari-cam reads up to "

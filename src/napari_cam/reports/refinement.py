@@ -218,7 +218,7 @@ def _counted(side: Any, references: Sequence[NDArray[np.bool_]]) -> dict[Any, ND
     return found
 
 
-def _overlap(counted: NDArray[np.int64], metric: Metric) -> NDArray[np.float64]:
+def _overlap(counted: NDArray[Any], metric: Metric) -> NDArray[np.float64]:
     """Return the overlap (*s) of counts (*s, 3)."""
     tp, fp, fn = np.moveaxis(counted, -1, 0)
     summed = Counts(tp, fp, fn, np.zeros_like(tp))

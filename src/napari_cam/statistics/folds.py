@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from napari_cam import checks
 from napari_cam.errors import StatisticsError
 
 Group = TypeVar("Group", bound=Hashable)
@@ -29,8 +30,8 @@ def deal_groups(groups: Sequence[Group], folds: int, seed: int = 0) -> list[tupl
     StatisticsError
         Where the groups cannot fill the folds.
     """
-    if isinstance(folds, bool) or not 2 <= folds <= len(groups):
-        raise StatisticsError(f"{len(groups)} groups make 2 to {len(groups)} folds, not {folds}.")
+    n, wanted = len(groups), f"2 to {len(groups)} folds"
+    checks.whole(folds, f"{n} groups", StatisticsError, least=2, most=n, verb="make", wanted=wanted)
     order = np.random.default_rng(seed).permutation(len(groups))
     return [tuple(groups[place] for place in order[fold::folds]) for fold in range(folds)]
 

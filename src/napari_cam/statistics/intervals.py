@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from napari_cam import checks
 from napari_cam.errors import StatisticsError
 
 
@@ -180,14 +181,12 @@ def finite(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def check_confidence(confidence: float) -> None:
     """Raise a :class:`StatisticsError` unless the confidence lies between 0 and 1."""
-    if not 0 < confidence < 1:
-        raise StatisticsError(f"A confidence lies between 0 and 1, such as 0.95, not {confidence}.")
+    checks.number(confidence, "A confidence", StatisticsError, above=0, below=1)
 
 
 def check_seed(seed: int) -> None:
     """Raise a :class:`StatisticsError` unless random numbers can be drawn from the seed."""
-    if seed < 0:
-        raise StatisticsError(f"A seed is a whole number from 0, not {seed}.")
+    checks.whole(seed, "A seed", StatisticsError, least=0)
 
 
 def _check_proportion(successes: int, n: int, confidence: float) -> None:

@@ -203,7 +203,7 @@ def test_parameters_are_recorded() -> None:
         (lambda: CentredBox((1, 2)), "three numbers"),  # type: ignore[arg-type]
         (lambda: CentredBox("abc"), "three numbers"),  # type: ignore[arg-type]
         (lambda: CentredBox((1, 0, 2)), "positive or None"),
-        (lambda: CentredBox((1, "wide", 2)), "are numbers"),  # type: ignore[arg-type]
+        (lambda: CentredBox((1, "wide", 2)), "are finite numbers"),  # type: ignore[arg-type]
         (lambda: CentredBox((1, np.inf, 2)), "finite"),
         (lambda: CentredBox((1, 2, 3), "inch"), "one of mm, pixel, share"),  # type: ignore[arg-type]
         (lambda: WithoutBand(0), "positive width"),

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from napari_cam import checks
 from napari_cam.cams.network.probe import Probe
 from napari_cam.errors import MethodError
 
@@ -95,11 +96,7 @@ def whole_number(method: CamMethod, field: str, least: int = 1) -> None:
     MethodError
         Where it is not.
     """
-    value = getattr(method, field)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise MethodError(
-            f"{method.title}: {field} is a whole number from {least} on, not {value!r}."
-        )
+    checks.whole(getattr(method, field), f"{method.title}: {field}", MethodError, least=least)
 
 
 def real_number(
@@ -112,12 +109,8 @@ def real_number(
     MethodError
         Where it is not.
     """
-    value = getattr(method, field)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not least <= value <= most:
-        below = "" if least == -math.inf else f" from {least:g}"
-        above = (" on" if below else "") if most == math.inf else f" to {most:g}"
-        raise MethodError(f"{method.title}: {field} is a number{below}{above}, not {value!r}.")
+    value, what = getattr(method, field), f"{method.title}: {field}"
+    checks.number(value, what, MethodError, least=least, most=most)
 
 
 def probe_of(evidence: Evidence) -> Probe:

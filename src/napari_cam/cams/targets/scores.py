@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from operator import index
-from typing import Any, Literal, Protocol, SupportsIndex, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from napari_cam import checks
 from napari_cam.errors import TargetError
 from napari_cam.models.loaded import LoadedModel
 
@@ -144,9 +144,7 @@ def checked_class(given: Any) -> int | str | None:
     """
     if given is None or isinstance(given, str):
         return given
-    if isinstance(given, bool) or not isinstance(given, SupportsIndex):
-        raise TargetError(f"A class is given by name or index, not {given!r}.")
-    return index(given)
+    return checks.whole(given, "A class", TargetError, wanted="given by name or index")
 
 
 def class_word(class_id: int | str | None, name: str | None) -> str:

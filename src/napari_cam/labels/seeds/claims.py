@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cam import checks
 from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap, where_predicted
 from napari_cam.labels.choices import NEGATIVES, Negatives
@@ -125,7 +126,7 @@ def as_rule(cut: ThresholdRule | str | float, which: str) -> ThresholdRule:
             return Fixed(float(cut))
         except ValueError:
             return rule_from_text(cut)
-    if isinstance(cut, bool) or not isinstance(cut, (int, float, np.number)):
+    if not checks.is_number(cut):
         raise MaskError(
             f"The {which} cut is a number from 0 to 1 or a threshold rule, not {cut!r}."
         )

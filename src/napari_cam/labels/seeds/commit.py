@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cam import checks
 from napari_cam.errors import MaskError
 from napari_cam.labels.choices import MODES, Mode
 from napari_cam.labels.classes import HIGHEST, UNLABELLED
@@ -104,7 +105,7 @@ def commit(
     proposed = _proposed(np.asarray(proposal), code, labels)
     for name, mask in (("touched", touched), ("from_cam", from_cam), ("within", within)):
         if mask is not None:
-            _check_mask(name, mask, labels.shape)
+            checks.mask(mask, f"'{name}'", MaskError, labels.shape)
     allowed = ~touched if within is None else ~touched & within
     if mode == "unlabelled":
         allowed &= labels == UNLABELLED
@@ -132,11 +133,8 @@ def _proposed(proposal: NDArray[Any], code: int | None, labels: NDArray[Any]) ->
         )
     highest = min(HIGHEST, int(np.iinfo(labels.dtype).max))
     if proposal.dtype == np.bool_:
-        if code is None or isinstance(code, bool) or not 1 <= code <= highest:
-            raise MaskError(
-                f"A mask becomes labels of one class, whose code is from 1 to {highest}, "
-                f"not {code!r}."
-            )
+        what = "The code of the class that a mask is of"
+        code = checks.whole(code, what, MaskError, least=1, most=highest)
         painted: NDArray[Any] = proposal * labels.dtype.type(code)
         return painted
     if code is not None:
@@ -151,12 +149,3 @@ def _proposed(proposal: NDArray[Any], code: int | None, labels: NDArray[Any]) ->
             "convert them to uint8."
         )
     return proposal.astype(labels.dtype, copy=False)
-
-
-def _check_mask(name: str, mask: Any, shape: tuple[int, ...]) -> None:
-    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != shape:
-        kind = getattr(mask, "dtype", type(mask).__name__)
-        raise MaskError(
-            f"'{name}' must be a boolean array of the labels' shape {shape}, "
-            f"not {kind} of shape {np.shape(mask)}."
-        )

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cam import checks
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid, check_same_place
 from napari_cam.heatmap import Heatmap, Maps
@@ -195,18 +196,11 @@ def _check(given: Any, method: Any, per: Any, foreground: Any, grid: Grid) -> No
         )
     if per is not None:
         REFINED_PER.checked(per)
-    if foreground is not None and (
-        getattr(foreground, "dtype", None) != np.bool_ or foreground.shape != grid.shape
-    ):
-        raise MaskError(
-            f"The foreground must be a boolean array of the volume's shape {grid.shape}; "
-            "say what is foreground, as in labels > 0."
-        )
+    if foreground is not None:
+        checks.mask(foreground, "The foreground", MaskError, grid.shape)
 
 
 def _check_numbers(beta: float, certainty: float, radius: float, epsilon: float) -> None:
     for name, value in (("beta", beta), ("radius", radius), ("epsilon", epsilon)):
-        if not np.isfinite(value) or value <= 0:
-            raise MaskError(f"The {name} of a refinement is a positive number, not {value!r}.")
-    if not 0 <= certainty < 1:
-        raise MaskError(f"The certainty lies from 0 to below 1, not {certainty!r}.")
+        checks.number(value, f"The {name} of a refinement", MaskError, above=0)
+    checks.number(certainty, "The certainty of a refinement", MaskError, least=0, below=1)

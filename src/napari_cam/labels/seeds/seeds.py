@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cam import checks
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid, check_same_place
 from napari_cam.heatmap import Heatmap
@@ -212,8 +212,7 @@ def _code(name: str, table: LabelClasses) -> int:
 
 
 def _check_votes(votes: Any) -> None:
-    if isinstance(votes, bool) or not isinstance(votes, Real) or not 0 < float(votes) <= 1:
-        raise MaskError(f"The share of votes lies above 0 and up to 1, not {votes!r}.")
+    checks.number(votes, "The share of votes", MaskError, above=0, most=1)
 
 
 def _common_grid(classes: Mapping[str, list[Heatmap]]) -> Grid:
@@ -227,13 +226,7 @@ def _common_grid(classes: Mapping[str, list[Heatmap]]) -> Grid:
 def _checked_foreground(foreground: Any, grid: Grid) -> NDArray[np.bool_] | None:
     if foreground is None:
         return None
-    mask = np.asarray(foreground)
-    if mask.dtype != np.bool_ or mask.shape != grid.shape:
-        raise MaskError(
-            f"The foreground must be a boolean array of shape {grid.shape}, not {mask.dtype} of "
-            f"shape {mask.shape}; say what is foreground, as in labels > 0."
-        )
-    return mask
+    return checks.mask(np.asarray(foreground), "The foreground", MaskError, grid.shape)
 
 
 def _labels(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from napari_cam import checks
 from napari_cam.errors import TrainingError
 
 
@@ -41,11 +42,8 @@ class Augmentation:
             raise TrainingError(
                 f"Flips are spatial axes counted from the last (-1, -2, -3), not {self.flips}."
             )
-        if not (0 <= self.shift < 0.5 and 0 <= self.jitter < 1):
-            raise TrainingError(
-                f"A shift lies in [0, 0.5) and a jitter in [0, 1), not {self.shift} "
-                f"and {self.jitter}."
-            )
+        checks.number(self.shift, "shift", TrainingError, least=0, below=0.5)
+        checks.number(self.jitter, "jitter", TrainingError, least=0, below=1)
 
     def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return changed copies of images (n, c, *s), drawn from `generator` (on the CPU)."""

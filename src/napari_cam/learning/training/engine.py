@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from napari_cam import checks
 from napari_cam.errors import TrainingError
 from napari_cam.learning.data.augmentation import Augmentation
 from napari_cam.learning.data.examples import Examples
@@ -36,14 +37,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience"):
-            value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < 1):
-                raise TrainingError(f"{name} is a whole number from 1 on, not {value!r}.")
-        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
-            raise TrainingError(
-                "The learning rate is positive and the weight decay not negative; they are "
-                f"{self.learning_rate} and {self.weight_decay}."
-            )
+            if getattr(self, name) is not None:
+                checks.whole(getattr(self, name), name, TrainingError, least=1)
+        checks.number(self.learning_rate, "learning_rate", TrainingError, above=0)
+        checks.number(self.weight_decay, "weight_decay", TrainingError, least=0)
 
     def weights_on(self, device: torch.device) -> Tensor | None:
         """Return the class weights as a tensor."""

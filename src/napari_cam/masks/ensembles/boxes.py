@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cam import checks
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.masks.choices import LENGTH_UNITS, LengthUnit
@@ -378,13 +379,8 @@ def _spacing(grid: Grid, axis: int) -> float:
 
 
 def _finite(number: Any, what: str) -> float:
-    try:
-        value = float(number)
-    except (TypeError, ValueError) as error:
-        raise MaskError(f"The parameters of {what} are numbers, not {number!r}.") from error
-    if not math.isfinite(value):
-        raise MaskError(f"The parameters of {what} are finite numbers, not {number!r}.")
-    return value
+    named = f"The parameters of {what}"
+    return checks.number(number, named, MaskError, verb="are", wanted="finite numbers")
 
 
 def _three(numbers: Any, what: str) -> tuple[float | None, float | None, float | None]:

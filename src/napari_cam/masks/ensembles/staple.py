@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from napari_cam import checks
 from napari_cam.errors import MaskError
 from napari_cam.masks.choices import Empty
 from napari_cam.units import by_unit
@@ -88,8 +89,7 @@ def staple(
     MaskError
         Where `iterations` is below 1.
     """
-    if iterations < 1:
-        raise MaskError(f"STAPLE takes at least one iteration, not {iterations}.")
+    checks.whole(iterations, "The number of STAPLE's iterations", MaskError, least=1)
     shape = masks[0].shape
     probability = np.zeros(shape, np.float32)
     units = by_unit(probability, unit_axis)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cam import checks
 from napari_cam.errors import MaskError
 from napari_cam.masks.choices import Scope
 
@@ -99,10 +99,7 @@ def number(value: Any, rule: str, highest: int) -> float:
     MaskError
         Where it is no number from 0 to `highest`.
     """
-    real = not isinstance(value, bool) and isinstance(value, Real)
-    if real and 0 <= float(value) <= highest:
-        return float(value)
-    raise MaskError(f"{rule} takes a number from 0 to {highest}, not {value!r}.")
+    return checks.number(value, rule, MaskError, least=0, most=highest, verb="takes")
 
 
 def varied(values: NDArray[Any]) -> NDArray[np.float64]:

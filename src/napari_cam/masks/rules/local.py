@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor, isfinite
-from numbers import Real
+from math import floor
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import rank
 
+from napari_cam import checks
 from napari_cam.errors import MaskError
 from napari_cam.masks.rules.base import LocalRule
 from napari_cam.masks.rules.histograms import BINS, Otsu
@@ -54,13 +54,13 @@ class LocalOtsu(LocalRule):
     units: Units = "mm"
 
     def __post_init__(self) -> None:
-        radius: Any = self.radius
-        real = not isinstance(radius, bool) and isinstance(radius, Real)
-        if not (real and isfinite(radius) and radius > 0):
-            raise MaskError(f"LocalOtsu takes a radius above 0, not {radius!r}.")
+        wanted = "a radius above 0"
+        radius = checks.number(
+            self.radius, "LocalOtsu", MaskError, above=0, verb="takes", wanted=wanted
+        )
         if self.units not in get_args(Units):
             raise MaskError(f"The radius of LocalOtsu is in 'mm' or 'px', not {self.units!r}.")
-        object.__setattr__(self, "radius", float(radius))
+        object.__setattr__(self, "radius", radius)
 
     def cut(self, values: NDArray[Any]) -> float:
         """Return the cut where everything lies within the radius: Otsu's."""

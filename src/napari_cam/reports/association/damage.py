@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_cam import checks
 from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import binarize
@@ -197,9 +198,7 @@ def _rules(thresholds: Any) -> list[ThresholdRule | str]:
     given = [thresholds] if single else list(thresholds)
     if not given:
         raise ReportError("No threshold is given; name at least one, such as 0.5.")
-    return [
-        Fixed(float(each)) if isinstance(each, (int, float, np.number)) else each for each in given
-    ]
+    return [Fixed(float(each)) if checks.is_number(each) else each for each in given]
 
 
 def _foreground(

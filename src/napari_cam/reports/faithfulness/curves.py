@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_cam import checks
 from napari_cam.cams.methods.noise import Draws
 from napari_cam.errors import ReportError
 from napari_cam.reports.faithfulness.asking import Asked
@@ -52,14 +53,13 @@ class CurveSettings:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        if self.steps < 1:
-            raise ReportError(f"Pixels go in 1 step or more, not {self.steps}.")
+        checks.whole(self.steps, "The number of steps", ReportError, least=1)
         if self.fill not in FILLS:
             raise ReportError(f"Deletion leaves {', '.join(FILLS)}, not '{self.fill}'.")
         if not self.removed or not all(0 < share < 1 for share in self.removed):
             raise ReportError(f"ROAD removes shares between 0 and 1, not {self.removed}.")
-        if not (self.blur > 0 and self.noise >= 0):
-            raise ReportError("The blur is above 0 and the noise 0 or more.")
+        checks.number(self.blur, "The blur", ReportError, above=0)
+        checks.number(self.noise, "The noise", ReportError, least=0)
 
 
 @dataclass(frozen=True, eq=False)

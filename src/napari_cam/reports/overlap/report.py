@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_cam import checks
 from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.calibration.result import Calibration
@@ -236,7 +237,7 @@ def _rule(given: Any) -> ThresholdRule:
         return given
     if isinstance(given, str):
         return rule_from_text(given)
-    if isinstance(given, (int, float)) and not isinstance(given, bool):
+    if checks.is_number(given):
         return Fixed(float(given))
     raise ReportError(f"{given!r} is no threshold; give a rule, its text, or a number in [0, 1].")
 

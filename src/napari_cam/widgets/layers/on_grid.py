@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_cam.errors import MaskError
 from napari_cam.grid import SAME_PLACE, displacement
 from napari_cam.widgets.layers.foregrounds import LabelSet
@@ -66,5 +64,5 @@ def lies_on(layer: Labels, labels: Volume, grid: Grid, source: Layer) -> bool:
     if other.ndim != layer.ndim:
         return False
     axes = range(layer.ndim)
-    steps = np.array(layer.data.shape) - 1  # an axis of one place has no step to compare
+    steps = [n - 1 for n in layer.data.shape]  # an axis of one place has no step to compare
     return displacement(layer_world(other, axes), layer_world(layer, axes), steps) <= SAME_PLACE

@@ -135,11 +135,9 @@ class Picture:
         mine = self.layer
         if mine.multiscale or len(axes.spatial) != len(self.axes.spatial):
             return False
-        worlds = [
-            layer_world(each, each_axes.spatial)
-            for each, each_axes in ((mine, self.axes), (layer, axes))
-        ]
-        return displacement(*worlds, self.grid.shape[-len(axes.spatial) :]) <= SAME_PLACE
+        shape = self.grid.shape[-len(axes.spatial) :]
+        here, there = layer_world(mine, self.axes.spatial), layer_world(layer, axes.spatial)
+        return displacement(here, there, shape) <= SAME_PLACE
 
 
 def images(layers: Iterable[Any]) -> list[Image]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from napari_cam import checks
 from napari_cam.errors import MaskError
 
 Algorithm = Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
@@ -176,9 +177,7 @@ class SegmentationForm:
                 f"content_label is up to {_CODE_STRING} capital letters, digits, blanks and "
                 f"underscores, not {self.content_label!r}."
             )
-        number = self.series_number
-        if isinstance(number, bool) or not 1 <= number < 2**31:
-            raise MaskError(f"series_number is a whole number from 1 up, not {number!r}.")
+        checks.whole(self.series_number, "series_number", MaskError, least=1, most=2**31 - 1)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form as plain JSON, without the creator's name."""

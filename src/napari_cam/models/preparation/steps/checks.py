@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral, Real
 from typing import Any, NoReturn
 
+from napari_cam import checks
 from napari_cam.errors import PreparationError
 
 
 def refuse(step: str, sentence: str) -> NoReturn:
     """Raise :class:`PreparationError` about the step named `step`."""
-    raise PreparationError(f"Preparation step '{step}': {sentence}")
+    raise PreparationError(_named(step, sentence))
+
+
+def _named(step: str, what: str) -> str:
+    return f"Preparation step '{step}': {what}"
 
 
 def choice(step: str, name: str, value: Any, valid: Sequence[Any]) -> Any:
@@ -24,9 +28,7 @@ def choice(step: str, name: str, value: Any, valid: Sequence[Any]) -> Any:
 
 def flag(step: str, name: str, value: Any) -> bool:
     """Return `value` where it is True or False."""
-    if not isinstance(value, bool):
-        refuse(step, f"{name} is true or false, not {value!r}.")
-    return value
+    return checks.flag(value, _named(step, name), PreparationError)
 
 
 def number(
@@ -38,14 +40,14 @@ def number(
     above: float = -math.inf,
 ) -> float:
     """Return `value` as a finite float in [low, high] and greater than `above`."""
-    valid = not isinstance(value, bool) and isinstance(value, Real)
-    if valid and math.isfinite(value) and low <= value <= high and value > above:
-        return float(value)
     limits = [f"at least {low:g}"] if math.isfinite(low) else []
     limits += [f"above {above:g}"] if math.isfinite(above) else []
     limits += [f"at most {high:g}"] if math.isfinite(high) else []
     wanted = " ".join(["a finite number", " and ".join(limits)]).strip()
-    refuse(step, f"{name} is {wanted}, not {value!r}.")
+    what = _named(step, name)
+    return checks.number(
+        value, what, PreparationError, least=low, most=high, above=above, wanted=wanted
+    )
 
 
 def numbers(
@@ -62,9 +64,7 @@ def numbers(
 
 def count(step: str, name: str, value: Any, low: int = 1) -> int:
     """Return `value` where it is a whole number of at least `low`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
-        refuse(step, f"{name} is a whole number from {low} on, not {value!r}.")
-    return int(value)
+    return checks.whole(value, _named(step, name), PreparationError, least=low)
 
 
 def counts(step: str, name: str, value: Any, low: int = 1) -> tuple[int, ...]:
