@@ -47,13 +47,13 @@ _COMPARED = (
     ("'and' + tissue", "Grad-CAM + tissue"),
     ("'and' + centred box", "Grad-CAM + centred box"),
 )
-PAPER_METRIC = "iou_pooled_bgfg_mean"
+PAPER_METRIC = "iou_pooled_background_foreground_mean"
 _SHOWN = (
-    "dsc_from_iou_pooled_bgfg_mean",
+    "dice_of_iou_pooled_background_foreground_mean",
     PAPER_METRIC,
-    "iou_pooled_fg",
-    "dice_pooled_fg",
-    "iou_fg_image_mean",
+    "iou_pooled_foreground",
+    "dice_pooled_foreground",
+    "iou_foreground_unit_mean",
 )
 
 
@@ -165,7 +165,7 @@ def study(cases: StudyCases, metric: str = PAPER_METRIC, folds: int = 3) -> list
             StudyRow(
                 name + label,
                 found.out_of_fold,
-                tuple(scores["iou_pooled_fg"] for scores in found.case_scores),
+                tuple(scores["iou_pooled_foreground"] for scores in found.case_scores),
                 tuple(each.training.thresholds for each in found.folds),
                 found.oracle.scores[metric],
             )
@@ -230,7 +230,7 @@ def main(
     normalized: tuple[Literal["unit", "volume"], ...] = ("unit", "volume")
     for normalize in normalized:
         cases = study_cases(model, phantoms, normalize)
-        for metric in (PAPER_METRIC, "iou_pooled_fg"):
+        for metric in (PAPER_METRIC, "iou_pooled_foreground"):
             print(f"\nStretched per {normalize}, thresholds for the best {metric}:\n")
             rows = study(cases, metric, folds)
             print(markdown(rows))

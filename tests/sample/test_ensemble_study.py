@@ -45,24 +45,29 @@ def test_the_layout_is_that_of_the_papers_tables(rows: dict[str, StudyRow]) -> N
 def test_empty_is_half_the_background(cases: StudyCases, rows: dict[str, StudyRow]) -> None:
     truth = np.concatenate([truth.ravel() for truth in cases.truths])
     scores = rows["empty"].scores
-    assert scores["iou_pooled_bgfg_mean"] == pytest.approx((1 - truth.mean()) / 2)
-    assert scores["iou_pooled_fg"] == 0
-    assert rows["full"].scores["iou_pooled_fg"] == pytest.approx(truth.mean())
+    assert scores["iou_pooled_background_foreground_mean"] == pytest.approx((1 - truth.mean()) / 2)
+    assert scores["iou_pooled_foreground"] == 0
+    assert rows["full"].scores["iou_pooled_foreground"] == pytest.approx(truth.mean())
     tissue = np.concatenate([tissue.ravel() for tissue in cases.tissue])
     overlap = (tissue & truth).sum() / (tissue | truth).sum()
-    assert rows["box only + tissue"].scores["iou_pooled_fg"] == pytest.approx(overlap)
+    assert rows["box only + tissue"].scores["iou_pooled_foreground"] == pytest.approx(overlap)
 
 
 def test_every_row_obeys_the_identity_of_the_papers_dsc(rows: dict[str, StudyRow]) -> None:
     for row in rows.values():
-        m = row.scores["iou_pooled_bgfg_mean"]
-        assert row.scores["dsc_from_iou_pooled_bgfg_mean"] == pytest.approx(2 * m / (1 + m))
+        m = row.scores["iou_pooled_background_foreground_mean"]
+        assert row.scores["dice_of_iou_pooled_background_foreground_mean"] == pytest.approx(
+            2 * m / (1 + m)
+        )
 
 
 def test_heatmaps_beat_knowing_nothing(rows: dict[str, StudyRow]) -> None:
     for name in ("Grad-CAM", "Layer-CAM", "'and'"):
-        assert rows[name].scores["iou_pooled_fg"] > 2 * rows["full"].scores["iou_pooled_fg"]
-        assert rows[name].oracle >= rows[name].scores["iou_pooled_bgfg_mean"]
+        assert (
+            rows[name].scores["iou_pooled_foreground"]
+            > 2 * rows["full"].scores["iou_pooled_foreground"]
+        )
+        assert rows[name].oracle >= rows[name].scores["iou_pooled_background_foreground_mean"]
 
 
 def test_the_gain_is_the_mean_difference_of_fillets() -> None:

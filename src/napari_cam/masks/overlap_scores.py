@@ -7,6 +7,7 @@ anything: an empty prediction already scores 0.65 where the foreground takes 5 %
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -89,9 +90,18 @@ class Tally:
         """Return the metric of this name; `both_empty` where nothing is there and nothing found."""
         return np.asarray(METRICS[checked(metric)](self, both_empty), np.float64)
 
-    def scores(self, both_empty: float = np.nan) -> dict[str, float]:
+    def scores(self, both_empty: float = np.nan) -> Scores:
         """Return every metric of a tally of single numbers."""
-        return {name: float(self.score(name, both_empty)) for name in METRICS}
+        return Scores({name: float(self.score(name, both_empty)) for name in METRICS})
+
+
+class Scores(dict[str, float]):
+    """Every metric by name; a name of before answers too, with a warning."""
+
+    def __missing__(self, metric: str) -> float:
+        if metric not in OLD_NAMES:
+            raise KeyError(metric)
+        return self[checked(metric)]
 
 
 def _foreground(tally: Tally) -> Counts:
@@ -115,26 +125,42 @@ def _mean(total: Numbers, n: Numbers) -> Numbers:
 
 
 METRICS: Mapping[str, Callable[[Tally, float], Numbers]] = {
-    "iou_pooled_fg": lambda tally, empty: _foreground(tally).iou(empty),
-    "dice_pooled_fg": lambda tally, empty: _foreground(tally).dice(empty),
-    "iou_pooled_bgfg_mean": _bgfg_mean,
-    "dsc_from_iou_pooled_bgfg_mean": _paper_dsc,
-    "iou_fg_image_mean": lambda tally, _: _mean(tally.image_iou, tally.images),
-    "dice_fg_image_mean": lambda tally, _: _mean(tally.image_dice, tally.images),
-    "iou_fg_case_mean": lambda tally, _: _mean(tally.case_iou, tally.cases),
-    "dice_fg_case_mean": lambda tally, _: _mean(tally.case_dice, tally.cases),
+    "iou_pooled_foreground": lambda tally, empty: _foreground(tally).iou(empty),
+    "dice_pooled_foreground": lambda tally, empty: _foreground(tally).dice(empty),
+    "iou_pooled_background_foreground_mean": _bgfg_mean,
+    "dice_of_iou_pooled_background_foreground_mean": _paper_dsc,
+    "iou_foreground_unit_mean": lambda tally, _: _mean(tally.image_iou, tally.images),
+    "dice_foreground_unit_mean": lambda tally, _: _mean(tally.image_dice, tally.images),
+    "iou_foreground_subject_mean": lambda tally, _: _mean(tally.case_iou, tally.cases),
+    "dice_foreground_subject_mean": lambda tally, _: _mean(tally.case_dice, tally.cases),
 }
-"""Metrics by name: "pooled" over all voxels, or a mean over images or volumes (cases)."""
+"""Metrics by name, as in reports: "pooled" over all voxels, or a mean over images or volumes."""
+
+OLD_NAMES: Mapping[str, str] = {
+    "iou_pooled_fg": "iou_pooled_foreground",
+    "dice_pooled_fg": "dice_pooled_foreground",
+    "iou_pooled_bgfg_mean": "iou_pooled_background_foreground_mean",
+    "dsc_from_iou_pooled_bgfg_mean": "dice_of_iou_pooled_background_foreground_mean",
+    "iou_fg_image_mean": "iou_foreground_unit_mean",
+    "dice_fg_image_mean": "dice_foreground_unit_mean",
+    "iou_fg_case_mean": "iou_foreground_subject_mean",
+    "dice_fg_case_mean": "dice_foreground_subject_mean",
+}
+"""What the metrics were called before calibrations took over the names of reports."""
 
 
 def checked(metric: str) -> str:
-    """Return the name of a metric.
+    """Return the name of a metric; one of `OLD_NAMES` warns and gives the name of today.
 
     Raises
     ------
     MaskError
         Where there is none of that name.
     """
+    if metric in OLD_NAMES:
+        said = f"The metric '{metric}' is called '{OLD_NAMES[metric]}' now."
+        warnings.warn(said, DeprecationWarning, stacklevel=3)
+        return OLD_NAMES[metric]
     if metric not in METRICS:
         raise MaskError(f"There is no metric '{metric}'; there are {', '.join(METRICS)}.")
     return metric

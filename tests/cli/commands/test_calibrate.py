@@ -58,7 +58,7 @@ def test_it_is_what_python_gives(call: Call, cases: Path, out: Path) -> None:
     assert facts["out_of_fold"] == dict(expected.out_of_fold)
     assert facts["grid_in_sample"] == expected.grid.tolist()
     assert facts["oracle"]["thresholds"] == list(expected.oracle.thresholds)
-    assert f"{expected.out_of_fold['iou_pooled_fg']:.3f}" in ended.out
+    assert f"{expected.out_of_fold['iou_pooled_foreground']:.3f}" in ended.out
     assert ended.out.startswith("members: gradcam, layercam; 3 cases, 9 images")
     with (out / "calibration.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -68,7 +68,9 @@ def test_it_is_what_python_gives(call: Call, cases: Path, out: Path) -> None:
         "empty",
         "full",
     ]
-    assert float(rows[0]["dice_pooled_fg"]) == expected.out_of_fold["dice_pooled_fg"]
+    assert (
+        float(rows[0]["dice_pooled_foreground"]) == expected.out_of_fold["dice_pooled_foreground"]
+    )
     assert (out / "calibration.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -82,7 +84,8 @@ def test_no_name_of_a_group_is_written(call: Call, cases: Path, out: Path) -> No
 
 def test_options_reach_the_calibration(call: Call, cases: Path, out: Path) -> None:
     ended = call(
-        "calibrate", cases, "-o", out, "--operator", "majority", "--metric", "dice_fg_image_mean",
+        "calibrate", cases, "-o", out, "--operator", "majority",
+        "--metric", "dice_foreground_unit_mean",
         "--thresholds", "0.25,0.5,0.75", "--box", "centred:-,2,0.5:share", "--folds", 2,
         "--seed", 5, "--empty", "skip", "--tied-votes", "in", "--ties", "last", "--unit-axis", 1,
         "--both-empty", 1,
@@ -94,7 +97,7 @@ def test_options_reach_the_calibration(call: Call, cases: Path, out: Path) -> No
         masks,
         [0, 1, 0],
         "majority",
-        "dice_fg_image_mean",
+        "dice_foreground_unit_mean",
         thresholds=(0.25, 0.5, 0.75),
         boxes=nc.CentredBox((None, 2, 0.5), "share"),
         folds=2,
@@ -112,6 +115,18 @@ def test_options_reach_the_calibration(call: Call, cases: Path, out: Path) -> No
     assert "box only" in ended.out
 
 
+def test_a_former_name_of_a_metric_is_translated_with_a_note(
+    call: Call, cases: Path, out: Path
+) -> None:
+    ended = call("calibrate", cases, "-o", out, "--metric", "iou_pooled_bgfg_mean")
+    assert ended.code == 0, ended.err
+    new = "iou_pooled_background_foreground_mean"
+    assert f"note: the metric iou_pooled_bgfg_mean is called {new} now." in ended.err
+    facts = json.loads((out / "calibration.json").read_text())
+    assert facts["metric"] == new
+    assert new in facts["out_of_fold"]
+
+
 def test_each_case_can_have_its_own_box(call: Call, cases: Path, out: Path) -> None:
     lines = cases.read_text().splitlines()
     boxed = [lines[0] + ",box", *(f"{line},mask{n}.nii.gz" for n, line in enumerate(lines[1:]))]
@@ -119,7 +134,9 @@ def test_each_case_can_have_its_own_box(call: Call, cases: Path, out: Path) -> N
     ended = call("calibrate", cases, "-o", out)
     assert ended.code == 0, ended.err
     facts = json.loads((out / "calibration.json").read_text())
-    assert facts["baselines"]["box only"]["iou_pooled_fg"] == 1  # each box is the truth itself
+    assert (
+        facts["baselines"]["box only"]["iou_pooled_foreground"] == 1
+    )  # each box is the truth itself
     both = call("calibrate", cases, "-o", out, "--box", "centred:1,1,1", "--overwrite")
     assert both.code == 1
     assert "leave out --box" in both.err

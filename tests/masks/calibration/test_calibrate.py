@@ -20,7 +20,7 @@ from napari_cam.masks.calibration.calibrate import THRESHOLDS, calibrate
 from napari_cam.masks.calibration.result import Calibration
 from napari_cam.masks.ensembles.boxes import CentredBox, Within
 from napari_cam.masks.ensembles.combine import combine
-from napari_cam.masks.overlap_scores import METRICS
+from napari_cam.masks.overlap_scores import METRICS, OLD_NAMES
 from napari_cam.masks.rules import Fixed
 from tests.masks.maps import heatmap_of
 
@@ -56,14 +56,14 @@ def metrics_of(pairs: list[tuple[Mask, Mask]], cases: list[int]) -> dict[str, fl
     ]
     both = (iou(found, truth) + iou(~found, ~truth)) / 2
     return {
-        "iou_pooled_fg": iou(found, truth),
-        "dice_pooled_fg": dice(found, truth),
-        "iou_pooled_bgfg_mean": both,
-        "dsc_from_iou_pooled_bgfg_mean": 2 * both / (1 + both),
-        "iou_fg_image_mean": mean([iou(*pair) for pair in pairs]),
-        "dice_fg_image_mean": mean([dice(*pair) for pair in pairs]),
-        "iou_fg_case_mean": mean([iou(*pair) for pair in volumes]),
-        "dice_fg_case_mean": mean([dice(*pair) for pair in volumes]),
+        "iou_pooled_foreground": iou(found, truth),
+        "dice_pooled_foreground": dice(found, truth),
+        "iou_pooled_background_foreground_mean": both,
+        "dice_of_iou_pooled_background_foreground_mean": 2 * both / (1 + both),
+        "iou_foreground_unit_mean": mean([iou(*pair) for pair in pairs]),
+        "dice_foreground_unit_mean": mean([dice(*pair) for pair in pairs]),
+        "iou_foreground_subject_mean": mean([iou(*pair) for pair in volumes]),
+        "dice_foreground_subject_mean": mean([dice(*pair) for pair in volumes]),
     }
 
 
@@ -153,7 +153,7 @@ def test_three_members_equal_brute_force(operator: Any, strict: bool) -> None:
     thresholds = (0.0, 0.3, 0.35, 0.7, 1.0)
     got = calibrate(cases, truths, "ab", operator, thresholds=thresholds, strict=strict)
     expected = brute_force(cases, truths, thresholds, strict, operator=operator)
-    np.testing.assert_allclose(got.grid[0], expected["iou_pooled_fg"], rtol=1e-12)
+    np.testing.assert_allclose(got.grid[0], expected["iou_pooled_foreground"], rtol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -189,7 +189,11 @@ def test_every_option_equals_brute_force(
     expected = brute_force(
         cases, truths, sorted(thresholds), strict, box, operator=operator, **options
     )
-    for metric in ("iou_pooled_fg", "iou_pooled_bgfg_mean", "dice_fg_image_mean"):
+    for metric in (
+        "iou_pooled_foreground",
+        "iou_pooled_background_foreground_mean",
+        "dice_foreground_unit_mean",
+    ):
         if np.isnan(expected[metric]).all():
             continue
         try:
@@ -234,10 +238,10 @@ def test_a_case_worked_out_by_hand() -> None:
         ],
     )
     assert got.oracle.thresholds == (0.25, 0.5)  # of two equal ones the smaller sum
-    assert got.out_of_fold["iou_pooled_fg"] == 1
-    assert got.baselines["empty"]["iou_pooled_fg"] == 0
-    assert got.baselines["full"]["iou_pooled_fg"] == pytest.approx(2 / 6)
-    assert got.baselines["full"]["dice_pooled_fg"] == pytest.approx(4 / 8)
+    assert got.out_of_fold["iou_pooled_foreground"] == 1
+    assert got.baselines["empty"]["iou_pooled_foreground"] == 0
+    assert got.baselines["full"]["iou_pooled_foreground"] == pytest.approx(2 / 6)
+    assert got.baselines["full"]["dice_pooled_foreground"] == pytest.approx(4 / 8)
 
 
 def test_the_paper_s_empty_baseline() -> None:
@@ -245,11 +249,13 @@ def test_the_paper_s_empty_baseline() -> None:
     values = heatmap_of(np.full((1, 10, 100), 0.5))
     reference = np.zeros((1, 10, 100), bool)
     reference.reshape(-1)[:46] = True
-    got = calibrate([{"a": values}] * 2, [reference] * 2, "ab", metric="iou_pooled_bgfg_mean")
+    got = calibrate(
+        [{"a": values}] * 2, [reference] * 2, "ab", metric="iou_pooled_background_foreground_mean"
+    )
     empty = got.baselines["empty"]
-    assert empty["iou_pooled_bgfg_mean"] == pytest.approx(0.477)
-    assert empty["dsc_from_iou_pooled_bgfg_mean"] == pytest.approx(0.646, abs=5e-4)
-    assert empty["dice_pooled_fg"] == 0
+    assert empty["iou_pooled_background_foreground_mean"] == pytest.approx(0.477)
+    assert empty["dice_of_iou_pooled_background_foreground_mean"] == pytest.approx(0.646, abs=5e-4)
+    assert empty["dice_pooled_foreground"] == 0
     # Nothing beats it here, and the smallest threshold that gives nothing is chosen.
     assert got.oracle.thresholds == (0.5,)
 
@@ -271,14 +277,14 @@ def test_each_fold_is_judged_at_what_the_others_choose() -> None:
     # On y and z the cut 0.6 is perfect. On x and one of these, n voxels above a cut score
     # (min(7, n) + min(4, n)) / (max(7, n) + max(4, n)): 11/14 for n = 7, 10/13, 9/12, 8/11 below.
     assert [each.training.thresholds for each in got.folds] == [(0.6,), (0.3,), (0.3,)]
-    scores = [each.training.scores["iou_pooled_fg"] for each in got.folds]
+    scores = [each.training.scores["iou_pooled_foreground"] for each in got.folds]
     assert scores == pytest.approx([1, 11 / 14, 11 / 14])
-    held_out = [each.held_out["iou_pooled_fg"] for each in got.folds]
+    held_out = [each.held_out["iou_pooled_foreground"] for each in got.folds]
     assert held_out == pytest.approx([4 / 7, 4 / 7, 4 / 7])
-    assert got.out_of_fold["iou_pooled_fg"] == pytest.approx(12 / 21)
+    assert got.out_of_fold["iou_pooled_foreground"] == pytest.approx(12 / 21)
     # On all three n voxels score (min(7, n) + 2 min(4, n)) / (max(7, n) + 2 max(4, n)).
     assert got.oracle.thresholds == (0.6,)
-    assert got.oracle.scores["iou_pooled_fg"] == pytest.approx(12 / 15)
+    assert got.oracle.scores["iou_pooled_foreground"] == pytest.approx(12 / 15)
 
 
 def test_cases_of_one_group_stay_together() -> None:
@@ -286,16 +292,16 @@ def test_cases_of_one_group_stay_together() -> None:
     got = calibrate(cases, truths, ["p", "q", "p"], "and")
     assert [each.cases for each in got.folds] == [2, 1]
     alone = brute_force(cases[1:2], truths[1:2], THRESHOLDS, True, operator="and")
-    np.testing.assert_allclose(got.fold_grids[0, 0], alone["iou_pooled_fg"], rtol=1e-12)
+    np.testing.assert_allclose(got.fold_grids[0, 0], alone["iou_pooled_foreground"], rtol=1e-12)
     pair = brute_force(cases[::2], truths[::2], THRESHOLDS, True, operator="and")
-    np.testing.assert_allclose(got.fold_grids[1, 0], pair["iou_pooled_fg"], rtol=1e-12)
-    mean = (alone["iou_pooled_fg"] + pair["iou_pooled_fg"]) / 2
+    np.testing.assert_allclose(got.fold_grids[1, 0], pair["iou_pooled_foreground"], rtol=1e-12)
+    mean = (alone["iou_pooled_foreground"] + pair["iou_pooled_foreground"]) / 2
     np.testing.assert_allclose(got.training_grid[0], mean, rtol=1e-12)
 
 
 def test_out_of_fold_equals_brute_force() -> None:
     cases, truths = random_cases(6, 2, n_cases=4)
-    got = calibrate(cases, truths, "abcd", "smallest", "dice_fg_image_mean", folds=2, seed=3)
+    got = calibrate(cases, truths, "abcd", "smallest", "dice_foreground_unit_mean", folds=2, seed=3)
     assert sorted(each.cases for each in got.folds) == [2, 2]
     pairs: list[tuple[Mask, Mask]] = []
     own: list[int] = []
@@ -331,10 +337,10 @@ def test_images_without_anything(both_empty: float, mean: float) -> None:
         [{"a": values}] * 2,
         [reference] * 2,
         "ab",
-        metric="iou_fg_image_mean",
+        metric="iou_foreground_unit_mean",
         both_empty=both_empty,
     )
-    assert got.out_of_fold["iou_fg_image_mean"] == mean
+    assert got.out_of_fold["iou_foreground_unit_mean"] == mean
     assert got.undefined_images == (2 if np.isnan(both_empty) else 0)
 
 
@@ -352,7 +358,7 @@ def test_a_box_is_chosen_with_the_thresholds() -> None:
     np.testing.assert_allclose(got.grid, [[3 / 5, 2 / 3], [1, 2 / 3]])
     assert got.oracle.box == "middle"
     assert got.boxes == ("none", "middle")
-    assert got.baselines["box only (middle)"]["iou_pooled_fg"] == 1
+    assert got.baselines["box only (middle)"]["iou_pooled_foreground"] == 1
     assert "box only (none)" not in got.baselines
 
 
@@ -360,8 +366,8 @@ def test_each_case_can_have_its_own_box() -> None:
     case = {"a": line(0.9, 0.9, 0.9, 0.9)}
     boxes = [truth("##.."), Within(truth("..##"))]
     got = calibrate([case] * 2, [truth("##.."), truth("..#.")], "ab", boxes=boxes)
-    assert got.baselines["box only"]["iou_pooled_fg"] == pytest.approx(3 / 4)
-    assert got.oracle.scores["iou_pooled_fg"] == pytest.approx(3 / 4)
+    assert got.baselines["box only"]["iou_pooled_foreground"] == pytest.approx(3 / 4)
+    assert got.oracle.scores["iou_pooled_foreground"] == pytest.approx(3 / 4)
     assert got.provenance["boxes"] == {"box": {"kind": "one for each case", "kinds": ["within"]}}
     for count, groups in ((3, "abc"), (1, "a")):
         with pytest.raises(MaskError, match=f"2 boxes for {count} cases"):
@@ -434,6 +440,21 @@ def test_cases_are_read_one_after_the_other() -> None:
 
 
 CASES, TRUTHS = random_cases(11, 2)
+
+
+@pytest.mark.parametrize(("old", "new"), OLD_NAMES.items())
+def test_metrics_answer_to_their_former_names_with_a_warning(old: str, new: str) -> None:
+    assert old not in METRICS
+    known = calibrate(CASES, TRUTHS, "abc", metric=new)
+    with pytest.warns(DeprecationWarning, match=f"'{old}' is called '{new}' now"):
+        found = calibrate(CASES, TRUTHS, "abc", metric=old)
+    assert found.metric == found.provenance["metric"] == new
+    np.testing.assert_array_equal(found.grid, known.grid)
+    with pytest.warns(DeprecationWarning, match=new):
+        assert found.out_of_fold[old] == known.out_of_fold[new]
+    assert old not in found.out_of_fold
+    with pytest.raises(KeyError, match="miou"):
+        found.out_of_fold["miou"]
 
 
 @pytest.mark.parametrize(

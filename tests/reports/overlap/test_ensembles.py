@@ -85,7 +85,7 @@ def test_ensembles_stand_in_the_report_out_of_fold(report, calibrations):
                 threshold_a=chosen,
                 metric="iou_pooled_foreground",
             )
-            assert found == scores["iou_pooled_fg"]
+            assert found == scores["iou_pooled_foreground"]
     m, dsc = cells["m, mean of both IoU"].astype(float), cells["2m/(1+m)"].astype(float)
     assert dsc.to_numpy() == pytest.approx(2 * m / (1 + m), abs=2e-3)
 

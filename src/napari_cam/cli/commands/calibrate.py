@@ -25,6 +25,7 @@ from napari_cam.cli.options import (
     UnitAxisText,
 )
 from napari_cam.cli.parsing import parse_boxes, parse_unit_axis
+from napari_cam.cli.terminal import show_notes
 from napari_cam.errors import MaskError
 from napari_cam.masks.choices import EMPTY, OPERATORS, TIED_VOTES, TIES
 from napari_cam.text_tables import text_table
@@ -54,7 +55,7 @@ def calibrate(
     operator: OperatorText = "and",
     metric: Annotated[
         str, typer.Option(metavar="METRIC", help="What the thresholds are to maximise.")
-    ] = "iou_pooled_fg",
+    ] = "iou_pooled_foreground",
     thresholds: Annotated[
         str, typer.Option(metavar="T,T,...", help="What each member may be cut at.")
     ] = "0,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,1",
@@ -87,7 +88,11 @@ def calibrate(
     """
     import napari_cam as nc
     from napari_cam.files import check_writable
+    from napari_cam.masks.overlap_scores import OLD_NAMES
 
+    if metric in OLD_NAMES:
+        show_notes([f"the metric {metric} is called {OLD_NAMES[metric]} now."])
+        metric = OLD_NAMES[metric]
     rows = _rows(cases)
     groups = [row.group for row in rows]
     own_boxes = any(row.box for row in rows)
@@ -221,7 +226,7 @@ def _write(found: Calibration, files: Mapping[str, Path], overwrite: bool) -> No
 
 def _show(found: Calibration) -> None:
     """Print the table: the metric asked for, and foreground IoU and Dice."""
-    shown = list(dict.fromkeys([found.metric, "iou_pooled_fg", "dice_pooled_fg"]))
+    shown = list(dict.fromkeys([found.metric, "iou_pooled_foreground", "dice_pooled_foreground"]))
     rows = [
         (
             row["what"],

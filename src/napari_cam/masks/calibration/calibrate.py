@@ -41,7 +41,7 @@ def calibrate(
     references: Iterable[Mask],
     groups: Sequence[Any],
     operator: Operator = "and",
-    metric: str = "iou_pooled_fg",
+    metric: str = "iou_pooled_foreground",
     *,
     thresholds: Sequence[float] = THRESHOLDS,
     strict: bool = True,
@@ -113,9 +113,10 @@ def calibrate(
     rule = EnsembleRule(operator, ties, empty, tied_votes)
     if rule.operator == "staple":
         raise MaskError("STAPLE cannot be calibrated by counting; choose another operator.")
+    metric = checked(metric)
     by_name = _boxes(boxes, len(groups))
     counting = Counting(rule, _cuts(thresholds), strict, by_name, unit_axis, both_empty)
-    choosing = _Choosing(counting, checked(metric))
+    choosing = _Choosing(counting, metric)
     fold_of = fold_of_groups(groups, folds, seed)
     cases = _counted(counting, members, references, len(groups))
     everything = Tally.total([case.grid for case in cases])

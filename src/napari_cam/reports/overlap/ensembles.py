@@ -30,24 +30,13 @@ if TYPE_CHECKING:
 FLOOR = "floor: "
 LEVEL = "ensemble"
 
-# What masks.overlap_scores calls them, and what a report does.
-_METRICS: Mapping[str, str] = {
-    "dsc_from_iou_pooled_bgfg_mean": "dice_of_iou_pooled_background_foreground_mean",
-    "iou_pooled_bgfg_mean": "iou_pooled_background_foreground_mean",
-    "iou_pooled_fg": "iou_pooled_foreground",
-    "dice_pooled_fg": "dice_pooled_foreground",
-    "iou_fg_image_mean": "iou_foreground_unit_mean",
-    "dice_fg_image_mean": "dice_foreground_unit_mean",
-    "iou_fg_case_mean": "iou_foreground_subject_mean",
-    "dice_fg_case_mean": "dice_foreground_subject_mean",
-}
 _TITLES: Mapping[str, str] = {
-    "dsc_from_iou_pooled_bgfg_mean": "2m/(1+m)",
-    "iou_pooled_bgfg_mean": "m, mean of both IoU",
-    "iou_pooled_fg": "IoU foreground",
-    "dice_pooled_fg": "Dice foreground",
-    "iou_fg_image_mean": "IoU, unit mean",
-    "iou_fg_case_mean": "IoU, subject mean",
+    "dice_of_iou_pooled_background_foreground_mean": "2m/(1+m)",
+    "iou_pooled_background_foreground_mean": "m, mean of both IoU",
+    "iou_pooled_foreground": "IoU foreground",
+    "dice_pooled_foreground": "Dice foreground",
+    "iou_foreground_unit_mean": "IoU, unit mean",
+    "iou_foreground_subject_mean": "IoU, subject mean",
 }
 _CAPTION = (
     "Thresholds of each case were chosen on other folds. 2m/(1+m) and m are what Ostrowski et al. "
@@ -84,7 +73,7 @@ def ensemble_rows(ensembles: Mapping[str, Calibration]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"level": LEVEL, "scored": "all", "method_a": name, "threshold_a": chosen}
-            | {"metric": _METRICS[metric], "value": value, "n": n}
+            | {"metric": metric, "value": value, "n": n}
             for name, chosen, n, scores in _lines(ensembles)
             for metric, value in scores.items()
         ]
