@@ -10,9 +10,7 @@ from typing import Annotated
 import typer
 
 from napari_cam.cli.commands import calibrate, demo, ensemble, explain, export, mask, seeds, show
-from napari_cam.cli.commands.report import association as report_association
-from napari_cam.cli.commands.report import faithfulness as report_faithfulness
-from napari_cam.cli.commands.report import overlap as report
+from napari_cam.cli.commands.report import agreement, association, faithfulness, overlap
 from napari_cam.cli.failures import DEBUG, ExitCode
 
 app = typer.Typer(
@@ -21,6 +19,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+report = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Judge whether maps are to be believed.\n\nBy a reference, by each other, by a "
+    "measurement, or by the network itself.",
 )
 
 
@@ -54,9 +58,11 @@ app.command()(ensemble.ensemble)
 app.command()(calibrate.calibrate)
 app.command()(seeds.seeds)
 app.command()(export.export)
-report.app.command()(report_association.association)
-report.app.command()(report_faithfulness.faithfulness)
-app.add_typer(report.app, name="report")
+report.command()(overlap.overlap)
+report.command()(agreement.agreement)
+report.command()(association.association)
+report.command()(faithfulness.faithfulness)
+app.add_typer(report, name="report")
 app.command()(show.info)
 app.command()(show.layers)
 app.command()(show.methods)

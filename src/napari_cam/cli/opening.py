@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from napari_cam.cli.parsing import parse_series
 from napari_cam.errors import MaskError, PreparationError, VolumeError
 from napari_cam.names import file_and_label
 
@@ -111,8 +112,9 @@ def open_volume(
     from napari_cam.volumes.reading import read_volume
 
     sizes: Any = spacing.split(",") if spacing is not None else None
-    chosen = int(series) if series is not None and series.isdecimal() else series
-    return read_volume(path, axis4=cast(Any, axis4), time=time, spacing=sizes, series=chosen)
+    return read_volume(
+        path, axis4=cast(Any, axis4), time=time, spacing=sizes, series=parse_series(series)
+    )
 
 
 def open_region(text: str, grid: Grid) -> Any:

@@ -12,7 +12,6 @@ from napari_cam.cli.parsing import BOXES
 from napari_cam.masks.choices import CONNECTIVITY, EMPTY, MEAN, OPERATORS, PER, TIED_VOTES, TIES
 
 # What the network is.
-
 ModelText = Annotated[
     str,
     typer.Option(
@@ -74,6 +73,12 @@ ForegroundPath = Annotated[
     typer.Option(
         metavar="FILE", help="Mask file on the image's grid; what is not 0 is foreground."
     ),
+]
+
+# What labels mean.
+ClassTable = Annotated[
+    Path | None,
+    typer.Option(metavar="CSV", help="Table of what the codes mean: code,name,colour."),
 ]
 
 # How heatmaps are cut, and masks cleaned up.
@@ -139,7 +144,7 @@ TiesText = Annotated[
 ]
 EmptyText = Annotated[
     str,
-    typer.Option(metavar="HOW", help=f"What of empty members in a slice: {EMPTY.words}."),
+    typer.Option(metavar="HOW", help=f"Whether empty members of a slice take part: {EMPTY.words}."),
 ]
 TiedVotesText = Annotated[
     str,

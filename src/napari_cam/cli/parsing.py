@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 import os
 import re
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_cam.errors import MaskError, PreparationError
+from napari_cam.errors import MaskError, PreparationError, ReportError
 
 if TYPE_CHECKING:
     from napari_cam.grid import Grid
@@ -117,6 +118,25 @@ def parse_unit_axis(text: str | None) -> Any:
     if text not in axes:
         raise MaskError(f"--unit-axis is 0, 1, 2 or none, not '{text}'.")
     return axes[text]
+
+
+def parse_series(text: str | None) -> int | str | None:
+    """Return the number or UID of a series of DICOM."""
+    return int(text) if text is not None and text.isdecimal() else text
+
+
+def parse_empty(text: str) -> float:
+    """Return what two empty masks count as.
+
+    Raises
+    ------
+    ReportError
+        Where the text is no such number.
+    """
+    known = {"nan": nan, "0": 0.0, "1": 1.0}
+    if text.lower() not in known:
+        raise ReportError(f"Two empty masks may count as nan, 0 or 1, not '{text}'.")
+    return known[text.lower()]
 
 
 def matching(path: Path) -> list[Path]:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 
 def show_notes(notes: Iterable[str | None]) -> None:
@@ -21,9 +17,13 @@ def show_notes(notes: Iterable[str | None]) -> None:
 
 
 @contextmanager
-def progress(total: int | None, unit: str) -> Iterator[tqdm[Any]]:
-    """Show a bar that counts `total` units (None: unknown), where someone watches."""
+def progress(total: int | None, unit: str) -> Iterator[Callable[..., None]]:
+    """Show a bar of `total` units (None: unknown) where someone watches; yield what advances it."""
     from tqdm import tqdm
 
     with tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=None, leave=False) as bar:
-        yield bar
+
+        def advance(n: int = 1) -> None:
+            bar.update(n)
+
+        yield advance

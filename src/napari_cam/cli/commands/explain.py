@@ -32,6 +32,7 @@ from napari_cam.cli.parsing import SLICES, parse_slices
 from napari_cam.cli.terminal import progress, show_notes
 from napari_cam.errors import PreparationError
 from napari_cam.names import ResultNames
+from napari_cam.normalize import NORMALIZE, SCALE
 from napari_cam.text_tables import text_table
 
 if TYPE_CHECKING:
@@ -97,9 +98,7 @@ def explain(
     ] = None,
     normalize: Annotated[
         str,
-        typer.Option(
-            metavar="HOW", help="What is stretched to [0, 1]: unit, volume, foreground or none."
-        ),
+        typer.Option(metavar="HOW", help=f"What is stretched to [0, 1]: {NORMALIZE.words}."),
     ] = "unit",
     scale: Annotated[
         str, typer.Option(metavar="HOW", help="minmax, or max, which keeps zero at zero.")
@@ -154,7 +153,6 @@ def explain(
     """
     from napari_cam.cams.explain import build_heatmaps
     from napari_cam.cams.plan import plan_explanation
-    from napari_cam.normalize import NORMALIZE, SCALE
     from napari_cam.volumes.writing import write_volume
 
     stretched = NORMALIZE.checked(normalize), SCALE.checked(scale)
@@ -200,10 +198,10 @@ def _run(plan: Plan) -> list[ExplainedUnits]:
     """Run a plan to its end, with a bar that counts its units."""
     unit = "volume" if plan.prepared.unit_axis is None else "slice"
     parts = []
-    with progress(len(plan.units), unit) as bar:
+    with progress(len(plan.units), unit) as advance:
         for part in plan.run():
             parts.append(part)
-            bar.update(len(part.units))
+            advance(len(part.units))
     return parts
 
 

@@ -13,12 +13,13 @@ import typer
 from napari_cam.cli.failures import ExitCode, guarded
 from napari_cam.cli.folders import check_results, extension_like, output_folder
 from napari_cam.cli.opening import open_mask, open_volume
-from napari_cam.cli.options import ForegroundPath, OutFolder, Overwrite, SeriesText
+from napari_cam.cli.options import ClassTable, ForegroundPath, OutFolder, Overwrite, SeriesText
 from napari_cam.cli.parsing import matching
 from napari_cam.cli.terminal import show_notes
 from napari_cam.errors import MaskError
 from napari_cam.labels.choices import CONFLICTS, NEGATIVES, REFINEMENTS
 from napari_cam.names import ResultNames
+from napari_cam.normalize import RENORMALIZE
 from napari_cam.text_tables import text_table
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def seeds(
     normalize: Annotated[
         str,
         typer.Option(
-            metavar="HOW", help="What is stretched to [0, 1] first: volume, unit or none."
+            metavar="HOW", help=f"What is stretched to [0, 1] first: {RENORMALIZE.words}."
         ),
     ] = "volume",
     foreground: ForegroundPath = None,
@@ -85,10 +86,7 @@ def seeds(
         str,
         typer.Option(metavar="WHAT", help=f"What lies outside the foreground: {NEGATIVES.words}."),
     ] = "background",
-    classes: Annotated[
-        Path | None,
-        typer.Option(metavar="CSV", help="Codes, names and colours; codes from 2 on if none."),
-    ] = None,
+    classes: ClassTable = None,
     refine: Annotated[
         str | None,
         typer.Option(
@@ -128,7 +126,6 @@ def seeds(
     """
     from napari_cam.labels.classes import LabelClasses
     from napari_cam.labels.seeds.seeds import make_seeds
-    from napari_cam.normalize import RENORMALIZE
     from napari_cam.volumes.writing import write_volume
 
     maps = _read(heatmap)

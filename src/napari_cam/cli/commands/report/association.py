@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_cam.cli.commands.report.cases import check_report, end_report
 from napari_cam.cli.failures import guarded
-from napari_cam.cli.folders import check_results
 from napari_cam.cli.options import (
     AtLeast,
     Confidence,
@@ -79,18 +79,17 @@ def association(
     from napari_cam.reports.association.report import association_report
     from napari_cam.reports.case_files import read_cases
 
-    if out.is_dir():
-        check_results([out / "table.csv", out / "report.html"], overwrite)
+    check_report(out, overwrite)
     measured = read_measurements(cohort, measurement)
     conditions = None if within is None else read_column(cohort, within)
     groups: dict[str, str] = {}
-    with progress(len(measured), "subjects") as bar:
+    with progress(len(measured), "subjects") as tick:
 
         def cases() -> Iterator[Case]:
             for case in read_cases(cohort):
                 groups[case.subject] = case.group
                 yield case
-                bar.update()
+                tick()
 
         damage = damage_fractions(cases(), thresholds or ["fixed:0.5"], strict=not at_least)
     chosen: Any = correction
@@ -108,6 +107,4 @@ def association(
         confidence=confidence,
         seed=seed,
     )
-    page = found.save(out, overwrite)
-    typer.echo(found.summary())
-    typer.echo(f"\n{page}")
+    end_report(found, out, overwrite)

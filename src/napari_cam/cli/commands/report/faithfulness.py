@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_cam.cli.commands.report.overlap import NamedCases
+from napari_cam.cli.commands.report.cases import NamedCases, check_report, end_report
 from napari_cam.cli.failures import ExitCode, guarded
-from napari_cam.cli.folders import check_results
 from napari_cam.cli.options import (
     ArchitectureText,
     ClassNamesText,
@@ -80,8 +79,7 @@ def faithfulness(
     from napari_cam.cli.opening import open_model
     from napari_cam.reports.faithfulness.report import faithfulness_report
 
-    if out.is_dir():
-        check_results([out / "table.csv", out / "report.html"], overwrite)
+    check_report(out, overwrite)
     network = open_model(model, architecture, class_names, preparation)
     cases = list(NamedCases(heatmap, cohort, reference, foreground, needs_reference=False).cases())
     twice = [subject for subject, n in Counter(c.subject for c in cases).items() if n > 1]
@@ -101,7 +99,7 @@ def faithfulness(
             "cohort table."
         )
     chosen: Any = score
-    with progress(None, "units") as bar:
+    with progress(None, "units") as tick:
         found = faithfulness_report(
             network,
             volumes,
@@ -122,16 +120,10 @@ def faithfulness(
             confidence=confidence,
             seed=seed,
             device=device,
-            progress=lambda _done, _all: _count(bar),
+            progress=lambda _done, _all: tick(),
         )
-    page = found.save(out, overwrite)
-    typer.echo(found.summary())
-    typer.echo(f"\n{page}")
+    end_report(found, out, overwrite)
     return None
-
-
-def _count(bar: Any) -> None:
-    bar.update()
 
 
 def _image(path: Path | None) -> Volume | None:
