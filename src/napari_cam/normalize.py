@@ -101,13 +101,10 @@ def bounds(
     return low, high
 
 
-def to_unit(
-    values: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return values (n, *s) with each unit's `low` at 0 and `high` at 1, clipped to [0, 1]."""
-    shape = (-1, *(1,) * (values.ndim - 1))
-    span = (high - low).reshape(shape)
-    shifted = (values - low.reshape(shape)) / np.where(span > 0, span, 1)
+def to_unit(values: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.float32]:
+    """Return values with `low` at 0 and `high` at 1, clipped to [0, 1]; the three broadcast."""
+    span = high - low
+    shifted = (values - low) / np.where(span > 0, span, 1)
     return np.clip(shifted, 0, 1).astype(np.float32)
 
 
@@ -150,17 +147,16 @@ def renormalized(heatmap: Heatmap, normalize: Renormalize = "volume") -> Heatmap
         low, high = _own_extremes(heatmap)
     scale: Scale = "max" if heatmap.provenance.get("scale") == "max" else "minmax"
     low, high = bounds(low, high, heatmap.valid, normalize, scale)
+    before, first, last = (
+        heatmap.per_unit(each.astype(np.float64)) for each in (heatmap.raw_min, low, high)
+    )
     raw = heatmap.values.astype(np.float64)
     if heatmap.kind == "unit":
-        start = heatmap.per_unit(heatmap.raw_min).astype(np.float64)
-        raw = raw * (heatmap.per_unit(heatmap.raw_max) - start) + start
-    span = heatmap.per_unit(high.astype(np.float64) - low)
-    shifted = (raw - heatmap.per_unit(low)) / np.where(span > 0, span, 1)
+        raw = raw * (heatmap.per_unit(heatmap.raw_max) - before) + before
     said = heatmap.inside & heatmap.per_unit(heatmap.valid)
-    values = np.where(said, np.clip(shifted, 0, 1), 0).astype(np.float32)
     return replace(
         heatmap,
-        values=values,
+        values=np.where(said, to_unit(raw, first, last), np.float32(0)),
         kind="unit",
         raw_min=low,
         raw_max=high,

@@ -258,7 +258,7 @@ def _heatmap(
         evidence &= unit_high > np.maximum(unit_low, 0)
         unit_low, unit_high = bounds(unit_low, unit_high, evidence, normalize, scale)
         if normalize != "none":
-            on_grid = to_unit(on_grid, unit_low, unit_high)
+            on_grid = to_unit(on_grid, *(_like(each, on_grid) for each in (unit_low, unit_high)))
         on_grid = np.where(_like(evidence, on_grid) & seen, on_grid, 0).astype(np.float32)
         prepared.place(on_grid, units, values)
         prepared.place(seen, units, inside)
@@ -280,8 +280,9 @@ def _heatmap(
     )
 
 
-def _like(flags: NDArray[np.bool_], maps: NDArray[Any]) -> NDArray[np.bool_]:
-    return flags.reshape(-1, *(1,) * (maps.ndim - 1))
+def _like(numbers: NDArray[Any], maps: NDArray[Any]) -> NDArray[Any]:
+    """Reshape (n,) `numbers` so that they broadcast against maps (n, *s)."""
+    return numbers.reshape(-1, *(1,) * (maps.ndim - 1))
 
 
 def _gather(

@@ -144,8 +144,8 @@ class ModelCard:
         """
         if not isinstance(card, Mapping):
             raise ModelError(f"A model card is an object with keys, not {type(card).__name__}.")
-        version = card.get("format_version")
-        checks.whole(version, "The model card's format_version", ModelError, least=1)
+        stated, what = card.get("format_version"), "The model card's format_version"
+        version = checks.whole(stated, what, ModelError, least=1)
         if version > FORMAT_VERSION:
             raise ModelError(
                 f"The model card has format version {version} but this napari-cam reads up to "
