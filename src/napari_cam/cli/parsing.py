@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Any
 from napari_cam.errors import MaskError, PreparationError, ReportError
 
 if TYPE_CHECKING:
-    from napari_cam.grid import Grid
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_cam.masks.ensembles.boxes import BoxFilter
+
+    ReadMask = Callable[[Path], NDArray[np.bool_]]
 
 SLICES = "4, 3:9 (3 to 8, as in Python), 30: or 0,5,10:20"
 BOXES = (
@@ -57,15 +63,15 @@ def parse_slices(text: str, n_slices: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(chosen))
 
 
-def parse_boxes(texts: list[str], grid: Grid | None) -> BoxFilter | None:
+def parse_boxes(texts: list[str], read: ReadMask | None) -> BoxFilter | None:
     """Return the filters that texts name, joined by "and"; None for none.
 
     Parameters
     ----------
     texts
         See `BOXES`.
-    grid
-        Where mask files must lie; None where they are not allowed.
+    read
+        Reads mask files; None where they are not allowed.
 
     Raises
     ------
@@ -74,12 +80,12 @@ def parse_boxes(texts: list[str], grid: Grid | None) -> BoxFilter | None:
     """
     result: BoxFilter | None = None
     for text in texts:
-        box = _box(text, grid)
+        box = _box(text, read)
         result = box if result is None else result & box
     return result
 
 
-def _box(text: str, grid: Grid | None) -> BoxFilter:
+def _box(text: str, read: ReadMask | None) -> BoxFilter:
     from napari_cam.masks.ensembles.boxes import CentredBox, Within, WithoutBand
 
     unit: Any
@@ -92,10 +98,8 @@ def _box(text: str, grid: Grid | None) -> BoxFilter:
         width, position, angle = (*map(_number, rest[:3]), *[0.0] * (3 - len(rest[:3])))
         unit = rest[3] if len(rest) == 4 else "mm"
         return WithoutBand(width, position, angle, unit=unit)
-    if grid is not None and Path(text).is_file():
-        from napari_cam.cli.opening import open_mask
-
-        return Within(open_mask(Path(text), grid, "box"), "file")
+    if read is not None and Path(text).is_file():
+        return Within(read(Path(text)), "file")
     raise MaskError(f"'{text}' names no box; write {BOXES}.")
 
 

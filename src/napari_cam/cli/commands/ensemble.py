@@ -191,7 +191,7 @@ def _combine(
     made = nc.combine(
         masks,
         OPERATORS.checked(operator),
-        box=parse_boxes(box, like.grid),
+        box=parse_boxes(box, lambda path: open_mask(path, like.grid, "box")),
         grid=like.grid,
         **options,
     )
