@@ -22,7 +22,8 @@ from napari_cam.cams.explain import explain_one
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.calibration.calibrate import calibrate
 from napari_cam.masks.calibration.result import Calibration
-from napari_cam.masks.ensembles.boxes import BoxFilter, CentredBox
+from napari_cam.masks.ensembles.box_shapes import CentredBox
+from napari_cam.masks.ensembles.boxes import BoxFilter
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.sample import load_sample_model
 from napari_cam.sample.cohort import DAMAGED_ABOVE, TEST

@@ -42,10 +42,10 @@ from .masks.counts import dice as dice
 from .masks.counts import iou as iou
 from .masks.ensembles.agreement_map import Consensus as Consensus
 from .masks.ensembles.agreement_map import consensus as consensus
-from .masks.ensembles.boxes import CentredBox as CentredBox
-from .masks.ensembles.boxes import Polygons as Polygons
+from .masks.ensembles.box_shapes import CentredBox as CentredBox
+from .masks.ensembles.box_shapes import Polygons as Polygons
+from .masks.ensembles.box_shapes import WithoutBand as WithoutBand
 from .masks.ensembles.boxes import Within as Within
-from .masks.ensembles.boxes import WithoutBand as WithoutBand
 from .masks.ensembles.combine import Ensemble as Ensemble
 from .masks.ensembles.combine import combine as combine
 from .masks.ensembles.mean_heatmap import mean_heatmap as mean_heatmap

@@ -86,7 +86,8 @@ def parse_boxes(texts: list[str], read: ReadMask | None) -> BoxFilter | None:
 
 
 def _box(text: str, read: ReadMask | None) -> BoxFilter:
-    from napari_cam.masks.ensembles.boxes import CentredBox, Within, WithoutBand
+    from napari_cam.masks.ensembles.box_shapes import CentredBox, WithoutBand
+    from napari_cam.masks.ensembles.boxes import Within
 
     unit: Any
     word, *rest = text.split(":")

@@ -18,7 +18,8 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import binarize
 from napari_cam.masks.calibration.calibrate import THRESHOLDS, calibrate
 from napari_cam.masks.calibration.result import Calibration
-from napari_cam.masks.ensembles.boxes import CentredBox, Within
+from napari_cam.masks.ensembles.box_shapes import CentredBox
+from napari_cam.masks.ensembles.boxes import Within
 from napari_cam.masks.ensembles.combine import combine
 from napari_cam.masks.overlap_scores import METRICS, OLD_NAMES
 from napari_cam.masks.rules import Fixed

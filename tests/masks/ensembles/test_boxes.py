@@ -11,15 +11,8 @@ import pytest
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.masks.binarize import binarize
-from napari_cam.masks.ensembles.boxes import (
-    BoxFilter,
-    CentredBox,
-    Polygons,
-    Within,
-    WithoutBand,
-    box_facts,
-    box_mask,
-)
+from napari_cam.masks.ensembles.box_shapes import CentredBox, Polygons, WithoutBand
+from napari_cam.masks.ensembles.boxes import BoxFilter, Within, box_facts, box_mask
 from tests.masks.maps import heatmap_of
 
 GRID = Grid.plain((4, 10, 13), (3.0, 0.5, 0.25), "mm")

@@ -17,7 +17,7 @@ from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.masks.binarize import binarize
 from napari_cam.masks.choices import OPERATORS
-from napari_cam.masks.ensembles.boxes import CentredBox
+from napari_cam.masks.ensembles.box_shapes import CentredBox
 from napari_cam.masks.ensembles.combine import combine
 from napari_cam.masks.rules import Fixed
 from tests.masks.maps import heatmap_of

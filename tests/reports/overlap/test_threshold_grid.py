@@ -8,7 +8,7 @@ import pytest
 from napari_cam.errors import MaskError
 from napari_cam.masks.calibration.calibrate import calibrate
 from napari_cam.masks.calibration.result import Calibration
-from napari_cam.masks.ensembles.boxes import CentredBox
+from napari_cam.masks.ensembles.box_shapes import CentredBox
 from napari_cam.reports.overlap.threshold_grid import threshold_grid
 from tests.masks.maps import heatmap_of
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
-from napari_cam.masks.ensembles.boxes import BoxFilter, CentredBox, Polygons, Within, WithoutBand
+from napari_cam.masks.ensembles.box_shapes import CentredBox, Polygons, WithoutBand
+from napari_cam.masks.ensembles.boxes import BoxFilter, Within
 
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
