@@ -32,7 +32,8 @@ from napari_cam.masks.calibration.cases import Counting, counted_case
 from napari_cam.masks.choices import OPERATORS
 from napari_cam.masks.counts import counts
 from napari_cam.masks.ensembles.agreement_map import consensus
-from napari_cam.masks.ensembles.combine import EnsembleRule, combine
+from napari_cam.masks.ensembles.combine import combine
+from napari_cam.masks.ensembles.rule import EnsembleRule
 from napari_cam.masks.rules import Fixed
 
 SHAPE = (54, 256, 256)

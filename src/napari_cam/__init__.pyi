@@ -24,9 +24,9 @@ from .labels.files.dicom.reading import read_dicom_seg as read_dicom_seg
 from .labels.files.dicom.writing import export_dicom_seg as export_dicom_seg
 from .labels.files.exports import export_labels as export_labels
 from .labels.files.label_image import LabelImage as LabelImage
-from .labels.files.nnunet import TrainingCase as TrainingCase
 from .labels.files.nnunet import export_nnunet as export_nnunet
 from .labels.files.nnunet import read_nnunet_labels as read_nnunet_labels
+from .labels.files.nnunet_dataset import TrainingCase as TrainingCase
 from .labels.files.reading import read_labels as read_labels
 from .labels.seeds.refine import refine as refine
 from .labels.seeds.seeds import Seeds as Seeds

@@ -112,7 +112,8 @@ class Export:
 
     def write_nnunet(self, name: str | None, channel_names: str | None) -> None:
         """Add a case to a dataset of nnU-Net and print the dataset's codes."""
-        from napari_cam.labels.files.nnunet import TrainingCase, export_nnunet
+        from napari_cam.labels.files.nnunet import export_nnunet
+        from napari_cam.labels.files.nnunet_dataset import TrainingCase
 
         if not self.images:
             raise WriteError(

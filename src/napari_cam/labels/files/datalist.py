@@ -17,7 +17,7 @@ from typing import Any
 from napari_cam.errors import MaskError, WriteError
 from napari_cam.files import check_writable, writing
 from napari_cam.labels.files.case_names import hashed, new_salt
-from napari_cam.labels.files.nnunet import ENDING
+from napari_cam.labels.files.nnunet_dataset import ENDING
 from napari_cam.provenance import stamp, to_json
 from napari_cam.statistics.folds import fill_folds
 

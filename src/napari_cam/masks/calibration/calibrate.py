@@ -21,8 +21,8 @@ from napari_cam.masks.calibration.cases import Box, CountedCase, Counting, Mask,
 from napari_cam.masks.calibration.result import Calibration, Choice, FoldChoice
 from napari_cam.masks.choices import Empty, Operator, TiedVotes, Ties
 from napari_cam.masks.ensembles.boxes import box_facts
-from napari_cam.masks.ensembles.combine import EnsembleRule
 from napari_cam.masks.ensembles.members import UnitAxis
+from napari_cam.masks.ensembles.rule import EnsembleRule
 from napari_cam.masks.overlap_scores import Tally, checked
 from napari_cam.provenance import stamp
 from napari_cam.statistics.folds import fold_of_groups

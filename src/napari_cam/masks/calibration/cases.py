@@ -15,8 +15,8 @@ from napari_cam.heatmap import Heatmap, label_of
 from napari_cam.masks.calibration.joint_histogram import joint_histogram
 from napari_cam.masks.counts import Counts, counts
 from napari_cam.masks.ensembles.boxes import BoxFilter, box_mask
-from napari_cam.masks.ensembles.combine import EnsembleRule
 from napari_cam.masks.ensembles.members import UnitAxis
+from napari_cam.masks.ensembles.rule import EnsembleRule
 from napari_cam.masks.overlap_scores import Tally
 from napari_cam.units import any_by_unit, by_unit, n_units
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.masks.counts import Counts
-from napari_cam.masks.ensembles.combine import EnsembleRule, decide, pick_by_size
+from napari_cam.masks.ensembles.rule import EnsembleRule, decide, pick_by_size
 
 Mask = NDArray[np.bool_]
 _AT_ONCE = 2_000_000

@@ -13,8 +13,9 @@ from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap, label_of
 from napari_cam.masks.binarize import MaskSet, binarize
 from napari_cam.masks.ensembles.boxes import BoxFilter, box_mask
-from napari_cam.masks.ensembles.combine import Ensemble, EnsembleRule, combine
+from napari_cam.masks.ensembles.combine import Ensemble, combine
 from napari_cam.masks.ensembles.members import UnitAxis
+from napari_cam.masks.ensembles.rule import EnsembleRule
 from napari_cam.masks.rules import Fixed
 from napari_cam.provenance import plain
 

@@ -110,7 +110,8 @@ def _dicom(
 def _nnunet(
     path: Path, seeds: Seeds, volume: Volume, form: Form, overwrite: bool
 ) -> Iterator[Path]:
-    from napari_cam.labels.files.nnunet import TrainingCase, export_nnunet
+    from napari_cam.labels.files.nnunet import export_nnunet
+    from napari_cam.labels.files.nnunet_dataset import TrainingCase
 
     folder = path / f"Dataset{form.dataset_id:03d}_{form.dataset_name}"
     channels = [name.strip() for name in form.channel.split(",") if name.strip()]
