@@ -28,7 +28,7 @@ from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import binarize
 from napari_cam.masks.calibration.calibrate import THRESHOLDS
-from napari_cam.masks.calibration.cases import Counting, counted_case
+from napari_cam.masks.calibration.counting import Counting, counted_case
 from napari_cam.masks.choices import OPERATORS
 from napari_cam.masks.counts import counts
 from napari_cam.masks.ensembles.agreement_map import consensus

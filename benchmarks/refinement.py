@@ -25,8 +25,8 @@ from scipy import ndimage
 from napari_cam.cams.explain import explain_one
 from napari_cam.heatmap import Heatmap, where_predicted
 from napari_cam.labels.classes import FIRST_CLASS
+from napari_cam.labels.seeds.making import make_seeds
 from napari_cam.labels.seeds.refine import refine
-from napari_cam.labels.seeds.seeds import make_seeds
 from napari_cam.masks.binarize import binarize
 from napari_cam.masks.rules import Fixed
 from napari_cam.normalize import renormalized

@@ -22,9 +22,10 @@ from napari_cam.cams.explain import explain_one
 from napari_cam.grid import Grid
 from napari_cam.labels.classes import BACKGROUND, FIRST_CLASS, UNLABELLED, LabelClasses
 from napari_cam.labels.seeds.commit import commit
+from napari_cam.labels.seeds.hand_edits import ProgramState
+from napari_cam.labels.seeds.making import make_seeds
 from napari_cam.labels.seeds.refine import refine
-from napari_cam.labels.seeds.seeds import Seeds, make_seeds
-from napari_cam.labels.seeds.touched import ProgramState
+from napari_cam.labels.seeds.seeds import Seeds
 from napari_cam.sample import load_sample_model
 from napari_cam.sample.cohort import DAMAGED_ABOVE, TEST
 from napari_cam.statistics.bootstrap import pooled_ratio

@@ -28,9 +28,9 @@ from .labels.files.nnunet import export_nnunet as export_nnunet
 from .labels.files.nnunet import read_nnunet_labels as read_nnunet_labels
 from .labels.files.nnunet_dataset import TrainingCase as TrainingCase
 from .labels.files.reading import read_labels as read_labels
+from .labels.seeds.making import make_seeds as make_seeds
 from .labels.seeds.refine import refine as refine
 from .labels.seeds.seeds import Seeds as Seeds
-from .labels.seeds.seeds import make_seeds as make_seeds
 from .learning.classifier import train as train
 from .learning.data.augmentation import Augmentation as Augmentation
 from .masks.binarize import MaskSet as MaskSet

@@ -1,1 +1,1 @@
-"""Labels: say what this room is for."""
+"""Labels that people keep: their classes, seeds made from heatmaps, and the files of both."""

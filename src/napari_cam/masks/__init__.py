@@ -1,1 +1,1 @@
-"""What a heatmap claims: threshold rules, the one comparison, the one count."""
+"""Masks made from heatmaps: threshold rules, the one comparison, counts, clean-up, ensembles."""

@@ -102,17 +102,7 @@ def iou(a: NDArray[np.bool_], b: NDArray[np.bool_], empty: float = np.nan) -> fl
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_], empty: float = np.nan) -> float:
     """Return Dice's coefficient of two masks, also called F1 score: 2 IoU / (1 + IoU).
 
-    Parameters
-    ----------
-    a, b
-        Boolean arrays of the same shape; the order does not matter.
-    empty
-        The value for two empty masks: NaN (undefined), 0.0 or 1.0.
-
-    Raises
-    ------
-    MaskError
-        Where an array is not boolean, the shapes differ or `empty` is another number.
+    It takes, and refuses, what :func:`iou` does.
     """
     return float(counts(a, b).dice(empty))
 

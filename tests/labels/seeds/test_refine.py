@@ -14,10 +14,11 @@ from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Maps
 from napari_cam.labels.classes import LabelClasses
-from napari_cam.labels.seeds.guided import guided_filter
+from napari_cam.labels.seeds.guided_filter import guided_filter
+from napari_cam.labels.seeds.making import make_seeds
 from napari_cam.labels.seeds.random_walk import random_walk
 from napari_cam.labels.seeds.refine import refine
-from napari_cam.labels.seeds.seeds import Seeds, make_seeds
+from napari_cam.labels.seeds.seeds import Seeds
 from napari_cam.volumes.volume import Volume
 from tests.masks.maps import heatmap
 

@@ -15,7 +15,7 @@ import napari_cam as nc
 from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.labels.classes import LabelClass, LabelClasses
-from napari_cam.labels.seeds.seeds import make_seeds
+from napari_cam.labels.seeds.making import make_seeds
 from napari_cam.masks.rules import Quantile
 from napari_cam.sample import load_sample_phantom
 from tests.masks.maps import heatmap

@@ -125,7 +125,7 @@ def seeds(
     table of the classes (CSV) and a JSON file that says how they were made.
     """
     from napari_cam.labels.classes import LabelClasses
-    from napari_cam.labels.seeds.seeds import make_seeds
+    from napari_cam.labels.seeds.making import make_seeds
     from napari_cam.volumes.writing import write_volume
 
     maps = _read(heatmap)

@@ -1,1 +1,1 @@
-"""Files: say what this room is for."""
+"""Labels in files: NIfTI, TIFF, 3D Slicer, DICOM segmentations, and datasets to train on."""

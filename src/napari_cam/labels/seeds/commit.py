@@ -81,7 +81,7 @@ def commit(
         the label came from a CAM before.
     touched
         bool of the same shape, what a person painted or erased (see
-        :class:`napari_cam.labels.seeds.touched.ProgramState`).
+        :class:`napari_cam.labels.seeds.hand_edits.ProgramState`).
     from_cam
         bool of the same shape, where the label came from a CAM. A label that a CAM merely agrees
         with does not come from it.

@@ -18,7 +18,7 @@ from napari_cam.errors import MaskError
 from napari_cam.grid import Grid, check_same_place
 from napari_cam.heatmap import Heatmap, Maps
 from napari_cam.labels.choices import REFINED_PER, REFINEMENTS, RefinedPer, Refinement
-from napari_cam.labels.seeds.guided import guided_filter
+from napari_cam.labels.seeds.guided_filter import guided_filter
 from napari_cam.labels.seeds.random_walk import random_walk
 from napari_cam.labels.seeds.seeds import Seeds
 from napari_cam.provenance import stamp

@@ -1,1 +1,1 @@
-"""Calibration: say what this room is for."""
+"""Thresholds of an ensemble chosen together on cases with true masks, and judged out of fold."""

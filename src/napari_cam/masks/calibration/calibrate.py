@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap
-from napari_cam.masks.calibration.cases import Box, CountedCase, Counting, Mask, counted_case
+from napari_cam.masks.calibration.counting import Box, CountedCase, Counting, Mask, counted_case
 from napari_cam.masks.calibration.result import Calibration, Choice, FoldChoice
 from napari_cam.masks.choices import Empty, Operator, TiedVotes, Ties
 from napari_cam.masks.ensembles.boxes import box_facts

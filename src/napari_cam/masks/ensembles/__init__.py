@@ -1,1 +1,1 @@
-"""Ensembles: say what this room is for."""
+"""Several masks of one volume made into one, and boxes that say where masks may lie."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_cam.labels.seeds.commit import commit
-from napari_cam.labels.seeds.touched import ProgramState
+from napari_cam.labels.seeds.hand_edits import ProgramState
 from napari_cam.widgets.docks.seeds.control.tracker import Tracker, open_tracker
 
 SHAPE = (2, 3, 4)

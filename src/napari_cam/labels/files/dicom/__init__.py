@@ -1,1 +1,1 @@
-"""Dicom: say what this room is for."""
+"""DICOM segmentations, written by highdicom and read frame by frame."""

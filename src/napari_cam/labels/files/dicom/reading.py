@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError, VolumeError
-from napari_cam.grid import Grid, patient_grid
+from napari_cam.grid import Grid
 from napari_cam.labels.classes import HIGHEST, LabelClass, LabelClasses
 from napari_cam.labels.files.dicom.form import Code
+from napari_cam.labels.files.dicom.frames import Frame, Stack, segment_numbers, stacked
 from napari_cam.labels.files.dicom.segments import LABEL_OF
 from napari_cam.labels.files.label_image import LabelImage, colours
 from napari_cam.volumes.decoding import decoding
 from napari_cam.volumes.dicom.attributes import first_item, plain_text, value_of
 from napari_cam.volumes.dicom.files import SEGMENTATIONS, quiet, read_header
-from napari_cam.volumes.dicom.geometry import affine_of, by_position, normal_of
 from napari_cam.volumes.dicom.pixels import check_promises, stored_frames
-from napari_cam.volumes.dicom.planes import Plane, planes_of
+from napari_cam.volumes.dicom.planes import planes_of
 from napari_cam.volumes.placing import on_grid
 from napari_cam.volumes.volume import Volume
-
-# How far frames may lie off an even spacing, as a share of it.
-_MOST_UNEVEN = 0.05
-# A segmentation that spans more slices than this is taken for damaged.
-_MOST_SLICES = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -81,8 +76,8 @@ class DicomSegmentation:
     segments: tuple[Segment, ...]
     grid: Grid
     _path: Path = field(repr=False)
-    _frames: tuple[_Frame, ...] = field(repr=False)
-    _stack: _Stack = field(repr=False)
+    _frames: tuple[Frame, ...] = field(repr=False)
+    _stack: Stack = field(repr=False)
     _highest: int = field(default=1, repr=False)
 
     def labels(self) -> LabelImage:
@@ -186,7 +181,7 @@ class DicomSegmentation:
         turned = np.ascontiguousarray(values.transpose(self._stack.order))
         return on_grid(turned, self._stack.grid, self.grid, "segments")
 
-    def _read(self, segment: int | None = None) -> Iterator[tuple[_Frame, NDArray[Any]]]:
+    def _read(self, segment: int | None = None) -> Iterator[tuple[Frame, NDArray[Any]]]:
         """Yield the stored frames of a segment; those of maps and, without one, all."""
         chosen = [each for each in self._frames if segment in (None, each.segment)]
         if segment is not None and not chosen:
@@ -198,24 +193,6 @@ class DicomSegmentation:
             read = stored_frames(file, [each.plane.frame for each in chosen])
             for frame, (pixels, _) in zip(chosen, read, strict=True):
                 yield frame, pixels
-
-
-@dataclass(frozen=True, eq=False)
-class _Frame:
-    """A stored image, its place among the slices, and its segment (None: a map of all)."""
-
-    plane: Plane
-    slice: int
-    segment: int | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Stack:
-    """The slices from the first to the last frame, and how (z, y, x) comes from them."""
-
-    shape: tuple[int, int, int]
-    grid: Grid
-    order: tuple[int, int, int]
 
 
 def read_dicom_seg(
@@ -254,10 +231,10 @@ def read_dicom_seg(
         segments = tuple(_segment(item) for item in dataset.get("SegmentSequence") or ())
         if kind == "labelmap":
             segments = tuple(each for each in segments if each.number != 0)
-        stack, slices = _stacked(path, planes)
+        stack, slices = stacked(path, planes)
         frames = tuple(
-            _Frame(plane, slices[plane.frame], None if kind == "labelmap" else number)
-            for plane, number in zip(planes, _numbers(dataset, len(planes)), strict=True)
+            Frame(plane, slices[plane.frame], None if kind == "labelmap" else number)
+            for plane, number in zip(planes, segment_numbers(dataset, len(planes)), strict=True)
         )
         known = {each.number for each in segments}
         if any(each.segment not in known for each in frames if each.segment is not None):
@@ -307,59 +284,3 @@ def _colour(stored: Any) -> str | None:
         lab = np.array([[[100 * light, 255 * a - 128, 255 * b - 128]]])
         parts = np.rint(255 * lab2rgb(lab)[0, 0]).astype(int)
     return "#" + "".join(f"{min(max(part, 0), 255):02X}" for part in parts.tolist())
-
-
-def _numbers(dataset: Any, n: int) -> list[int]:
-    """Return the segment of every frame."""
-    shared = first_item(dataset, "SharedFunctionalGroupsSequence")
-    own = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
-    found = []
-    for frame in range(n):
-        number = None
-        for group in (own[frame] if frame < len(own) else None, shared):
-            item = first_item(group, "SegmentIdentificationSequence")
-            number = number if number is not None else value_of(item, "ReferencedSegmentNumber")
-        found.append(1 if number is None else int(number))
-    return found
-
-
-def _stacked(path: Path, planes: Sequence[Plane]) -> tuple[_Stack, dict[int, int]]:
-    """Return the slices that frames lie in, and the slice of each frame by its number.
-
-    Slices between them that hold no frame are empty: other programs leave those out.
-    """
-    first = planes[0]
-    directions = np.array([plane.orientation for plane in planes])
-    if np.abs(directions - directions[0]).max() > 1e-3:
-        raise VolumeError(f"The frames of {path} lie in several directions; split it first.")
-    groups = by_position(planes)
-    normal = normal_of(first)
-    positions = np.array([group[0].position for group in groups])
-    distances = positions @ normal
-    gaps = np.diff(distances)
-    step = float(gaps.min()) if len(gaps) else (first.step or 1.0)
-    if first.step and len(gaps) and _even(distances, first.step):
-        step = first.step
-    if not _even(distances, step):
-        raise VolumeError(
-            f"The frames of {path} are unevenly spaced, so they form no volume; "
-            "resample it to an even spacing first."
-        )
-    places = np.rint((distances - distances[0]) / step).astype(int).tolist()
-    if places[-1] >= _MOST_SLICES:
-        raise VolumeError(f"The frames of {path} lie too far apart for one volume.")
-    if len(gaps):  # the exact way from slice to slice, where the stated one is rounded
-        step = float(distances[-1] - distances[0]) / places[-1]
-    shape = (places[-1] + 1, first.file.rows, first.file.columns)
-    grid, order = patient_grid(affine_of(first, positions[0], normal * step), shape)
-    slices = {
-        plane.frame: place for group, place in zip(groups, places, strict=True) for plane in group
-    }
-    return _Stack(shape, grid, order), slices
-
-
-def _even(distances: NDArray[np.float64], step: float) -> bool:
-    """Whether distances are whole multiples of a step apart."""
-    counts = (distances - distances[0]) / step
-    steps = np.rint(counts)
-    return bool((np.abs(counts - steps) <= _MOST_UNEVEN).all() and (np.diff(steps) > 0).all())

@@ -1,6 +1,6 @@
 """Which voxels of a labels layer a person touched: a journal beside napari's own undo.
 
-:class:`~napari_cam.labels.seeds.touched.ProgramState` compares the labels with what the program
+:class:`~napari_cam.labels.seeds.hand_edits.ProgramState` compares the labels with what the program
 wrote. Two things need to be known beside that: a voxel that a person painted to and fro, which
 compares as untouched, and an undo, which compares as an edit. Both are told by a journal of what
 changed from one update to the next. Nothing here asks napari for its history, which is its own
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.labels.seeds.commit import Commit, Where
-from napari_cam.labels.seeds.touched import ProgramState
+from napari_cam.labels.seeds.hand_edits import ProgramState
 
 Change = Literal["none", "undo", "redo", "edit"]
 _LIMIT = 100  # as many steps as napari keeps

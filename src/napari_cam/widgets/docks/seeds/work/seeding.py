@@ -13,7 +13,8 @@ from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap, one_slice
 from napari_cam.labels.choices import Conflict, Negatives
 from napari_cam.labels.classes import BACKGROUND, LabelClasses
-from napari_cam.labels.seeds.seeds import Seeds, make_seeds
+from napari_cam.labels.seeds.making import make_seeds
+from napari_cam.labels.seeds.seeds import Seeds
 from napari_cam.masks.ensembles.boxes import BoxFilter, box_facts
 from napari_cam.normalize import Renormalize, renormalized
 from napari_cam.units import slab

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import MaskError
 from napari_cam.labels.seeds.commit import Commit, commit
-from napari_cam.labels.seeds.touched import ProgramState
+from napari_cam.labels.seeds.hand_edits import ProgramState
 
 SEEDS = np.array([[[2, 2, 0], [1, 0, 3]]], np.uint8)
 

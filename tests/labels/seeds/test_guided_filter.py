@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_cam.labels.seeds.guided import guided_filter
+from napari_cam.labels.seeds.guided_filter import guided_filter
 
 RNG = np.random.default_rng(3)
 

@@ -1,4 +1,4 @@
-"""What one heatmap claims about one class: where it is, where it is not, and where it says neither.
+"""How a heatmap votes on a class: where it is present, where it is absent, and where neither.
 
 The two comparisons are those of :func:`napari_cam.binarize`.
 """
@@ -23,8 +23,8 @@ from napari_cam.units import any_by_unit
 
 
 @dataclass(frozen=True)
-class Claiming:
-    """How heatmaps become claims.
+class Voting:
+    """How heatmaps vote.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Claiming:
                 "give low <= high."
             )
 
-    def claims(self, heatmap: Heatmap, foreground: NDArray[np.bool_] | None, name: str) -> Claims:
+    def vote(self, heatmap: Heatmap, foreground: NDArray[np.bool_] | None, name: str) -> Vote:
         """Return what `heatmap` says of the class `name`, where it may say something."""
         _check_one_class(heatmap, name)
         scaled = renormalized(heatmap, self.normalize)
@@ -64,12 +64,12 @@ class Claiming:
         asked = ~rejected if foreground is None else ~rejected & foreground
         above = binarize(scaled, self.high, self.strict, asked)
         reached = binarize(scaled, self.low, not self.strict, asked)
-        there = above[ONLY]
+        present = above[ONLY]
         known = asked & scaled.inside & scaled.per_unit(scaled.valid)
         known &= ~np.isnan(_per_voxel(scaled, reached.cuts[ONLY])) & ~np.isnan(scaled.values)
         absent = known & ~reached[ONLY]
-        both = there & absent  # rules may choose a low cut above the high one
-        there, absent = there & ~both, absent & ~both
+        both = present & absent  # rules may choose a low cut above the high one
+        present, absent = present & ~both, absent & ~both
         if self.negatives == "background":
             absent |= rejected & scaled.inside
         facts = {
@@ -79,7 +79,7 @@ class Claiming:
             },
             "heatmap": dict(heatmap.provenance),
         }
-        return Claims(there, absent, scaled, _units(scaled, rejected), facts)
+        return Vote(present, absent, scaled, _units(scaled, rejected), facts)
 
     def _rejected(self, heatmap: Heatmap) -> NDArray[np.bool_]:
         """Return (z, y, x) True in units for which the network predicts another class."""
@@ -89,12 +89,12 @@ class Claiming:
 
 
 @dataclass(frozen=True, eq=False)
-class Claims:
-    """What one heatmap claims about one class.
+class Vote:
+    """What one heatmap says of one class.
 
     Attributes
     ----------
-    there, absent
+    present, absent
         (z, y, x) bool: the class is here; it is not. Never both.
     heatmap
         What was cut, normalised anew.
@@ -104,7 +104,7 @@ class Claims:
         The cuts and what made the heatmap, as plain JSON.
     """
 
-    there: NDArray[np.bool_] = field(repr=False)
+    present: NDArray[np.bool_] = field(repr=False)
     absent: NDArray[np.bool_] = field(repr=False)
     heatmap: Heatmap = field(repr=False)
     rejected: NDArray[np.bool_]
