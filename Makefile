@@ -1,5 +1,6 @@
 # make demo   the sample volume explained, cut into masks and compared, in the folder demo/
 # make test   the test suite
+# make quick  the tests that tell within a minute whether a formula or a room broke
 # make test-pyside  the tests of the docks with PySide6 in place of PyQt6 (Python 3.12 or newer)
 # make dev    the environment for working on the project (.venv with every tool)
 # make clean  removes the environment and everything built
@@ -16,7 +17,7 @@ PYTEST_ARGS ?= -n 2
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-pyside dev window clean
+.PHONY: demo test quick test-pyside dev window clean
 
 # In a window where there is a display, else files and pictures.
 ifneq ($(or $(DISPLAY),$(WAYLAND_DISPLAY)),)
@@ -30,6 +31,9 @@ endif
 # One thread per process: two test processes share the cores better than torch's threads do.
 test: $(VENV)/.test window
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest $(PYTEST_ARGS)
+
+quick: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m quick -n 2
 
 # PySide6 6.12 loses references to None, which end the process where None can end: before 3.12.
 test-pyside: $(VENV)/.test window

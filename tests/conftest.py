@@ -48,6 +48,16 @@ def _answer_for_gl() -> None:
                 setattr(module, question, answer)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files without quick tests unread with ``-m quick``: to import them takes longest."""
+    if config.option.markexpr != "quick":
+        return None
+    files = collection_path.rglob("test_*.py") if collection_path.is_dir() else [collection_path]
+    return (
+        not any("pytest.mark.quick" in file.read_text(encoding="utf-8") for file in files) or None
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a canvas that draws where there is none."""
     if not NO_GL:

@@ -14,6 +14,8 @@ import pytest
 
 import napari_cam
 
+pytestmark = pytest.mark.quick
+
 PACKAGE = "napari_cam"
 ROOT = Path(napari_cam.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -11,6 +11,8 @@ import pytest
 from napari_cam.errors import WriteError
 from napari_cam.files import check_writable, sidecar_path, suffixes, write_sidecar, writing
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     ("name", "extension", "sidecar"),

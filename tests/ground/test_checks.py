@@ -11,6 +11,8 @@ import pytest
 from napari_cam import checks
 from napari_cam.errors import MaskError, TrainingError
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     ("given", "limits", "expected"),

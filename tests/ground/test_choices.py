@@ -9,6 +9,8 @@ import pytest
 from napari_cam.choices import Choices
 from napari_cam.errors import MaskError
 
+pytestmark = pytest.mark.quick
+
 Meal = Literal["soup", "bread", "cake"]
 MEAL: Choices[Meal] = Choices(
     "The meal", Meal, MaskError, {"soup": "hot", "bread": "plain", "cake": "sweet"}

@@ -6,6 +6,8 @@ import pytest
 from napari_cam.errors import MaskError, VolumeError
 from napari_cam.grid import Grid, check_same_place
 
+pytestmark = pytest.mark.quick
+
 # z grows to superior by 3 mm, y to posterior by 0.5 mm, x to the patient's left by 2 mm.
 SPL = np.array([[0, 0, -2, 90], [0, -0.5, 0, 40], [3, 0, 0, -15], [0, 0, 0, 1]], dtype=float)
 

@@ -12,6 +12,8 @@ from napari_cam.errors import MaskError
 from napari_cam.normalize import renormalized
 from tests.masks.maps import heatmap
 
+pytestmark = pytest.mark.quick
+
 
 def test_slices_come_back_to_one_scale() -> None:
     # In their own scale the slices run from 0 to 2, from 1 to 5, and one without evidence.

@@ -12,6 +12,8 @@ from napari_cam.errors import MaskError
 from napari_cam.labels.classes import LabelClass, LabelClasses
 from napari_cam.labels.codes import Remap, nnunet_codes, unchanged
 
+pytestmark = pytest.mark.quick
+
 
 def test_nnunet_gets_background_first_and_ignore_last() -> None:
     seeds = LabelClasses.of_seeds(["liver", "tumour"])

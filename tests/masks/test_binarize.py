@@ -33,6 +33,8 @@ from napari_cam.masks.rules import (
     Yen,
 )
 
+pytestmark = pytest.mark.quick
+
 SHAPE = (3, 5, 40)  # two hundred values per slice along z
 
 EVERY = [

@@ -19,6 +19,8 @@ from napari_cam.grid import Grid
 from napari_cam.masks.cleanup import Cleanup, clean
 from napari_cam.masks.morphology import closed, dilated, eroded, opened, pieces
 
+pytestmark = pytest.mark.quick
+
 Mask = NDArray[np.bool_]
 
 

@@ -12,6 +12,8 @@ from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 from napari_cam.errors import MaskError
 from napari_cam.masks.counts import counts, dice, iou
 
+pytestmark = pytest.mark.quick
+
 A = np.array([[1, 1, 0], [0, 1, 0]], dtype=bool)
 B = np.array([[1, 0, 0], [1, 1, 0]], dtype=bool)
 NONE = np.zeros((2, 3), dtype=bool)

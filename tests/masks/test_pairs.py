@@ -12,6 +12,8 @@ from napari_cam.errors import MaskError
 from napari_cam.masks import pairs
 from napari_cam.masks.pairs import by_table, counts_with, pack, pair_counts
 
+pytestmark = pytest.mark.quick
+
 SHAPE = (3, 5, 31)  # no unit fills its words
 
 

@@ -13,6 +13,8 @@ from napari_cam.models.preparation.preparation import Preparation
 from napari_cam.models.preparation.steps import Channels, Resize, Slices, Standardize
 from napari_cam.volumes.volume import Volume
 
+pytestmark = pytest.mark.quick
+
 
 def card(**changes) -> ModelCard:
     values = {

@@ -12,6 +12,8 @@ from napari_cam.errors import ModelError, TargetError
 from napari_cam.models.loaded import weights_sha256, wrap_model
 from napari_cam.models.preparation.preparation import Preparation
 
+pytestmark = pytest.mark.quick
+
 
 def _net(channels: int = 2) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, 3, 3), nn.BatchNorm2d(3), nn.Flatten())

@@ -16,6 +16,8 @@ from napari_cam.reports.localisation import (
     peak_inside,
 )
 
+pytestmark = pytest.mark.quick
+
 HEATMAP = np.array([[0.0, 1.0, 2.0], [3.0, 0.0, 4.0]], np.float32)
 TRUTH = np.array([[False, True, False], [False, True, True]])
 

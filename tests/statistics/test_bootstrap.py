@@ -17,6 +17,8 @@ from napari_cam.statistics import (
     resampled,
 )
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("method", ["percentile", "bca"])
 def test_independent_observations_get_scipys_interval(method):

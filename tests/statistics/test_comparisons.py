@@ -11,6 +11,8 @@ from scipy import stats
 from napari_cam.errors import StatisticsError
 from napari_cam.statistics import friedman, kruskal_wallis, subject_means
 
+pytestmark = pytest.mark.quick
+
 
 def long(table):
     """Return a table (subjects, conditions) as values, conditions, subjects."""

@@ -19,6 +19,8 @@ from napari_cam.statistics import (
     spearman_of,
 )
 
+pytestmark = pytest.mark.quick
+
 FISH = np.repeat(np.arange(16), 2)
 
 

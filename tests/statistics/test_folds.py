@@ -8,6 +8,8 @@ import pytest
 from napari_cam.errors import StatisticsError
 from napari_cam.statistics.folds import deal_groups, fill_folds, fold_of_groups
 
+pytestmark = pytest.mark.quick
+
 
 def test_groups_are_dealt_in_the_drawn_order_one_to_each_fold_in_turn():
     order = np.random.default_rng(3).permutation(7)

@@ -17,6 +17,8 @@ from napari_cam.statistics import (
     wilson_proportion,
 )
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     ("successes", "n", "low", "high"),

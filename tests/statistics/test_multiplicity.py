@@ -8,6 +8,8 @@ import pytest
 from napari_cam.errors import StatisticsError
 from napari_cam.statistics import benjamini_hochberg, holm, p_short, p_text, stars
 
+pytestmark = pytest.mark.quick
+
 # Benjamini and Hochberg 1995, section 3.2: four hypotheses are rejected at 0.05, Bonferroni's
 # method rejects three.
 PUBLISHED = [

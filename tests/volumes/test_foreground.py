@@ -9,6 +9,8 @@ import pytest
 
 from napari_cam.volumes import foreground
 
+pytestmark = pytest.mark.quick
+
 H, W = 60, 80
 
 

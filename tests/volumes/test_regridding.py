@@ -9,6 +9,8 @@ from napari_cam.errors import VolumeError
 from napari_cam.grid import Grid
 from napari_cam.volumes.regridding import covered, index_map, regrid
 
+pytestmark = pytest.mark.quick
+
 
 def shifted(grid: Grid, by: tuple[float, float, float]) -> Grid:
     """The same grid, `by` (x, y, z) further on."""

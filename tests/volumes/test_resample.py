@@ -8,6 +8,8 @@ from torch.nn.functional import interpolate
 
 from napari_cam.volumes.resample import AxisMap, carry_back, resize
 
+pytestmark = pytest.mark.quick
+
 RNG = np.random.default_rng(20)
 
 

@@ -12,6 +12,8 @@ import napari_cam as nc
 from napari_cam.errors import MaskError
 from napari_cam.volumes.foreground import METHODS
 
+pytestmark = pytest.mark.quick
+
 H, W = 44, 52
 
 

@@ -10,6 +10,8 @@ from napari_cam.errors import VolumeError
 from napari_cam.grid import Grid
 from napari_cam.volumes.volume import Identity, Source, Volume
 
+pytestmark = pytest.mark.quick
+
 ARRAY = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
 
 

@@ -22,6 +22,8 @@ from napari_cam.cams.methods.gradient import (
 from napari_cam.cams.methods.table import METHODS, as_methods
 from napari_cam.errors import MethodError
 
+pytestmark = pytest.mark.quick
+
 A = torch.tensor(
     [
         [

@@ -14,6 +14,8 @@ from napari_cam.cams.raw import raw_cams
 from napari_cam.errors import MethodError
 from tests.cams.networks import MlpNet, image, seeded
 
+pytestmark = pytest.mark.quick
+
 
 class Sum(nn.Module):
     """y_1 = sum of x."""

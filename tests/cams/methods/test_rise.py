@@ -14,6 +14,8 @@ from napari_cam.cams.raw import raw_cams
 from napari_cam.errors import MethodError
 from tests.cams.networks import MlpNet, image, seeded
 
+pytestmark = pytest.mark.quick
+
 
 def mask_in_loops(method, number, shape):
     """A mask from its definition, the enlargement by SciPy in float64."""

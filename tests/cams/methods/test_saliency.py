@@ -13,6 +13,8 @@ from napari_cam.cams.raw import raw_cams
 from napari_cam.errors import MethodError
 from tests.cams.networks import MlpNet, image, seeded
 
+pytestmark = pytest.mark.quick
+
 
 class Squares(nn.Module):
     """y_1 = sum of x_0^2 + 3 x_1, so that |dy/dx| = (2 |x_0|, 3)."""

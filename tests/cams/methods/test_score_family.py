@@ -15,6 +15,8 @@ from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.errors import MethodError
 from tests.cams.networks import GapNet, MlpNet, image, seeded
 
+pytestmark = pytest.mark.quick
+
 FAMILY = [ScoreCAM(), FasterScoreCAM(max_channels=3), SSCAM(samples=4), ISCAM(steps=3)]
 
 

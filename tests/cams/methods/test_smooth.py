@@ -11,6 +11,8 @@ from napari_cam.cams.methods.noise import Draws
 from napari_cam.cams.raw import raw_cams
 from tests.cams.networks import MlpNet, image, seeded
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_float64_reference(ndim):

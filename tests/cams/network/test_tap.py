@@ -16,6 +16,8 @@ from napari_cam.models.hooks import POOLING_INPUT, LayerRef, plain_module
 from napari_cam.models.layers.pooling import find_pooling
 from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, TupleNet, image, seeded
 
+pytestmark = pytest.mark.quick
+
 
 def opened(module, layers, x, class_index=1):
     tapped = tap(module, x, [LayerRef.parse(layer) for layer in layers])

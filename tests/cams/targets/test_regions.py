@@ -23,6 +23,8 @@ from napari_cam.errors import PreparationError, TargetError
 from napari_cam.models.preparation.preparation import Preparation
 from napari_cam.models.preparation.steps import Channels, Crop, Orient, Resize, Slices
 
+pytestmark = pytest.mark.quick
+
 # The predicted labels of two images of 3 x 4 pixels.
 FIRST = [[1, 1, 0, 1], [0, 0, 0, 1], [2, 0, 0, 1]]
 SECOND = [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]

@@ -14,6 +14,8 @@ from napari_cam.errors import TargetError
 from napari_cam.models.loaded import wrap_model
 from tests.cams.networks import GapNet
 
+pytestmark = pytest.mark.quick
+
 OUTPUT = torch.tensor([[0.0, math.log(2), math.log(5)], [math.log(3), 0.0, 0.0]])
 
 

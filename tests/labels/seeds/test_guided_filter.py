@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from napari_cam.labels.seeds.guided_filter import guided_filter
 
+pytestmark = pytest.mark.quick
+
 RNG = np.random.default_rng(3)
 
 

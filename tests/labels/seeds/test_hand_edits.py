@@ -18,6 +18,8 @@ from napari_cam.errors import MaskError
 from napari_cam.labels.seeds.commit import Commit, commit
 from napari_cam.labels.seeds.hand_edits import ProgramState
 
+pytestmark = pytest.mark.quick
+
 SEEDS = np.array([[[2, 2, 0], [1, 0, 3]]], np.uint8)
 
 

@@ -20,6 +20,8 @@ from napari_cam.masks.rules import Quantile
 from napari_cam.sample import load_sample_phantom
 from tests.masks.maps import heatmap
 
+pytestmark = pytest.mark.quick
+
 VALUES = [[[0.0, 0.2, 0.3], [0.6, 0.7, 1.0]]]
 
 

@@ -12,6 +12,8 @@ from napari_cam.masks.binarize import binarize
 from napari_cam.masks.ensembles.agreement_map import consensus
 from tests.masks.maps import heatmap_of
 
+pytestmark = pytest.mark.quick
+
 
 def test_shares_and_spread_of_four_masks() -> None:
     votes = [0, 1, 2, 3, 4]

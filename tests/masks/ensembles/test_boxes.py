@@ -15,6 +15,8 @@ from napari_cam.masks.ensembles.box_shapes import CentredBox, Polygons, WithoutB
 from napari_cam.masks.ensembles.boxes import BoxFilter, Within, box_facts, box_mask
 from tests.masks.maps import heatmap_of
 
+pytestmark = pytest.mark.quick
+
 GRID = Grid.plain((4, 10, 13), (3.0, 0.5, 0.25), "mm")
 
 

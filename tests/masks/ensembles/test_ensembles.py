@@ -22,6 +22,8 @@ from napari_cam.masks.ensembles.combine import combine
 from napari_cam.masks.rules import Fixed
 from tests.masks.maps import heatmap_of
 
+pytestmark = pytest.mark.quick
+
 Mask = NDArray[np.bool_]
 
 

@@ -15,6 +15,8 @@ from napari_cam.volumes.volume import Volume
 from napari_cam.volumes.writing import write_volume
 from tests.masks.maps import heatmap_of
 
+pytestmark = pytest.mark.quick
+
 A = [[[0.0, 1.0, 0.5]], [[0.0, 0.0, 0.0]]]
 B = [[[0.4, 0.0, 1.0]], [[0.2, 1.0, 0.6]]]
 

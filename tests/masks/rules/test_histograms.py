@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from napari_cam.masks.rules import AreaFraction, Li, Otsu, Quantile, ThresholdRule, Triangle, Yen
 
+pytestmark = pytest.mark.quick
+
 
 def heaps(seed: int = 3) -> NDArray[np.float32]:
     """A thousand values as heatmaps have them: most near 0, some around 0.7."""

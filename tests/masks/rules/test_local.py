@@ -13,6 +13,8 @@ from skimage.filters import threshold_otsu
 from napari_cam.errors import MaskError
 from napari_cam.masks.rules import LocalOtsu, Otsu
 
+pytestmark = pytest.mark.quick
+
 
 def everywhere(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.ones(values.shape, dtype=bool)

@@ -25,6 +25,8 @@ from napari_cam.masks.rules import (
     rule_from_text,
 )
 
+pytestmark = pytest.mark.quick
+
 TEN = np.array([[9, 0, 8, 1, 7], [2, 6, 3, 5, 4]], dtype=np.float32) / 10
 
 

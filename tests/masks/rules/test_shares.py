@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from napari_cam.masks.rules import AreaFraction, Quantile
 
+pytestmark = pytest.mark.quick
+
 TEN = np.array([[9, 0, 8, 1, 7], [2, 6, 3, 5, 4]], dtype=np.float32) / 10
 
 

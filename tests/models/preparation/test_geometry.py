@@ -24,6 +24,8 @@ from napari_cam.volumes.volume import Volume
 
 from .volumes import ORIENTATIONS, patient_volume, turned, twin
 
+pytestmark = pytest.mark.quick
+
 # (z, y, x) towards S, P, L; all sizes differ.
 SCAN = np.random.default_rng(8).gamma(2, 90, (9, 14, 11)).astype(np.float32)
 

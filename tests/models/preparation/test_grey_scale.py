@@ -8,6 +8,8 @@ from skimage.exposure import equalize_adapthist
 
 from napari_cam.models.preparation.steps import grey_scale as intensity
 
+pytestmark = pytest.mark.quick
+
 # Two channels of 2 x 3 pixels.
 IMAGE = np.array([[[0, 1, 2], [3, 4, 10]], [[5, 5, 5], [5, 5, 5]]], dtype=np.float32)
 LEFT = np.array([[True, True, False], [True, True, False]])

@@ -31,6 +31,8 @@ from napari_cam.volumes.volume import Volume
 
 from .volumes import patient_volume
 
+pytestmark = pytest.mark.quick
+
 # Four slices of 2 x 3 pixels; slice 3 is blank.
 STACK = np.array(
     [

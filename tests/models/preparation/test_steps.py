@@ -28,6 +28,8 @@ from napari_cam.models.preparation.steps import (
     ZScore,
 )
 
+pytestmark = pytest.mark.quick
+
 EXAMPLES = [
     Orient(),
     Orient("RAS"),

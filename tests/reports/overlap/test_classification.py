@@ -16,6 +16,8 @@ from napari_cam.reports.overlap.classification import (
 from napari_cam.reports.overlap.report import reference_report
 from tests.reports.heatmaps import blob, heatmap, noise
 
+pytestmark = pytest.mark.quick
+
 CLASSES = np.array(["meningioma", "glioma", "pituitary"])
 
 

@@ -31,6 +31,8 @@ from napari_cam.reports.overlap.metrics import (
     unit_metrics,
 )
 
+pytestmark = pytest.mark.quick
+
 SPACING = (2.5, 0.7, 1.3)
 
 

@@ -26,6 +26,8 @@ from tests.volumes.dicom.dicoms import (
     write_stack,
 )
 
+pytestmark = pytest.mark.quick
+
 LETTERS = "RLAPSI"  # DICOM's +x is left, +y posterior, +z superior
 ALIGNED = [
     tuple(np.ravel([np.eye(3)[a] * sign_a, np.eye(3)[b] * sign_b]))
