@@ -1,1 +1,1 @@
-"""Cohort: say what this room is for."""
+"""Who is learned from: subjects, known by salted hashes alone."""

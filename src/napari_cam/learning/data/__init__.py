@@ -1,1 +1,1 @@
-"""Data: say what this room is for."""
+"""What is learned from: units as a network takes them, and the changes that each draws."""

@@ -1,1 +1,1 @@
-"""Training: say what this room is for."""
+"""How it is learned: the loop, its losses, and training by what a card says."""
