@@ -103,3 +103,36 @@ class Job:
         _UNDER_WAY.discard(self)
         if on_end is not None:
             on_end(self._failure)
+
+
+class Runner:
+    """Runs one job at a time: the latest, and of an earlier one nothing arrives any more."""
+
+    def __init__(self) -> None:
+        self._job: Job | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a job is under way."""
+        return self._job is not None
+
+    def start(
+        self,
+        steps: Steps,
+        on_news: Callable[[Any], None],
+        on_end: Callable[[Failure | None], None],
+    ) -> None:
+        """Begin a job; the parameters are those of `Job`."""
+
+        def ended(failure: Failure | None) -> None:
+            self._job = None
+            on_end(failure)
+
+        self.drop()
+        self._job = Job(steps, on_news, ended).start()
+
+    def drop(self) -> None:
+        """Let nothing arrive any more."""
+        if self._job is not None:
+            self._job.drop()
+            self._job = None

@@ -25,7 +25,7 @@ SHAPE = (9, 56, 72)
 def silent_notifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the dock notified; napari's own handler would raise it under pytest."""
     told: list[str] = []
-    monkeypatch.setattr("napari_cam.widgets.docks.cam.dock.show_error", told.append)
+    monkeypatch.setattr("napari_cam.widgets.docks.live_dock.show_error", told.append)
     return told
 
 

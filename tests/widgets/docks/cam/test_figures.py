@@ -256,7 +256,7 @@ def test_a_closed_dock_measures_nothing_and_one_put_back_does(qtbot, viewer, doc
     before = dock.mask_step.figures.shown("whole")
     for layer in (mask, outline):
         layer.data_setitem((np.array([SLICE]), np.array([1]), np.array([2])), 1)
-    assert not dock.masks.measurer._rest.isActive()
+    assert not dock.masks.measurer.busy
     assert dock.mask_step.figures.shown("whole") == before
     viewer.window.add_dock_widget(dock, name="CAM again")
     whole(qtbot, dock, expected(mask.data != 0, outline.data != 0))

@@ -146,19 +146,19 @@ def test_a_mask_kept_or_removed_while_it_is_cut_does_not_come_back(
 
     monkeypatch.setattr(masking, "cut_heatmap", slow)
     dock.mask_step.cut.setValue(0.8)
-    qtbot.waitUntil(lambda: dock.masker._job is not None, timeout=5_000)
+    qtbot.waitUntil(lambda: dock.masker._follower.running, timeout=5_000)
     viewer.layers.remove(mask)
     gate.set()
-    qtbot.waitUntil(lambda: dock.masker._job is None, timeout=5_000)
+    qtbot.waitUntil(lambda: not dock.masker._follower.running, timeout=5_000)
     assert dock.state.masks == []
     assert [layer.name for layer in viewer.layers] == ["fillet", "Grad-CAM: predicted"]
     second = make_mask(qtbot, dock)
     gate.clear()
     dock.mask_step.cut.setValue(0.3)
-    qtbot.waitUntil(lambda: dock.masker._job is not None, timeout=5_000)
+    qtbot.waitUntil(lambda: dock.masker._follower.running, timeout=5_000)
     click(qtbot, dock.mask_step.keep)
     gate.set()
-    qtbot.waitUntil(lambda: dock.masker._job is None, timeout=5_000)
+    qtbot.waitUntil(lambda: not dock.masker._follower.running, timeout=5_000)
     np.testing.assert_array_equal(second.data == 1, above(dock, 0.3))
     assert len(dock.state.masks) == 1
 

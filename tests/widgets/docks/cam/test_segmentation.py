@@ -108,9 +108,9 @@ def test_only_the_last_of_many_choices_is_shown(qtbot, seg, model, monkeypatch):
     for above in (0.1, 0.2, 0.3, 0.4, 0.6):
         seg.network_step.region.above.setValue(above)
     # A choice while an older one is being explained: what that finds is dropped.
-    qtbot.waitUntil(lambda: seg.explorer._job is not None, timeout=5_000)
+    qtbot.waitUntil(lambda: seg.explorer._follower.running, timeout=5_000)
     seg.network_step.region.above.setValue(0.7)
-    seg.explorer._begin()
+    seg.explorer._follower.want(None, now=True)
     explored(qtbot, seg)
     assert len(shown) <= 2
     same(exploring(seg), expected(model, seg, nc.RegionScore("damaged", "p>0.7")))
@@ -300,7 +300,7 @@ def test_nothing_arrives_after_the_dock_is_closed_or_the_network_changed(qtbot, 
     for end in (lambda: seg.network_step.network.setCurrentIndex(0), seg.shut):
         values = exploring(seg).layer().data.copy()
         seg.explorer.want()
-        seg.explorer._begin()
+        seg.explorer._follower.want(None, now=True)
         assert seg.explorer.busy
         end()
         assert not seg.explorer.busy

@@ -13,7 +13,7 @@ from tests.widgets.docks.cam.test_walk import DAMAGED, make_mask, run
 def choose(qtbot, dock, normalize):
     box = dock.heatmap_step.normalize
     box.setCurrentIndex(box.findData(normalize))
-    qtbot.waitUntil(lambda: dock.explainer._stretching is None, timeout=20_000)
+    qtbot.waitUntil(lambda: not dock.explainer._stretching.running, timeout=20_000)
 
 
 def no_network(monkeypatch):
@@ -84,7 +84,7 @@ def test_what_is_removed_meanwhile_stays_removed(qtbot, viewer, dock, what):
     run(qtbot, dock)
     box = dock.heatmap_step.normalize
     box.setCurrentIndex(box.findData("volume"))
-    assert dock.explainer._stretching is not None
+    assert dock.explainer._stretching.running
     if what == "dock":
         viewer.window.remove_dock_widget(dock)
     else:

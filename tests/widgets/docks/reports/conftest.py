@@ -52,7 +52,7 @@ IN_R = slices(X < 2, (X >= 2) & (X < 4), NOWHERE)
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the dock notified; napari's own handler would raise it under pytest."""
     sentences: list[str] = []
-    monkeypatch.setattr("napari_cam.widgets.docks.reports.dock.show_error", sentences.append)
+    monkeypatch.setattr("napari_cam.widgets.docks.live_dock.show_error", sentences.append)
     return sentences
 
 

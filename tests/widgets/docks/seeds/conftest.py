@@ -35,7 +35,7 @@ along_y = (Y / (SHAPE[1] - 1)).astype(np.float32)
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the dock notified; napari's own handler would raise it under pytest."""
     sentences: list[str] = []
-    monkeypatch.setattr("napari_cam.widgets.docks.seeds.dock.show_error", sentences.append)
+    monkeypatch.setattr("napari_cam.widgets.docks.live_dock.show_error", sentences.append)
     return sentences
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QWidget
 
 from napari_cam.errors import NapariCamError
 from napari_cam.normalize import NORMALIZE
-from napari_cam.widgets.controls.parts import Hint, allow, quiet
+from napari_cam.widgets.controls.frame import DeviceLine, lay_out
+from napari_cam.widgets.controls.parts import allow, quiet
 from napari_cam.widgets.controls.shortcuts import Shortcuts
 from napari_cam.widgets.docks.cam.control.asking import Asking
 from napari_cam.widgets.docks.cam.control.comparer import Comparer, one_per_level
@@ -21,12 +21,10 @@ from napari_cam.widgets.docks.cam.control.mask_control import NO_HEATMAP, MaskCo
 from napari_cam.widgets.docks.cam.control.masker import Masker
 from napari_cam.widgets.docks.cam.control.opened import take_opened
 from napari_cam.widgets.docks.cam.control.pixel_sets import PixelSets
-from napari_cam.widgets.docks.cam.control.saver import Saver
+from napari_cam.widgets.docks.cam.control.saver import ResultSaver
 from napari_cam.widgets.docks.cam.control.side_by_side import SideBySide
 from napari_cam.widgets.docks.cam.control.slice_view import SliceView
 from napari_cam.widgets.docks.cam.state import DockState, Made
-from napari_cam.widgets.docks.cam.views.device_line import DeviceLine
-from napari_cam.widgets.docks.cam.views.frame import lay_out
 from napari_cam.widgets.docks.cam.views.heatmap_step import HeatmapStep
 from napari_cam.widgets.docks.cam.views.image_step import ImageStep
 from napari_cam.widgets.docks.cam.views.mask_step import MaskStep
@@ -39,11 +37,13 @@ from napari_cam.widgets.layers.position import bare
 from napari_cam.widgets.networks import SAMPLE, Network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari
-    from qtpy.QtGui import QShowEvent
 
     from napari_cam.volumes.volume import Volume
 
+_WIDTH = 330
 _NO_LEVELS = "Only networks of task segmentation have levels."
 
 
@@ -57,8 +57,7 @@ class CamDock(LiveDock):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.state = DockState()
         settings = read_settings()
         self.image_step = ImageStep(napari_viewer)
@@ -67,7 +66,6 @@ class CamDock(LiveDock):
         self.mask_step = MaskStep()
         self.save_step = SaveStep()
         self.device_line = DeviceLine()
-        self.problem = Hint("#ff6060")
         layers = HeatmapLayers(napari_viewer, self.state)
         self.loader = NetworkLoader(self.state, self.network_step)
         self.pixel_sets = PixelSets(napari_viewer, self.state, self.network_step.region, self)
@@ -80,13 +78,10 @@ class CamDock(LiveDock):
         self.slice_view = SliceView(napari_viewer, self.heatmap_step)
         self.masker = Masker(napari_viewer, self.state, self)
         self.masks = MaskControl(napari_viewer, self.state, self.mask_step, self.masker, self)
-        self.saver = Saver(self.state, self.masker, self.save_step)
+        self.saver = ResultSaver(self.state, self.masker, self.save_step)
         self._lay_out()
         self._wire_steps()
-        self._wire_viewer()
-        self._end_with_window()
-        self._on_made()
-        self.follow_layers()
+        self._begin()
         self._load(SAMPLE, None)
 
     def _lay_out(self) -> None:
@@ -97,7 +92,9 @@ class CamDock(LiveDock):
             "Mask": self.mask_step,
             "Save": self.save_step,
         }
-        self.steps, self.scroll_area = lay_out(self, contents, (self.problem, self.device_line))
+        self.steps, self.scroll_area = lay_out(
+            self, contents, (self.problem, self.device_line), _WIDTH
+        )
         buttons = {
             "preview": self.heatmap_step.preview,
             "run": self.heatmap_step.run,
@@ -141,35 +138,19 @@ class CamDock(LiveDock):
             self.masks,
             self.saver,
         ):
-            part.failed.connect(self._fail)
+            part.failed.connect(self.fail)
 
-    def _wire_viewer(self) -> None:
-        layers, dims = self._viewer.layers, self._viewer.dims
-        layers.events.inserted.connect(self.follow_layers)
-        layers.events.removed.connect(self.follow_layers)
-        layers.events.reordered.connect(self.follow_layers)
-        layers.events.renamed.connect(self.follow_layers)
-        layers.selection.events.active.connect(self._on_active)
-        dims.events.point.connect(self._on_slice)
-        dims.events.order.connect(self._on_view)
-        dims.events.ndisplay.connect(self._on_view)
-
-    def _unwire_viewer(self) -> None:
-        layers, dims = self._viewer.layers, self._viewer.dims
-        events = layers.events
-        for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            event.disconnect(self.follow_layers)
-        layers.selection.events.active.disconnect(self._on_active)
-        dims.events.point.disconnect(self._on_slice)
-        dims.events.order.disconnect(self._on_view)
-        dims.events.ndisplay.disconnect(self._on_view)
+    def _heard(self) -> list[tuple[Any, Callable[..., object]]]:
+        dims = self._viewer.dims.events
+        return [
+            *super()._heard(),
+            (self._viewer.layers.selection.events.active, self._on_active),
+            (dims.point, self._on_slice),
+            (dims.order, self._on_view),
+            (dims.ndisplay, self._on_view),
+        ]
 
     # The dock's own life.
-
-    def showEvent(self, a0: QShowEvent | None) -> None:  # noqa: N802
-        """Take the keys of the window."""
-        self.shortcuts.take()
-        super().showEvent(a0)
 
     def _stop(self) -> None:
         self.explainer.drop()
@@ -181,11 +162,8 @@ class CamDock(LiveDock):
         self.saver.drop()
         self.state.claim(False)
         self.grid.leave()
-        self._unwire_viewer()
-        self.shortcuts.end()
 
     def _start_again(self) -> None:
-        self._wire_viewer()
         self.state.claim(True)
         self.masks.reopen()
         self.state.set_busy("")
@@ -196,10 +174,7 @@ class CamDock(LiveDock):
 
     # Step 1.
 
-    def follow_layers(self, _event: Any = None) -> None:
-        """Follow the viewer's layers."""
-        if self._closed:
-            return
+    def _list_layers(self) -> None:
         self.state.keep_only({id(bare(layer)) for layer in self._viewer.layers})
         take_opened(self.state, self._viewer.layers)
         self.image_step.follow_layers()
@@ -301,7 +276,7 @@ class CamDock(LiveDock):
         """Stretch the chosen heatmap, and the others of its run, as step 3 says."""
         made = self.chosen
         if made is not None:
-            self._fail("")
+            self.fail("")
             chosen = self.heatmap_step.normalize.currentData()
             self.explainer.stretch(made, NORMALIZE.checked(chosen))
 
@@ -310,7 +285,7 @@ class CamDock(LiveDock):
         self._show_slice()
 
     def _on_began(self, what: str) -> None:
-        self._fail("")
+        self.fail("")
         self.heatmap_step.show_running(what)
         self._allow()
 
@@ -322,15 +297,9 @@ class CamDock(LiveDock):
 
     def _on_ended(self, summary: str, problem: str) -> None:
         self.heatmap_step.show_idle(summary)
-        self._fail(problem)
+        self.fail(problem)
         self._allow()
         self._show_slice()
-
-    def _fail(self, sentence: str) -> None:
-        """Say what went wrong, in the dock and as a notification; "" for nothing."""
-        self.problem.say(sentence)
-        if sentence:
-            show_error(sentence)
 
     @property
     def chosen(self) -> Made | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QDockWidget,
@@ -14,13 +13,12 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_cam.widgets.controls.parts import Hint
 from napari_cam.widgets.controls.picture_list import PictureList
 from napari_cam.widgets.docks.live_dock import LiveDock
 from napari_cam.widgets.docks.reports.control.gatherer import is_cam, judgeable, labels_layers
 from napari_cam.widgets.docks.reports.control.overlayer import Overlayer
 from napari_cam.widgets.docks.reports.control.reporter import Reporter
-from napari_cam.widgets.docks.reports.control.saver import Saver
+from napari_cam.widgets.docks.reports.control.saver import ReportSaver
 from napari_cam.widgets.docks.reports.state import ReportsState
 from napari_cam.widgets.docks.reports.views.canvas import Ink
 from napari_cam.widgets.docks.reports.views.choose_pane import ChoosePane
@@ -28,6 +26,8 @@ from napari_cam.widgets.docks.reports.views.result_pane import ResultPane
 from napari_cam.widgets.docks.reports.work.comparing import Comparison, comparison_of_row
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari
     from qtpy.QtGui import QResizeEvent, QShowEvent
 
@@ -45,23 +45,18 @@ class ReportsDock(LiveDock):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self._following = False
+        super().__init__(napari_viewer)
         self._placed = False
         self.state = ReportsState()
         self.choose = ChoosePane()
         self.result = ResultPane()
-        self.problem = Hint("#ff6060")
         self.reporter = Reporter(napari_viewer, self.state, self.choose, self)
         self.overlayer = Overlayer(napari_viewer, self.state, self)
-        self.saver = Saver(self.state, self.result)
+        self.saver = ReportSaver(self.state, self.result)
         self._pictures = PictureList(napari_viewer, self.choose.image, self.state)
         self._lay_out()
         self._wire()
-        self._wire_viewer()
-        self._end_with_window()
-        self.follow_layers()
+        self._begin()
 
     def _lay_out(self) -> None:
         self.choose.setMinimumWidth(300)
@@ -88,19 +83,10 @@ class ReportsDock(LiveDock):
         self.result.arrays_wanted.connect(self._add_arrays)
         self.overlayer.said.connect(self.result.show_legend)
         for part in (self.reporter, self.overlayer, self.saver):
-            part.failed.connect(self._fail)
+            part.failed.connect(self.fail)
 
-    def _wire_viewer(self) -> None:
-        events = self._viewer.layers.events
-        for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            event.connect(self.follow_layers)
-        self._viewer.events.theme.connect(self._on_theme)
-
-    def _unwire_viewer(self) -> None:
-        events = self._viewer.layers.events
-        for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            event.disconnect(self.follow_layers)
-        self._viewer.events.theme.disconnect(self._on_theme)
+    def _heard(self) -> list[tuple[Any, Callable[..., object]]]:
+        return [*super()._heard(), (self._viewer.events.theme, self._on_theme)]
 
     # The dock's own life.
 
@@ -138,10 +124,8 @@ class ReportsDock(LiveDock):
     def _stop(self) -> None:
         for part in (self.reporter, self.overlayer, self.saver):
             part.drop()
-        self._unwire_viewer()
 
     def _start_again(self) -> None:
-        self._wire_viewer()
         self.choose.show_idle("")
         self.follow_layers()
 
@@ -152,18 +136,10 @@ class ReportsDock(LiveDock):
 
     # The image and its layers.
 
-    def follow_layers(self, _event: Any = None) -> None:
-        """Follow the viewer's layers."""
-        if self._closed or self._following:
-            return
-        self._following = True
-        try:
-            self._pictures.follow()
-            self._list_maps()
-            self.choose.show_labels(labels_layers(self._viewer.layers))
-        finally:
-            self._following = False
-        self._allow()
+    def _list_layers(self) -> None:
+        self._pictures.follow()
+        self._list_maps()
+        self.choose.show_labels(labels_layers(self._viewer.layers))
 
     def _on_image(self) -> None:
         self._pictures.take_chosen()
@@ -197,12 +173,6 @@ class ReportsDock(LiveDock):
         self.reporter.follow_maps()
         self.choose.show_state(self.state.missing, self.reporter.running)
 
-    def _fail(self, sentence: str) -> None:
-        """Say what went wrong, in the dock and as a notification; "" for nothing."""
-        self.problem.say(sentence)
-        if sentence:
-            show_error(sentence)
-
     # The report.
 
     def _on_finished(self) -> None:
@@ -223,12 +193,12 @@ class ReportsDock(LiveDock):
     def _on_row(self, row: int) -> None:
         finished = self.state.finished
         if finished is not None:
-            self._fail("")
+            self.fail("")
             self.overlayer.show(comparison_of_row(finished.report, finished.given, row))
 
     def _on_point(self, comparison: Comparison) -> None:
         """Look at a cell or a point; its threshold is now that of table and matrix."""
-        self._fail("")
+        self.fail("")
         self.result.show_threshold(comparison.threshold)
         self.overlayer.show(comparison)
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from napari.layers import Labels
-from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QWidget
 
 from napari_cam.errors import NapariCamError
-from napari_cam.widgets.controls.parts import Hint, Step, combo, form, quiet, refill
+from napari_cam.widgets.controls.frame import lay_out
+from napari_cam.widgets.controls.parts import combo, form, quiet, refill
 from napari_cam.widgets.controls.picture_list import PictureList
 from napari_cam.widgets.controls.shortcuts import Shortcuts
 from napari_cam.widgets.docks.live_dock import LiveDock
@@ -34,10 +34,12 @@ from napari_cam.widgets.layers.picture import heatmaps_on, labels_on
 from napari_cam.widgets.layers.records import is_seeds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari
-    from qtpy.QtGui import QShowEvent
 
 _REST_MS = 400
+_WIDTH = 370
 
 
 class SeedsDock(LiveDock):
@@ -50,9 +52,7 @@ class SeedsDock(LiveDock):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self._following = False
+        super().__init__(napari_viewer)
         self.state = SeedsState()
         self.image = combo("seeds_image")
         self.ensemble_step = EnsembleStep()
@@ -60,7 +60,6 @@ class SeedsDock(LiveDock):
         self.seeds_step = SeedsStep()
         self.review_step = ReviewStep()
         self.export_step = ExportStep()
-        self.problem = Hint("#ff6060")
         self.box_finder = BoxFinder(napari_viewer, self.state, self.box_step, self)
         self.ensembler = Ensembler(napari_viewer, self.state, self.ensemble_step, self)
         self.classes = ClassEditor(self.state, self.seeds_step)
@@ -79,41 +78,21 @@ class SeedsDock(LiveDock):
         self._rest.timeout.connect(self._write_record)
         self._lay_out()
         self._wire()
-        self._wire_viewer()
-        self._end_with_window()
-        self.follow_layers()
+        self._begin()
 
     def _lay_out(self) -> None:
-        steps = QWidget()
-        inner = QVBoxLayout(steps)
-        inner.setContentsMargins(2, 2, 2, 2)
         top = form()
         top.addRow("Image", self.image)
-        inner.addLayout(top)
-        contents: tuple[tuple[str, QWidget], ...] = (
-            ("Ensemble", self.ensemble_step),
-            ("Box", self.box_step),
-            ("Seeds", self.seeds_step),
-            ("Edit and review", self.review_step),
-            ("Export", self.export_step),
+        contents: dict[str, QWidget] = {
+            "Ensemble": self.ensemble_step,
+            "Box": self.box_step,
+            "Seeds": self.seeds_step,
+            "Edit and review": self.review_step,
+            "Export": self.export_step,
+        }
+        self.steps, self.scroll_area = lay_out(
+            self, contents, (self.problem,), _WIDTH, above=top, closed=("Box",)
         )
-        self.steps = [
-            Step(number, title, content, opened=title != "Box")
-            for number, (title, content) in enumerate(contents, 1)
-        ]
-        for step in self.steps:
-            inner.addWidget(step)
-        inner.addStretch(1)
-        self.scroll_area = QScrollArea()
-        self.scroll_area.setWidgetResizable(True)
-        self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll_area.setWidget(steps)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self.scroll_area, 1)
-        outer.addWidget(self.problem)
-        self.setMinimumWidth(370)
         review = self.review_step
         buttons = {
             "commit": self.seeds_step.commit,
@@ -140,32 +119,17 @@ class SeedsDock(LiveDock):
             self.reviewer,
             self.exporter,
         ):
-            part.failed.connect(self._fail)
+            part.failed.connect(self.fail)
         for result in (self.ensembler.mask, self.seeder.preview):
             result.taken.connect(self.follow_layers)
         for making in (self.ensembler, self.seeder):
-            making.made.connect(lambda: self._fail(""))
+            making.made.connect(lambda: self.fail(""))
 
-    def _wire_viewer(self) -> None:
-        events = self._viewer.layers.events
-        for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            event.connect(self.follow_layers)
-        self._viewer.dims.events.point.connect(self._on_slice)
-        self._viewer.dims.events.order.connect(self._on_slice)
-
-    def _unwire_viewer(self) -> None:
-        events = self._viewer.layers.events
-        for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            event.disconnect(self.follow_layers)
-        self._viewer.dims.events.point.disconnect(self._on_slice)
-        self._viewer.dims.events.order.disconnect(self._on_slice)
+    def _heard(self) -> list[tuple[Any, Callable[..., object]]]:
+        dims = self._viewer.dims.events
+        return [*super()._heard(), (dims.point, self._on_slice), (dims.order, self._on_slice)]
 
     # The dock's own life.
-
-    def showEvent(self, a0: QShowEvent | None) -> None:  # noqa: N802
-        """Take the keys of the window."""
-        self.shortcuts.take()
-        super().showEvent(a0)
 
     def _stop(self) -> None:
         self._rest.stop()
@@ -178,13 +142,10 @@ class SeedsDock(LiveDock):
             self.exporter,
         ):
             part.drop()
-        self._unwire_viewer()
         self.state.set_seeds(None)
-        self.shortcuts.end()
 
     def _start_again(self) -> None:
         self._seen.clear()
-        self._wire_viewer()
         self.follow_layers()
 
     @property
@@ -195,22 +156,14 @@ class SeedsDock(LiveDock):
 
     # The image and its layers.
 
-    def follow_layers(self, _event: Any = None) -> None:
-        """Follow the viewer's layers."""
-        if self._closed or self._following:
-            return
-        self._following = True
-        try:
-            self._pictures.follow()
-            self._list_members()
-            self._list_seeds()
-            self.box_finder.follow_layers()
-            self.seeder.follow_layers()
-            self.exporter.follow_layers()
-            self._show_review()
-        finally:
-            self._following = False
-        self._allow()
+    def _list_layers(self) -> None:
+        self._pictures.follow()
+        self._list_members()
+        self._list_seeds()
+        self.box_finder.follow_layers()
+        self.seeder.follow_layers()
+        self.exporter.follow_layers()
+        self._show_review()
 
     def _on_image(self) -> None:
         self._seen.clear()
@@ -260,7 +213,7 @@ class SeedsDock(LiveDock):
         if layer is None:
             self.state.set_seeds(None)
         else:
-            self._fail("")
+            self.fail("")
             self._open(layer)
 
     def _open(self, layer: Labels) -> None:
@@ -270,7 +223,7 @@ class SeedsDock(LiveDock):
         try:
             seeds = open_as_seeds(layer, picture)
         except NapariCamError as error:
-            self._fail(str(error))
+            self.fail(str(error))
             self._show_seeds()
             return
         self.state.set_seeds(seeds)
@@ -313,9 +266,3 @@ class SeedsDock(LiveDock):
     def _show_review(self) -> None:
         self.painter.show()
         self.reviewer.show()
-
-    def _fail(self, sentence: str) -> None:
-        """Say what went wrong, in the dock and as a notification; "" for nothing."""
-        self.problem.say(sentence)
-        if sentence:
-            show_error(sentence)

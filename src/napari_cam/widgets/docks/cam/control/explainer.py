@@ -21,7 +21,7 @@ from napari_cam.widgets.docks.cam.work.running import (
 )
 from napari_cam.widgets.layers.image_layers import layer_to_volume
 from napari_cam.widgets.layers.position import layer_axis, put_on_slider, shown_index
-from napari_cam.widgets.threads.worker import Failure, Job
+from napari_cam.widgets.threads.worker import Failure, Job, Runner
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -49,7 +49,7 @@ class Explainer:
         self._state = state
         self._layers = layers
         self._run: _Run | None = None
-        self._stretching: Job | None = None
+        self._stretching = Runner()
 
     @property
     def running(self) -> bool:
@@ -74,7 +74,7 @@ class Explainer:
         except NapariCamError as error:
             self.ended.emit("", str(error))
             return
-        self._drop_stretching()
+        self._stretching.drop()
         run = _Run(Asked(picked, volume, request, network.model.card.class_names))
         units = None if whole else (first,)
         run.job = Job(
@@ -92,17 +92,17 @@ class Explainer:
 
         The wish of the moment counts: an older one that is still being worked on is dropped.
         """
-        self._drop_stretching()
+        self._stretching.drop()
         if self._run is not None or made.request.normalize == normalize:
             return
         maps = made.result.maps
         if maps is None:
             return  # it was opened; its file keeps no more than one stretch
-        self._stretching = Job(
+        self._stretching.start(
             lambda: maps.stretched(normalize),
             lambda results: self._on_stretched(maps, results, normalize),
             self._on_stretch_ended,
-        ).start()
+        )
 
     def _on_stretched(
         self, maps: RawMaps, results: tuple[Result, ...], normalize: Normalize
@@ -116,14 +116,8 @@ class Explainer:
         self.stretched.emit()
 
     def _on_stretch_ended(self, failure: Failure | None) -> None:
-        self._stretching = None
         if failure is not None:
             self.failed.emit(failure.sentence)
-
-    def _drop_stretching(self) -> None:
-        if self._stretching is not None:
-            self._stretching.drop()
-            self._stretching = None
 
     def cancel(self) -> None:
         """Stop after the slices that are being computed; finished ones stay."""
@@ -137,7 +131,7 @@ class Explainer:
             self._run.cancelled.set()
             self._run.job.drop()
         self._run = None
-        self._drop_stretching()
+        self._stretching.drop()
 
     def _on_progress(self, run: _Run, progress: Progress) -> None:
         if run is self._run:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
 from napari_cam.units import n_units
@@ -16,7 +15,7 @@ from napari_cam.widgets.docks.cam.control.explainer import picked_volume
 from napari_cam.widgets.docks.cam.control.heatmap_layers import Asked, HeatmapLayers
 from napari_cam.widgets.docks.cam.work.running import Progress, run_request
 from napari_cam.widgets.layers.position import layer_axis, shown_index
-from napari_cam.widgets.threads.worker import Failure, Job
+from napari_cam.widgets.threads.follower import Follower
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject
@@ -56,25 +55,21 @@ class Explorer:
         self._state = state
         self._layers = layers
         self._make_request = make_request
-        self._job: Job | None = None
         self._cancelled = threading.Event()
-        self._waiting = False  # for the running job to end
         self._shown: int | None = None
         self._asked_at = 0.0
-        self._timer = QTimer(parent)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_PAUSE_MS)
-        self._timer.timeout.connect(self._begin)
+        self._follower = Follower(parent, self._explain, self._on_news, self.failed.emit, _PAUSE_MS)
 
     @property
     def busy(self) -> bool:
         """Whether a slice is being explained, or soon will be."""
-        return self._job is not None or self._timer.isActive()
+        return self._follower.busy
 
     def want(self) -> None:
         """Explain the slice on screen as soon as the choices rest."""
         self._asked_at = time.perf_counter()
-        self._timer.start()
+        self._cancelled.set()  # what is under way is stale
+        self._follower.want(None)
 
     def follow_slice(self) -> None:
         """Explain the slice on screen where another one was explained."""
@@ -87,12 +82,8 @@ class Explorer:
 
     def drop(self) -> None:
         """Let nothing arrive any more."""
-        self._timer.stop()
-        self._waiting = False
         self._cancelled.set()
-        if self._job is not None:
-            self._job.drop()
-            self._job = None
+        self._follower.drop()
 
     def _index(self, volume: Volume | None = None, axis: int | None = None) -> int | None:
         """Return which slice is on screen; by the heatmaps shown where nothing is given."""
@@ -105,38 +96,26 @@ class Explorer:
         shown = layer_axis(picked.axes, axis)
         return shown_index(self._viewer, picked.first, shown, n_units(volume.shape, axis))
 
-    def _begin(self) -> None:
-        if self._job is not None:
-            self._cancelled.set()
-            self._waiting = True  # what it finds is stale; then it is the turn of this choice
-            return
+    def _explain(self, _wish: None) -> Iterator[tuple[Asked, int, Progress]] | None:
         network, picked = self._state.network, self._state.picked
         if network is None or picked is None:
-            return
-        try:
-            volume = picked_volume(self._viewer, picked)
-            request = self._make_request(volume)
-            axis = network.model.sliced_along(request.axis).unit_axis(volume)
-        except NapariCamError as error:
-            self.failed.emit(str(error))
-            return
+            return None
+        volume = picked_volume(self._viewer, picked)
+        request = self._make_request(volume)
+        axis = network.model.sliced_along(request.axis).unit_axis(volume)
         index = self._index(volume, axis)
         if index is None:
-            return
+            return None
         self._shown = index
         asked = Asked(picked, volume, request, network.model.card.class_names)
         cancelled = self._cancelled = threading.Event()
-        self._job = Job(
-            lambda: run_request(network.model, volume, request, (index,), index, cancelled),
-            lambda news: self._on_news(asked, index, cancelled, news),
-            self._on_end,
-        ).start()
+        run = run_request(network.model, volume, request, (index,), index, cancelled)
+        return ((asked, index, news) for news in run)
 
-    def _on_news(
-        self, asked: Asked, index: int, cancelled: threading.Event, news: Progress
-    ) -> None:
-        stale = cancelled.is_set() or not self._layers.has(asked.picked.layers[0]())
-        if news.results is None or not news.finished or stale:
+    def _on_news(self, _wish: None, got: tuple[Asked, int, Progress]) -> None:
+        asked, index, news = got
+        gone = not self._layers.has(asked.picked.layers[0]())
+        if news.results is None or not news.finished or gone:
             news.shown.set()
             return
         try:
@@ -170,11 +149,3 @@ class Explorer:
         count = sizes[index]
         pixels = "no pixel" if not count else f"{count} pixel{'s' if count > 1 else ''}"
         return f"{pixels[0].upper()}{pixels[1:]} of {where} explained after {took}."
-
-    def _on_end(self, failure: Failure | None) -> None:
-        self._job = None
-        if failure is not None:
-            self.failed.emit(failure.sentence)
-        if self._waiting:
-            self._waiting = False
-            self._begin()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Layer
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
 from napari_cam.units import by_unit
@@ -22,9 +21,11 @@ from napari_cam.widgets.layers.layer_axes import image_axes
 from napari_cam.widgets.layers.position import slice_on_screen
 from napari_cam.widgets.layers.records import layer_provenance
 from napari_cam.widgets.layers.watcher import Watcher
-from napari_cam.widgets.threads.worker import Failure, Job
+from napari_cam.widgets.threads.follower import Follower
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from qtpy.QtCore import QObject
 
 _PAUSE_MS = 80  # the slider rests for so long before the whole volume is cut
@@ -41,18 +42,12 @@ class Masker:
     def __init__(self, viewer: Any, state: DockState, parent: QObject) -> None:
         self._viewer = viewer
         self._state = state
-        self._wanted: list[_Wish] = []  # one for each heatmap at most
-        self._job: Job | None = None
-        self._timer = QTimer(parent)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_PAUSE_MS)
-        self._timer.timeout.connect(self._cut_volume)
+        self._follower = Follower(parent, _cut, self._show, self.failed.emit, _PAUSE_MS)
 
     def make(self, made: Made, request: MaskRequest) -> None:
         """Add a labels layer with the mask of a heatmap; from then on it follows the slider."""
         if self._state.live_mask(made) is None:
-            self._want(_Wish(made, request, None))
-            self._cut_volume()
+            self._follower.want(_Wish(made, request, None), now=True, about=made)
 
     def follow(self, made: Made, request: MaskRequest) -> None:
         """Bring a heatmap's live mask up to date; nothing happens where it has none."""
@@ -66,8 +61,7 @@ class Masker:
             mask.due = before  # the mask stays as it is
             self.failed.emit(str(error))
             return
-        self._want(_Wish(made, request, mask))
-        self._timer.start()
+        self._follower.want(_Wish(made, request, mask), about=made)
 
     def renew(self) -> None:
         """Bring all live masks up to date after their heatmaps changed."""
@@ -99,15 +93,7 @@ class Masker:
 
     def drop(self) -> None:
         """Let nothing arrive any more: the dock is closing."""
-        self._timer.stop()
-        self._wanted.clear()
-        if self._job is not None:
-            self._job.drop()
-        self._job = None
-
-    def _want(self, wish: _Wish) -> None:
-        self._wanted = [other for other in self._wanted if other.made is not wish.made]
-        self._wanted.append(wish)
+        self._follower.drop()
 
     def cut_shown(self, mask: MadeMask) -> None:
         """Cut the slice on screen of a mask that is due, where it can be cut by itself.
@@ -133,27 +119,7 @@ class Masker:
         # else the whole volume follows soon, and the slice with it
         self.cut.emit(mask)
 
-    def _cut_volume(self) -> None:
-        if self._job is not None or not self._wanted:
-            return  # the running cut looks for more wishes when it ends
-        wish = self._wanted.pop(0)
-        heatmap = wish.made.result.heatmap
-        self._job = Job(
-            lambda: cut_heatmap(heatmap, wish.request),
-            lambda cut: self._show(wish, cut),
-            self._on_end,
-        ).start()
-
-    def _on_end(self, failure: Failure | None) -> None:
-        self._job = None
-        if failure is not None:
-            self.failed.emit(failure.sentence)
-        if not self._timer.isActive():
-            self._cut_volume()
-
     def _show(self, wish: _Wish, cut: Cut) -> None:
-        if any(newer.made is wish.made for newer in self._wanted):
-            return  # the slider has moved on
         if not any(wish.made is made for made in self._state.made):
             return  # its heatmap was removed
         mask = self._state.live_mask(wish.made)
@@ -225,3 +191,7 @@ class _Wish:
     made: Made
     request: MaskRequest
     mask: MadeMask | None
+
+
+def _cut(wish: _Wish) -> Iterator[Cut]:
+    return cut_heatmap(wish.made.result.heatmap, wish.request)

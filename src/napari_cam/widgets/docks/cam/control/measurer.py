@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
 from napari_cam.errors import NapariCamError
 from napari_cam.heatmap import one_slice
@@ -17,9 +16,11 @@ from napari_cam.widgets.layers.layer_axes import image_axes
 from napari_cam.widgets.layers.on_grid import label_set_on
 from napari_cam.widgets.layers.position import slice_on_screen
 from napari_cam.widgets.layers.watcher import Watcher
-from napari_cam.widgets.threads.worker import Failure, Job
+from napari_cam.widgets.threads.follower import Follower
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari.layers import Labels
     from qtpy.QtCore import QObject
 
@@ -46,12 +47,15 @@ class Measurer:
         self._viewer = viewer
         self._watch: Watcher | None = None
         self._numbers: tuple[int, ...] = ()
-        self._job: Job | None = None
-        self._rest = QTimer(parent)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(_PAUSE_MS)
-        self._rest.timeout.connect(self._measure)
+        self._follower = Follower(
+            parent, self._measure, self._on_measured, self.referred.emit, _PAUSE_MS
+        )
         self.mask: MadeMask | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a mask is being measured, or soon will be."""
+        return self._follower.busy
 
     def take(self, mask: MadeMask | None) -> None:
         """Measure a mask as it is now; the whole of it at once, unless it is due."""
@@ -59,14 +63,14 @@ class Measurer:
         self._forget()
         self.show_slice()
         if mask is not None and mask.due is None:
-            self._measure()
+            self._follower.want(mask, now=True)
 
     def follow(self, mask: MadeMask) -> None:
         """Measure a mask that is being painted into: the whole of it when the brush rests."""
         self.mask = mask
         self._forget()
         self.show_slice()
-        self._rest.start()
+        self._follower.want(mask)
 
     def refer(self, layer: Labels | None, numbers: tuple[int, ...]) -> None:
         """Compare with labels of a layer from now on, None for no comparison."""
@@ -120,27 +124,23 @@ class Measurer:
 
     def _forget(self) -> None:
         """Let no figures of an earlier moment arrive."""
-        self._rest.stop()
-        if self._job is not None:
-            self._job.drop()
-            self._job = None
+        self._follower.drop()
         self.measured.emit(None)
 
-    def _measure(self) -> None:
-        mask = self.mask
-        layer = None if mask is None else mask.layer()
-        if mask is None or layer is None or mask.due is not None:
-            return
+    def _measure(self, mask: MadeMask) -> Iterator[Figures] | None:
+        layer = mask.layer()
+        if layer is None or mask.due is not None:
+            return None
         labels, heatmap = layer_to_volume(layer).values, mask.made.result.heatmap
         reference = self._reference(mask.made)
 
-        def measure() -> Any:
+        def measure() -> Iterator[Figures]:
             compared = None if reference is None else reference.mask()
             yield figures_of(np.asarray(labels) != 0, heatmap, compared)
 
-        self._job = Job(measure, self._on_measured, self._on_end).start()
+        return measure()
 
-    def _on_measured(self, figures: Figures) -> None:
+    def _on_measured(self, _mask: MadeMask, figures: Figures) -> None:
         overlap = figures.overlap
         if overlap is not None:
             self.referred.emit(
@@ -151,17 +151,9 @@ class Measurer:
             )
         self.measured.emit(figures)
 
-    def _on_end(self, failure: Failure | None) -> None:
-        self._job = None
-        if failure is not None:
-            self.referred.emit(failure.sentence)  # it no longer fits its heatmap
-
     def drop(self) -> None:
         """Let nothing arrive any more: the dock is closing."""
         if self._watch is not None:
             self._watch.end()
             self._watch = None
-        self._rest.stop()
-        if self._job is not None:
-            self._job.drop()
-            self._job = None
+        self._follower.drop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from psygnal import Signal
 from qtpy.QtWidgets import QApplication
 
 from napari_cam.errors import NapariCamError
@@ -17,7 +16,7 @@ from napari_cam.widgets.docks.cam.work.saving import (
     savable,
     writing_job,
 )
-from napari_cam.widgets.threads.worker import Failure, Job
+from napari_cam.widgets.docks.saver import Saver
 
 if TYPE_CHECKING:
     from napari_cam.widgets.docks.cam.control.masker import Masker
@@ -25,16 +24,14 @@ if TYPE_CHECKING:
     from napari_cam.widgets.docks.cam.views.save_step import SaveStep
 
 
-class Saver:
+class ResultSaver(Saver):
     """Writes and copies the result that is chosen in step 5."""
 
-    failed = Signal(str)
-
     def __init__(self, state: DockState, masker: Masker, step: SaveStep) -> None:
+        super().__init__(step.show_done)
         self._state = state
         self._masker = masker
         self._step = step
-        self._job: Job | None = None
         step.save_wanted.connect(self.save_as)
         step.copy_wanted.connect(self.copy)
 
@@ -62,17 +59,10 @@ class Saver:
         except NapariCamError as error:
             self.failed.emit(str(error))
             return
-        self._step.show_done("Writing …")
-        self._job = Job(job, self._on_written, self._on_saved).start()
+        self._write(job)
 
-    def _on_written(self, path: Path) -> None:
-        self._step.show_done(f"Written: {path}, with its .json beside it.")
-
-    def _on_saved(self, failure: Failure | None) -> None:
-        self._job = None
-        if failure is not None:
-            self._step.show_done("")
-            self.failed.emit(failure.sentence)
+    def _written(self, path: Path) -> str:
+        return f"Written: {path}, with its .json beside it."
 
     def copy(self, kind: str) -> None:
         """Put the chosen result's script or command lines on the clipboard."""
@@ -82,8 +72,3 @@ class Saver:
             clipboard.setText(as_text(item, kind))
             what = "script" if kind == "python" else "command lines"
             self._step.show_done(f"The {what} that make this again are on the clipboard.")
-
-    def drop(self) -> None:
-        """Let nothing arrive any more: the dock is closing."""
-        if self._job is not None:
-            self._job.drop()

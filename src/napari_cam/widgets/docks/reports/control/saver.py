@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psygnal import Signal
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_cam.widgets.threads.worker import Failure, Job
+from napari_cam.widgets.docks.saver import Saver
 
 if TYPE_CHECKING:
     from napari_cam.widgets.docks.reports.state import ReportsState
@@ -18,30 +17,17 @@ if TYPE_CHECKING:
 _FILES = ("report.html", "report.json", "table.csv")
 
 
-class Saver:
+class ReportSaver(Saver):
     """Writes and copies the latest report."""
 
-    failed = Signal(str)
-
     def __init__(self, state: ReportsState, pane: ResultPane) -> None:
+        super().__init__(pane.say)
         self._state, self._pane = state, pane
-        self._job: Job | None = None
         self._asked: Path | None = None  # whose files may be replaced, if the user says so
         pane.save_wanted.connect(self.save_as)
         pane.replace_wanted.connect(self.replace)
         pane.copy_wanted.connect(self.copy)
         state.finished_changed.connect(self._forget)
-
-    @property
-    def running(self) -> bool:
-        """Whether something is being written."""
-        return self._job is not None
-
-    def drop(self) -> None:
-        """Let nothing arrive any more; what is being written is written to its end."""
-        if self._job is not None:
-            self._job.drop()
-            self._job = None
 
     def _forget(self) -> None:
         self._asked = None
@@ -55,7 +41,7 @@ class Saver:
     def save(self, folder: Path, overwrite: bool = False) -> None:
         """Write the report; where files of it are there already, ask first."""
         finished = self._state.finished
-        if finished is None or self._job is not None:
+        if finished is None or self.running:
             return
         self.failed.emit("")
         there = [name for name in _FILES if (folder / name).exists()]
@@ -64,27 +50,20 @@ class Saver:
             self._pane.say(f"{', '.join(there)} is there already: {folder}", replace=True)
             return
         self._asked = None
-        self._pane.say("Writing …")
         report = finished.report
 
         def write() -> Iterator[Path]:
             yield report.save(folder, overwrite)
 
-        self._job = Job(write, self._written, self._ended).start()
+        self._write(write)
 
     def replace(self) -> None:
         """Replace the files that were asked about."""
         if self._asked is not None:
             self.save(self._asked, overwrite=True)
 
-    def _written(self, page: Path) -> None:
-        self._pane.say(f"Written: {page}")
-
-    def _ended(self, failure: Failure | None) -> None:
-        self._job = None
-        if failure is not None:
-            self._pane.say("")
-            self.failed.emit(failure.sentence)
+    def _written(self, path: Path) -> str:
+        return f"Written: {path}"
 
     def copy(self) -> None:
         """Put rows on the clipboard: the selected ones where there are several, else all shown."""

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
-from psygnal import Signal
 
 from napari_cam.errors import MaskError, NapariCamError
 from napari_cam.heatmap import Heatmap
 from napari_cam.labels.classes import HIGHEST
 from napari_cam.labels.files.dicom.form import ABNORMAL, BACKGROUND, CONCEPT, LESION
 from napari_cam.labels.seeds.seeds import Seeds
+from napari_cam.widgets.docks.saver import Saver
 from napari_cam.widgets.docks.seeds.state import NO_SEEDS
 from napari_cam.widgets.docks.seeds.views.export_step import Segment
 from napari_cam.widgets.docks.seeds.work.exporting import Form, export_job, file_name
 from napari_cam.widgets.layers.layer_axes import facts_of
 from napari_cam.widgets.layers.picture import heatmaps_on, read_heatmap
 from napari_cam.widgets.layers.records import background_code, recorded
-from napari_cam.widgets.threads.worker import Failure, Job
 
 if TYPE_CHECKING:
     from napari_cam.grid import Grid
@@ -36,30 +35,18 @@ _NO_SERIES = (
 )
 
 
-class Exporter:
+class Exporter(Saver):
     """Writes what is chosen in step 5."""
 
-    failed = Signal(str)
-
     def __init__(self, viewer: Any, state: SeedsState, step: ExportStep) -> None:
+        super().__init__(step.show_done)
         self._viewer, self._state, self._step = viewer, state, step
         self._items: list[weakref.ReferenceType[Any]] = []
-        self._job: Job | None = None
+        self.changed.connect(self.show)
         step.export_wanted.connect(self.export)
         step.changed.connect(self.show)
         state.seeds_changed.connect(self.follow_layers)
         state.classes_changed.connect(self._on_classes)
-
-    @property
-    def running(self) -> bool:
-        """Whether something is being written."""
-        return self._job is not None
-
-    def drop(self) -> None:
-        """Let nothing arrive any more; what is being written is written to its end."""
-        if self._job is not None:
-            self._job.drop()
-            self._job = None
 
     def follow_layers(self) -> None:
         """List what can be exported: the seeds, then the heatmaps of the image."""
@@ -146,18 +133,10 @@ class Exporter:
         except NapariCamError as error:
             self.failed.emit(str(error))
             return
-        self._step.show_done("")
-        self._job = Job(job, self._written, self._ended).start()
-        self.show()
+        self._write(job, "")
 
-    def _written(self, path: Path) -> None:
-        self._step.show_done(f"Written: {path.name}")
-
-    def _ended(self, failure: Failure | None) -> None:
-        self._job = None
-        if failure is not None:
-            self.failed.emit(failure.sentence)
-        self.show()
+    def _written(self, path: Path) -> str:
+        return f"Written: {path.name}"
 
 
 def _copy_of(seeds: SeedsLayer, grid: Grid) -> Seeds:
