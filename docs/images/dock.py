@@ -84,7 +84,7 @@ def main() -> None:
     step.methods.setCurrentRow(4)
     step.class_id.setCurrentText("damaged")
     wait(lambda: not dock.explorer.busy)
-    layers = [info.name for info in step.listed_layers]
+    layers = [info.name for info in step.layers.listed]
     step.layers.selectRow(layers.index("decoder.1"))
     step.region.kind.setCurrentIndex(step.region.kind.findData("component"))
     wait(lambda: not dock.explorer.busy)

@@ -57,7 +57,7 @@ def main() -> None:
     _, dock = viewer.window.add_plugin_dock_widget("napari-cam", "CAM")
     wait(lambda: dock.state.network is not None)
     image = viewer.layers["cod fillet"]
-    check(dock.image_step.current is image)
+    check(dock.images.current is image)
     QTest.qWait(300)
     viewer.reset_view()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QCheckBox,
     QComboBox,
     QFormLayout,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _FLAT = "text-align: left; border: none; outline: none; background: transparent;"
+_LEAST, _MOST = 6, 12  # rows of a list that are seen at once
 _UNLIMITED = 16777215  # Qt's own largest height
 
 
@@ -126,6 +128,11 @@ def slider(name: str, value: float) -> QLabeledDoubleSlider:
     made.setDecimals(3)
     made.setValue(value)
     return made
+
+
+def fit_rows(view: QAbstractItemView, count: int, height: int, more: int = 0) -> None:
+    """Make a list as high as its rows, within reason; it scrolls where there are more."""
+    view.setFixedHeight(min(max(count, _LEAST), _MOST) * height + more + 8)
 
 
 def tick(name: str, text: str) -> QCheckBox:

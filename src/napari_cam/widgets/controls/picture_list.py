@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 from napari.layers import Image
 from qtpy.QtWidgets import QComboBox
 
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.controls.parts import allow, refill
-from napari_cam.widgets.layers.picture import NO_PICTURE, Picture, images
+from napari_cam.widgets.layers.picture import NO_PICTURE, Picture, PictureState, images
 from napari_cam.widgets.layers.position import bare
-
-
-class HasPicture(Protocol):
-    """What a dock knows of its image."""
-
-    picture: Picture | None
-
-    def set_picture(self, picture: Picture | None, problem: str = "") -> None:
-        """Take another image, or none and why."""
 
 
 class PictureList:
@@ -36,31 +28,46 @@ class PictureList:
         Told of another image.
     """
 
-    def __init__(self, viewer: Any, box: QComboBox, state: HasPicture) -> None:
+    def __init__(self, viewer: Any, box: QComboBox, state: PictureState) -> None:
         self._viewer, self._box, self._state = viewer, box, state
         self._images: list[weakref.ReferenceType[Image]] = []
 
+    @property
+    def current(self) -> Image | None:
+        """The layer that is chosen in the list."""
+        place = self._box.currentIndex()
+        return self._images[place]() if 0 <= place < len(self._images) else None
+
     def follow(self) -> None:
-        """Follow the viewer's layers; without an image so far the active one is taken."""
-        found = images(self._viewer.layers)
-        old = None if self._state.picture is None else self._state.picture.reference()
-        chosen = next((each for each in found if each is old), None)
-        active = bare(self._viewer.layers.selection.active)
-        if chosen is None:
-            chosen = next((each for each in found if each is active), found[0] if found else None)
+        """Follow the viewer's layers; the chosen one stays, whatever it is called now."""
+        before = self.current
+        self._list()
+        if self._state.picture is None or self.current is not before:
+            self.take_chosen()
+
+    @staticmethod
+    def _first(found: Sequence[Image]) -> Image:
+        """Return which image is taken where none was chosen and none is active."""
+        return found[0]
+
+    def _list(self) -> None:
+        found, chosen = images(self._viewer.layers), self.current
+        if not any(each is chosen for each in found):
+            active = bare(self._viewer.layers.selection.active)
+            chosen = next((each for each in found if each is active), None)
+            chosen = self._first(found) if found and chosen is None else chosen
         place = next((n for n, each in enumerate(found) if each is chosen), -1)
+        self._show(found, place)
         self._images = [weakref.ref(each) for each in found]
+
+    def _show(self, found: Sequence[Image], place: int) -> None:
+        """Show images, one of them as the chosen one; `_images` are those shown so far."""
         refill(self._box, [(str(each.name), None) for each in found], place)
         allow(self._box, "" if found else NO_PICTURE)
-        if chosen is not old or chosen is None:
-            self._take(chosen)
 
     def take_chosen(self) -> None:
-        """Take the image that was chosen in the list."""
-        place = self._box.currentIndex()
-        self._take(self._images[place]() if 0 <= place < len(self._images) else None)
-
-    def _take(self, layer: Image | None) -> None:
+        """Take the image that is chosen in the list."""
+        layer = self.current
         if layer is None:
             self._state.set_picture(None, NO_PICTURE)
             return

@@ -1,4 +1,4 @@
-"""The image that is annotated, and which layers lie on it."""
+"""The image that a dock is about, and which layers lie on it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from napari.layers import Image, Labels, Layer, Shapes
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_cam.errors import NapariCamError, VolumeError
 from napari_cam.grid import SAME_PLACE, Grid, displacement
-from napari_cam.heatmap import Heatmap
-from napari_cam.widgets.layers.derived_layers import layer_to_heatmap
 from napari_cam.widgets.layers.image_layers import layer_to_volume
 from napari_cam.widgets.layers.layer_axes import (
     ImageAxes,
@@ -38,56 +37,72 @@ NO_PICTURE = (
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image layer as it is annotated.
+    """The image that a dock is about: one layer, or several as channels.
 
     Attributes
     ----------
-    reference
-        The layer; weak, so that a removed one can go.
+    references
+        The layers; weak, so that a removed one can go.
     axes
-        What its axes mean.
+        What their axes mean.
     grid
         Where its voxels lie.
     slice_axis
         The axis of (z, y, x) along which its slices lie.
     """
 
-    reference: weakref.ReferenceType[Image]
+    references: tuple[weakref.ReferenceType[Image], ...]
     axes: ImageAxes
     grid: Grid
     slice_axis: int
 
     @classmethod
-    def of(cls, layer: Image) -> Picture:
-        """Look at an image layer.
+    def of(cls, *layers: Image, channel_axis: int | None = None) -> Picture:
+        """Look at image layers; `channel_axis` holds the channels of a single one that has such.
 
         Raises
         ------
         VolumeError
-            Where it is no volume.
+            Where the first is no volume.
         """
-        axes = image_axes(layer)
-        stack_axis = facts_of(layer).get("stack_axis", 0)
+        first = layers[0]
+        axes = image_axes(first, channel_axis)
+        stack_axis = facts_of(first).get("stack_axis", 0)
         return cls(
-            weakref.ref(layer),
+            tuple(weakref.ref(layer) for layer in layers),
             axes,
-            layer_grid(layer, axes),
+            layer_grid(first, axes),
             stack_axis if stack_axis in (0, 1, 2) else 0,
         )
 
+    def reference(self) -> Image | None:
+        """Return the first layer, None where it is gone."""
+        return self.references[0]()
+
     @property
-    def layer(self) -> Image:
-        """The layer.
+    def layers(self) -> list[Image]:
+        """The layers.
 
         Raises
         ------
         VolumeError
-            Where it is gone.
+            Where one is gone.
         """
-        layer = self.reference()
-        if layer is None:
+        layers = [layer for each in self.references if (layer := each()) is not None]
+        if len(layers) < len(self.references):
             raise VolumeError("The image was removed from the viewer; choose another one.")
-        return layer
+        return layers
+
+    @property
+    def layer(self) -> Image:
+        """The first layer, beside which results are laid.
+
+        Raises
+        ------
+        VolumeError
+            Where one is gone.
+        """
+        return self.layers[0]
 
     @property
     def n_slices(self) -> int:
@@ -100,13 +115,17 @@ class Picture:
         Raises
         ------
         VolumeError
-            Where the layer is gone.
+            Where a layer is gone, or the layers are no volume.
         """
-        layer, time = self.layer, None
-        if self.axes.time is not None:
-            data = layer.data[0] if layer.multiscale else layer.data
-            time = shown_index(viewer, layer, self.axes.time, int(data.shape[self.axes.time]))
-        return layer_to_volume(layer, channel_axis=self.axes.channel, time=time)
+        layers = self.layers
+        return layer_to_volume(layers, channel_axis=self.axes.channel, time=self.time(viewer))
+
+    def time(self, viewer: Any) -> int | None:
+        """Return the point of a time series that is on screen, None where it is none."""
+        if self.axes.time is None:
+            return None
+        data = self.layer.data[0] if self.layer.multiscale else self.layer.data
+        return shown_index(viewer, self.layer, self.axes.time, int(data.shape[self.axes.time]))
 
     def shown(self, viewer: Any, axis: int | None = None) -> int:
         """Return which place along an axis of (z, y, x) is on screen; None for the slices'."""
@@ -140,8 +159,34 @@ class Picture:
         return displacement(here, there, shape) <= SAME_PLACE
 
 
+class PictureState:
+    """What every dock knows: its picture.
+
+    Attributes
+    ----------
+    picture
+        The image; None where there is none, and then `no_picture` says why.
+    """
+
+    picture_changed = Signal()
+
+    def __init__(self, no_picture: str = NO_PICTURE) -> None:
+        self.picture: Picture | None = None
+        self.no_picture = no_picture
+
+    @property
+    def missing(self) -> str:
+        """Why nothing can be done, "" where all is there."""
+        return self.no_picture if self.picture is None else ""
+
+    def set_picture(self, picture: Picture | None, problem: str = "") -> None:
+        """Take another image, or none and the sentence that says why."""
+        self.picture, self.no_picture = picture, problem
+        self.picture_changed.emit()
+
+
 def images(layers: Iterable[Any]) -> list[Image]:
-    """Return the layers that can be annotated: images that nothing of ours made."""
+    """Return the layers that a dock can be about: images that nothing of ours made."""
     found = (bare(layer) for layer in layers)
     return [each for each in found if isinstance(each, Image) and not is_derived(each)]
 
@@ -169,11 +214,6 @@ def labels_on(picture: Picture, layers: Iterable[Any]) -> list[Labels]:
 def shapes_of(layers: Iterable[Any]) -> list[Shapes]:
     """Return the layers of drawn shapes."""
     return [layer for layer in map(bare, layers) if isinstance(layer, Shapes)]
-
-
-def read_heatmap(layer: Image) -> Heatmap:
-    """Return the heatmap that a layer shows, its values shared with the layer."""
-    return layer_to_heatmap(layer)
 
 
 def read_mask(layer: Labels) -> NDArray[np.bool_]:

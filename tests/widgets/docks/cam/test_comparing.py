@@ -54,7 +54,7 @@ def test_methods_lie_side_by_side_each_over_its_image(qtbot, viewer, ticked):
         assert np.shares_memory(copy.data, image.data)
         np.testing.assert_allclose(copy.translate, image.translate)
         assert copy.name_overlay.visible
-    assert dock.image_step.current is image
+    assert dock.images.current is image
     assert dock.image_step.image.count() == 1, "copies are no images to explain"
     viewer.layers[titles[0]].contrast_limits = (0.25, 0.75)
     assert [tuple(viewer.layers[t].contrast_limits) for t in titles] == [(0.25, 0.75)] * 3
@@ -81,7 +81,7 @@ def test_all_levels_of_all_slices(qtbot, viewer, seg):  # noqa: F811
     assert [cell[1].removeprefix("Grad-CAM: damaged, ") for cell in shown] == layers
     levels = ["encoder 0", "encoder 1", "encoder 2", "bottleneck"]
     assert [cell[0] for cell in shown] == [*levels, "decoder 2", "decoder 1", "decoder 0"]
-    model, volume = nc.load_sample_model("segmentation"), dock.state.made[-1].volume
+    model, volume = nc.load_sample_model("segmentation"), dock.state.heatmaps[-1].volume
     maps = nc.explain(model, volume, "gradcam", "damaged", layers)
     for name, heatmap in zip(layers, maps.values(), strict=True):
         layer = viewer.layers[f"Grad-CAM: damaged, {name}"]
@@ -98,7 +98,7 @@ def test_two_methods_are_two_rows_of_levels(qtbot, viewer, seg):  # noqa: F811
     click(qtbot, seg.heatmap_step.compare.levels)
     wait(qtbot, seg)
     assert viewer.canvas.grid.actual_shape(viewer.layers) == (2, 7)
-    heatmap = seg.state.made[-1].result.heatmap
+    heatmap = seg.state.heatmaps[-1].result.heatmap
     assert np.flatnonzero(heatmap.inside.any(axis=(1, 2))).tolist() == [SLICE]
 
 

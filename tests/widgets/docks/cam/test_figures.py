@@ -32,7 +32,7 @@ def go(viewer, index):
 
 
 def values(dock):
-    return dock.state.made[0].result.heatmap.values
+    return dock.state.heatmaps[0].result.heatmap.values
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_where_the_network_did_not_look(qtbot, viewer, dock, outline):
 
 def test_the_command_finds_the_same(qtbot, dock, mask, outline, tmp_path, monkeypatch, capsys):
     refer(dock)
-    made = dock.state.made[0]
+    made = dock.state.heatmaps[0]
     nc.write_volume(tmp_path / "map.nii.gz", made.result.heatmap, like=made.volume)
     nc.write_volume(tmp_path / "outline.nii.gz", outline.data, like=made.volume)
     words = ["napari-cam", "mask", str(tmp_path / "map.nii.gz"), "--rule", "fixed:0.5"]
@@ -256,7 +256,7 @@ def test_a_closed_dock_measures_nothing_and_one_put_back_does(qtbot, viewer, doc
     before = dock.mask_step.figures.shown("whole")
     for layer in (mask, outline):
         layer.data_setitem((np.array([SLICE]), np.array([1]), np.array([2])), 1)
-    assert not dock.masks.measurer.busy
+    assert not dock.mask_chooser.measurer.busy
     assert dock.mask_step.figures.shown("whole") == before
     viewer.window.add_dock_widget(dock, name="CAM again")
     whole(qtbot, dock, expected(mask.data != 0, outline.data != 0))

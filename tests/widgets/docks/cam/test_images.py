@@ -82,7 +82,7 @@ def test_every_kind_of_image(qtbot, make_napari_viewer, open_dock, kind):
     qtbot.waitUntil(lambda: not dock.explainer.running, timeout=30_000)
     assert not dock.problem.text()
     shown = viewer.layers["Grad-CAM: predicted"]
-    volume = dock.state.made[0].volume
+    volume = dock.state.heatmaps[0].volume
     expected = nc.explain_one(model, volume).values
     np.testing.assert_allclose(np.squeeze(shown.data), np.squeeze(expected), atol=1e-6)
     assert shown.data.max() == 1
@@ -116,7 +116,7 @@ def test_several_layers_are_channels(qtbot, make_napari_viewer, open_dock):
     qtbot.waitUntil(lambda: not dock.explainer.running, timeout=30_000)
     volume = nc.Volume.from_array(np.stack([STACK, STACK + 2]), channel_axis=0)
     expected = nc.explain_one(model, volume).values
-    np.testing.assert_allclose(dock.state.made[0].result.heatmap.values, expected, atol=1e-6)
+    np.testing.assert_allclose(dock.state.heatmaps[0].result.heatmap.values, expected, atol=1e-6)
 
 
 def test_channels_in_one_layer(qtbot, make_napari_viewer, open_dock):
@@ -128,7 +128,7 @@ def test_channels_in_one_layer(qtbot, make_napari_viewer, open_dock):
     dock.heatmap_step.run.click()
     qtbot.waitUntil(lambda: not dock.explainer.running, timeout=30_000)
     assert not dock.problem.text()
-    assert dock.state.made[0].volume.n_channels == 2
+    assert dock.state.heatmaps[0].volume.n_channels == 2
 
 
 def test_a_wrong_number_of_channels_is_told(qtbot, make_napari_viewer, open_dock):
@@ -173,8 +173,8 @@ def test_a_chosen_image_among_several(qtbot, make_napari_viewer, open_dock):
     run(qtbot, dock)
     dock.image_step.image.setCurrentIndex(dock.image_step.image.findText("two"))
     run(qtbot, dock)
-    one, two = dock.state.made
-    assert one.picked.first is first
+    one, two = dock.state.heatmaps
+    assert one.picture.layer is first
     assert [made.layer().scale[0] for made in (one, two)] == [2, 3]
     for made, source in ((one, STACK), (two, STACK[:, ::-1] + 1)):
         expected = nc.explain_one(model, source).values
@@ -210,7 +210,7 @@ def test_a_pyramid_is_never_read_whole(qtbot, make_napari_viewer, open_dock):
     model = give(dock, 2, 1)
     assert "6 × 20 × 26" in dock.image_step.facts.text()
     run(qtbot, dock)
-    made = dock.state.made[0]
+    made = dock.state.heatmaps[0]
     expected = nc.explain_one(model, made.volume).values
     np.testing.assert_allclose(made.layer().data, expected, atol=1e-6)
     np.testing.assert_array_equal(made.volume.values, coarse)
@@ -272,7 +272,7 @@ def test_two_scans_of_one_patient_overlay_with_their_heatmaps(
     for index in range(2):
         dock.image_step.image.setCurrentIndex(index)
         run(qtbot, dock)
-    for made, codes in zip(dock.state.made, ("RAS", "LPI"), strict=True):
+    for made, codes in zip(dock.state.heatmaps, ("RAS", "LPI"), strict=True):
         affine = nibabel.load(tmp_path / f"{codes}.nii").affine
         shown = made.layer()
         qtbot.waitUntil(lambda layer=shown: layer.visible, timeout=5_000)
@@ -300,7 +300,7 @@ def test_saved_and_opened_again_it_lies_where_it_was(
     run(qtbot, dock)
     qtbot.mouseClick(dock.mask_step.make, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bool(dock.state.masks), timeout=20_000)
-    shown = [dock.state.made[0].layer(), dock.state.masks[0].layer()]
+    shown = [dock.state.heatmaps[0].layer(), dock.state.masks[0].layer()]
     for index, name in enumerate(("map.nii.gz", "mask.nii.gz")):
         path = tmp_path / name
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args, to=path: (str(to), ""))
@@ -339,7 +339,7 @@ def test_an_exported_network_is_opened(qtbot, make_napari_viewer, open_dock, tmp
     run(qtbot, dock)
     model = nc.wrap_model(network, in_channels=1, spatial_ndim=2)
     expected = nc.explain_one(model, nc.Volume.from_array(STACK), target=2)
-    made = dock.state.made[0].result.heatmap
+    made = dock.state.heatmaps[0].result.heatmap
     np.testing.assert_allclose(made.values, expected.values, atol=1e-5)
     np.testing.assert_allclose(made.score, expected.score, rtol=1e-5)
 
@@ -358,7 +358,7 @@ def test_the_layers_are_listed_as_they_are_for_the_image(qtbot, make_napari_view
     give(dock, 2, 1)
     # A convolution of stride 2 halves 20 x 26, and 44 x 30.
     qtbot.waitUntil(lambda: ["conv", "10 × 13", "2"] in table(dock), timeout=10_000)
-    assert "20 × 26" in dock.network_step.layers_title.text()
+    assert "20 × 26" in dock.network_step.layers.title.text()
     dock.image_step.image.setCurrentIndex(1)
     qtbot.waitUntil(lambda: ["conv", "22 × 15", "2"] in table(dock), timeout=10_000)
     # Coronal slices of a volume without patient's axes do not exist; axis 1 does: 5 x 30 pixels.
@@ -373,9 +373,9 @@ def test_a_chosen_layer_stays_chosen_with_another_image(qtbot, make_napari_viewe
     dock = open_dock(viewer)
     qtbot.waitUntil(lambda: dock.network_step.layers.rowCount() > 2, timeout=10_000)
     dock.network_step.layers.selectRow(0)
-    chosen, before = dock.network_step.chosen_layers, table(dock)
+    chosen, before = dock.network_step.layers.chosen, table(dock)
     assert len(chosen) == 1
     dock.image_step.image.setCurrentIndex(1 - dock.image_step.image.currentIndex())
     qtbot.wait(300)
-    assert dock.network_step.chosen_layers == chosen
+    assert dock.network_step.layers.chosen == chosen
     assert [row[0] for row in table(dock)] == [row[0] for row in before]

@@ -28,7 +28,7 @@ def values(qtbot, dock):
     """The values of a heatmap of the class "damaged"."""
     dock.network_step.class_id.setCurrentIndex(DAMAGED)
     run(qtbot, dock)
-    return dock.state.made[0].result.heatmap.values
+    return dock.state.heatmaps[0].result.heatmap.values
 
 
 def choose(dock, rule, value=None, volume=False):
@@ -90,7 +90,7 @@ def test_otsu_around_each_pixel(qtbot, viewer, dock, values):
     viewer.dims.set_point(0, viewer.layers["fillet"].data_to_world((4, 0, 0))[0])
     layer = make_mask(qtbot, dock)
     choose(dock, "local-otsu", 50)  # beyond the slice of 28 mm by 54 mm: as good as Otsu's
-    expected = nc.binarize(dock.state.made[0].result.heatmap, "local-otsu:50")["mask"]
+    expected = nc.binarize(dock.state.heatmaps[0].result.heatmap, "local-otsu:50")["mask"]
     holds(qtbot, layer, expected)
     assert "(mm)" in dock.mask_step.rules._label.text()
     assert layer.metadata["napari_cam"]["threshold"]["rule"] == "local-otsu(50)"
@@ -218,7 +218,7 @@ def test_tissue_waits_once_and_is_then_at_hand(qtbot, viewer, dock, values):
     box.setCurrentIndex(box.findText("tissue (k-means)"))
     np.testing.assert_array_equal(layer.data, before)
     assert set(dock.mask_step.figures.shown("slice")) == {"…"}, "nothing wrong is shown as final"
-    tissue = nc.foreground(dock.state.made[0].volume, "kmeans")
+    tissue = nc.foreground(dock.state.heatmaps[0].volume, "kmeans")
     assert 0 < tissue.sum() < tissue.size
     holds(qtbot, layer, (values > np.float32(0.5)) & tissue)
     dock.mask_step.cut.setValue(0.2)
@@ -245,7 +245,7 @@ def everything(qtbot, viewer, dock, path):
 def files(dock, tmp_path, monkeypatch):
     """The image and a labels layer as files, in the folder in which scripts run."""
     monkeypatch.chdir(tmp_path)
-    volume = dock.image_step.current.metadata["napari_cam_volume"]
+    volume = dock.images.current.metadata["napari_cam_volume"]
     nc.write_volume("image.nii.gz", volume.values, like=volume)
     limit = np.zeros(volume.shape, np.uint8)
     limit[1:8, 5:50, 10:65] = 1
@@ -278,7 +278,7 @@ def test_the_copied_command_gives_the_same_mask(qtbot, viewer, dock, values, fil
 @pytest.mark.parametrize("opened", [False, True])
 def test_the_script_of_a_mask_in_tissue(qtbot, viewer, dock, values, files, monkeypatch, opened):
     if opened:
-        made = dock.state.made[0]
+        made = dock.state.heatmaps[0]
         nc.write_volume("opened.nii.gz", made.result.heatmap, like=made.volume)
         viewer.open("opened.nii.gz", plugin="napari-cam")
         dock.image_step.image.setCurrentIndex(dock.image_step.image.findText("fillet"))

@@ -52,7 +52,7 @@ def test_slow_methods_stand_at_the_end(more, dock):
     assert not heading.flags() & Qt.ItemFlag.ItemIsUserCheckable
     assert not heading.flags() & Qt.ItemFlag.ItemIsSelectable
     assert "many times" in row_of(step, "Slow-CAM").toolTip()
-    assert step.chosen_methods == ("gradcam",), "the default stays"
+    assert [each.name for each in step.methods.chosen] == ["gradcam"], "the default stays"
     assert 100 < step.methods.height() < 400
 
 
@@ -60,7 +60,7 @@ def test_input_methods_need_no_layer(more, dock):
     step = dock.network_step
     row_of(step, "Grad-CAM").setCheckState(Qt.CheckState.Unchecked)
     row_of(step, "Input map").setCheckState(Qt.CheckState.Checked)
-    assert step.chosen_methods == ("of-input",)
+    assert [each.name for each in step.methods.chosen] == ["of-input"]
     assert not step.layers.isEnabled()
     assert "no layer is chosen" in step.layers.toolTip()
     row_of(step, "Slow-CAM").setCheckState(Qt.CheckState.Checked)

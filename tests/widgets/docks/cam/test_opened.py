@@ -59,13 +59,13 @@ def test_it_is_cut_like_a_fresh_one(qtbot, viewer, dock, saved, tmp_path, monkey
 def test_what_a_dock_makes_is_not_taken_by_another(qtbot, viewer, dock, open_dock, saved):
     second = open_dock(viewer, "second")
     run(qtbot, dock)
-    assert len(dock.state.made) == 1
-    assert second.state.made == []
+    assert len(dock.state.heatmaps) == 1
+    assert second.state.heatmaps == []
     viewer.open(str(saved[0]), plugin="napari-cam")
-    assert [len(each.state.made) for each in (dock, second)] == [2, 1]
+    assert [len(each.state.heatmaps) for each in (dock, second)] == [2, 1]
     dock.shut()
     third = open_dock(viewer, "third")
-    assert len(third.state.made) == 2
+    assert len(third.state.heatmaps) == 2
 
 
 def test_a_run_beside_an_opened_heatmap(qtbot, viewer, dock, saved):
@@ -74,16 +74,16 @@ def test_a_run_beside_an_opened_heatmap(qtbot, viewer, dock, saved):
     dock.network_step.class_id.setCurrentIndex(DAMAGED)
     dock.heatmap_step.normalize.setCurrentIndex(1)  # has no say in what was opened
     run(qtbot, dock)
-    assert len(dock.state.made) == 2
+    assert len(dock.state.heatmaps) == 2
     np.testing.assert_array_equal(layer.data, values)
     viewer.layers.remove(layer)
-    assert len(dock.state.made) == 1
+    assert len(dock.state.heatmaps) == 1
 
 
 def test_coverage_follows_the_brush(qtbot, viewer, dock):
     run(qtbot, dock)
     mask = make_mask(qtbot, dock)
-    inside = int(dock.state.made[0].result.heatmap.inside.sum())
+    inside = int(dock.state.heatmaps[0].result.heatmap.inside.sum())
     free = np.nonzero(mask.data == 0)
     where = tuple(axis[:500] for axis in free)
     before = int(mask.data.sum())
@@ -106,4 +106,4 @@ def test_a_plain_image_of_that_kind_is_left_alone(qtbot, viewer, dock):
     viewer.add_image(
         np.zeros((9, 56, 72)), name="liar", metadata={"napari_cam": {"kind": "heatmap"}}
     )
-    assert dock.state.made == []
+    assert dock.state.heatmaps == []

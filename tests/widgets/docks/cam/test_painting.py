@@ -32,7 +32,7 @@ def mask(qtbot, viewer, dock):
 
 
 def above(dock, cut):
-    return dock.state.made[0].result.heatmap.values > np.float32(cut)
+    return dock.state.heatmaps[0].result.heatmap.values > np.float32(cut)
 
 
 def ctrl_z(viewer):
@@ -105,7 +105,7 @@ def test_a_run_does_not_write_over_a_stroke_under_way(qtbot, dock, mask, empty, 
     assert not dock.state.masks[0].live, "the first dab ends it, not the end of the stroke"
     # While the mouse is down the slider moves and a run brings news.
     dock.mask_step.cut.setValue(0.1)
-    dock.masker.follow(dock.state.made[0], dock.masks.request(dock.state.made[0]))
+    dock.masker.follow(dock.state.heatmaps[0], dock.mask_chooser.request(dock.state.heatmaps[0]))
     qtbot.wait(300)
     stroke.move(empty[1])
     stroke.release(empty[1])

@@ -14,7 +14,8 @@ import napari_cam as nc
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.size import mask_size
 from napari_cam.widgets.controls.tooltips import Tip
-from napari_cam.widgets.docks.cam.views.heatmap_step import duration, probabilities
+from napari_cam.widgets.docks.cam.control.walker import probabilities
+from napari_cam.widgets.docks.cam.views.heatmap_step import duration
 from napari_cam.widgets.docks.cam.views.network_step import as_table
 from napari_cam.widgets.docks.cam.work.as_text import as_command, as_python
 from napari_cam.widgets.docks.cam.work.request import PixelSet, Request

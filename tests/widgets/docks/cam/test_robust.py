@@ -118,7 +118,7 @@ def test_cancel_keeps_the_finished_slices(qtbot, viewer, dock, gate):
     assert "Cancelling" in dock.heatmap_step.cancel.text()
     gate.let_all()
     finish(qtbot, dock)
-    heatmap = dock.state.made[0].result.heatmap
+    heatmap = dock.state.heatmaps[0].result.heatmap
     done = np.flatnonzero(heatmap.inside.any(axis=(1, 2))).tolist()
     assert 5 in done
     assert 3 <= len(done) < 9
@@ -159,7 +159,7 @@ def test_a_heatmap_removed_during_its_run_stays_removed(qtbot, viewer, dock, gat
     gate.let_all()
     finish(qtbot, dock)
     assert [layer.name for layer in viewer.layers] == ["fillet"]
-    assert dock.state.made == []
+    assert dock.state.heatmaps == []
     assert not dock.mask_step.make.isEnabled()
     assert "Make a heatmap first" in dock.mask_step.make.toolTip()
 
@@ -176,7 +176,7 @@ def test_layers_renamed_during_a_run_are_still_meant(qtbot, viewer, dock, gate):
     finish(qtbot, dock)
     assert dock.image_step.image.currentText() == "cod"
     assert dock.mask_step.heatmap.currentText() == "where it looked"
-    np.testing.assert_array_equal(shown.data, dock.state.made[0].result.heatmap.values)
+    np.testing.assert_array_equal(shown.data, dock.state.heatmaps[0].result.heatmap.values)
     assert shown.data[8].max() > 0
 
 
@@ -199,7 +199,7 @@ def test_a_dock_put_back_works_again(qtbot, viewer, dock):
     assert dock.image_step.image.count() == 2
     dock.heatmap_step.preview.click()
     finish(qtbot, dock)
-    assert len(dock.state.made) == 1
+    assert len(dock.state.heatmaps) == 1
 
 
 def test_the_viewer_closed_during_a_run(qtbot, viewer, dock, gate):
@@ -220,7 +220,7 @@ def test_two_docks_do_not_meddle(qtbot, viewer, open_dock, dock):
     finish(qtbot, other)
     names = sorted(layer.name for layer in viewer.layers)
     assert names == ["Grad-CAM: predicted", "HiResCAM: predicted", "fillet"]
-    assert len(dock.state.made) == len(other.state.made) == 1
+    assert len(dock.state.heatmaps) == len(other.state.heatmaps) == 1
     for last, first in ((other, dock), (dock, other)):
         last.shortcuts.take()
         assert last.shortcuts._shortcuts[0].isEnabled()
@@ -234,7 +234,7 @@ def test_a_model_file_that_is_gone_is_told(qtbot, dock, tmp_path):
     path.unlink()
     dock.heatmap_step.preview.click()  # it is in memory
     finish(qtbot, dock)
-    assert len(dock.state.made) == 1
+    assert len(dock.state.heatmaps) == 1
     dock.network_step.open_file(str(path))
     qtbot.waitUntil(
         lambda: "There is no model file" in dock.network_step.hint.text(), timeout=20_000
@@ -301,7 +301,7 @@ def test_the_slider_is_quick_on_a_large_volume(qtbot, viewer, dock):
 
     dock.heatmap_step.preview.click()
     finish(qtbot, dock)
-    small = dock.state.made[0].result.heatmap
+    small = dock.state.heatmaps[0].result.heatmap
     shape, n = (54, 256, 256), 54
     values = np.random.default_rng(3).random(shape, np.float32)
     per_unit = ("raw_min", "raw_max", "valid", "class_index", "predicted_index", "score")
@@ -350,7 +350,7 @@ def test_keys_are_shown_and_click(qtbot, dock):
     assert not taken & set(KEYS.values())
     dock.shortcuts._shortcuts[list(KEYS).index("preview")].activated.emit()
     finish(qtbot, dock)
-    assert len(dock.state.made) == 1
+    assert len(dock.state.heatmaps) == 1
 
 
 def disabled(dock):
@@ -413,10 +413,10 @@ def test_news_of_a_dropped_run_never_arrive(qtbot, viewer, dock, gate):
 def test_a_heatmap_outlives_its_image(qtbot, viewer, dock):
     dock.heatmap_step.run.click()
     finish(qtbot, dock)
-    made = dock.state.made[0]
+    made = dock.state.heatmaps[0]
     heatmap = made.layer()
     viewer.layers.remove("fillet")
-    made.picked = replace(made.picked, layers=(lambda: None,))  # as after garbage collection
+    made.picture = replace(made.picture, references=(lambda: None,))  # as after garbage collection
     dock.mask_step.make.click()
     qtbot.waitUntil(lambda: bool(dock.state.masks), timeout=20_000)
     mask = dock.state.masks[0].layer()

@@ -58,11 +58,11 @@ def kind(dock, data):
 
 
 def exploring(dock):
-    return next(made for made in dock.state.made if made.exploring)
+    return next(made for made in dock.state.heatmaps if made.exploring)
 
 
 def expected(model, dock, target, **more):
-    volume = dock.state.picked.first.metadata["napari_cam_volume"]
+    volume = dock.state.picture.layer.metadata["napari_cam_volume"]
     return nc.explain_one(model, volume, "gradcam", target, units=[SLICE], **more)
 
 
@@ -198,7 +198,7 @@ def test_a_click_is_a_point(qtbot, viewer, seg, model, MouseEvent, what):
     assert box.click.isChecked()
     assert "Esc" in box.click.text()
     # Where the network sees damage: the first pixel of its largest component in this slice.
-    volume = seg.state.picked.first.metadata["napari_cam_volume"]
+    volume = seg.state.picture.layer.metadata["napari_cam_volume"]
     y, x = 31, 42
     Mouse(viewer, MouseEvent).click(viewer.layers["fillet"].data_to_world((SLICE, y, x)))
     assert not box.click.isChecked()
@@ -217,20 +217,20 @@ def test_escape_ends_the_wait(qtbot, viewer, seg):
     before = list(viewer.mouse_drag_callbacks)
     for widget in (viewer.window._qt_viewer.canvas.native, seg):
         click(qtbot, seg.network_step.region.click)
-        assert seg.pixel_sets.picker.waiting
+        assert seg.pixel_chooser.picker.waiting
         QTest.keyClick(widget, Qt.Key.Key_Escape)
-        assert not seg.pixel_sets.picker.waiting
+        assert not seg.pixel_chooser.picker.waiting
     assert viewer.mouse_drag_callbacks == before
     assert not seg.network_step.region.click.isChecked()
     viewer.dims.ndisplay = 3
     click(qtbot, seg.network_step.region.click)
-    assert not seg.pixel_sets.picker.waiting
+    assert not seg.pixel_chooser.picker.waiting
     assert "2D" in seg.problem.text()
 
 
 def test_the_table_of_scores_shows_areas(qtbot, viewer, seg, model):
     run(qtbot, seg)
-    made = seg.state.made[-1]
+    made = seg.state.heatmaps[-1]
     assert made.layer().name == "Grad-CAM: damaged"
     scores = seg.heatmap_step.scores
     assert scores.isColumnHidden(2)
@@ -248,7 +248,7 @@ def test_the_table_of_scores_shows_areas(qtbot, viewer, seg, model):
     shown = {scores.item(row, 0).text(): scores.item(row, 1).text() for row in range(3)}
     assert shown == {name: f"{area:.1%}" for name, area in areas.items()}
     # A run does not touch what is explored, nor the other way round.
-    assert len(seg.state.made) == 2
+    assert len(seg.state.heatmaps) == 2
     make_mask(qtbot, seg)
 
 
@@ -281,7 +281,7 @@ def test_a_script_with_painted_pixels_gives_the_same(qtbot, viewer, seg, tmp_pat
     layer.data_setitem((np.array([SLICE, SLICE]), np.array([22, 23]), np.array([33, 35])), 1)
     run(qtbot, seg)
     click(qtbot, seg.save_step.python)
-    made = seg.state.made[-1]
+    made = seg.state.heatmaps[-1]
     assert not made.exploring
     nc.write_volume(tmp_path / "image.nii.gz", made.volume.values, like=made.volume)
     layer.save(str(tmp_path / "labels.nii.gz"), plugin="napari-cam")
@@ -335,7 +335,7 @@ def test_a_network_of_volumes(qtbot, viewer, dock, tmp_path, MouseEvent):
     viewer.dims.set_point(0, fillet.data_to_world((SLICE, 0, 0))[0])
     Mouse(viewer, MouseEvent).click(fillet.data_to_world((SLICE, 20, 33)))
     run(qtbot, dock)
-    made = dock.state.made[-1]
+    made = dock.state.heatmaps[-1]
     target = nc.RegionScore("tumour", f"point:{SLICE},20,33")
     wanted = nc.explain_one(model, made.volume, "gradcam", target)
     np.testing.assert_allclose(made.layer().data, wanted.values, atol=1e-5)
@@ -344,7 +344,7 @@ def test_a_network_of_volumes(qtbot, viewer, dock, tmp_path, MouseEvent):
     click(qtbot, dock.heatmap_step.compare.levels)
     qtbot.waitUntil(lambda: not dock.explainer.running, timeout=60_000)
     names = [layer.name for layer in viewer.layers if layer.visible][::2]
-    assert names == [info.level for info in one_per_level(dock.network_step.listed_layers)]
+    assert names == [info.level for info in one_per_level(dock.network_step.layers.listed)]
     assert (names[0], names[-1]) == ("encoder 0", "decoder 0")
     assert "bottleneck" in names
 

@@ -41,7 +41,7 @@ def test_it_gives_what_a_new_run_would_give(qtbot, viewer, dock, monkeypatch):
         top = expected[way].values.max() if way == "none" else 1
         np.testing.assert_allclose(layer.contrast_limits, (0, top), rtol=1e-5)
         assert layer.metadata["napari_cam"]["normalisation"]["normalize"] == way
-        assert dock.state.made[0].request.normalize == way
+        assert dock.state.heatmaps[0].request.normalize == way
         if way == "none":
             assert "needs a heatmap normalised" in dock.problem.text()  # a fixed cut of 0.5
             continue
@@ -60,7 +60,7 @@ def test_all_methods_of_a_run_and_their_masks_follow(qtbot, dock, monkeypatch):
         masks.append(make_mask(qtbot, dock))
     no_network(monkeypatch)
     choose(qtbot, dock, "volume")
-    for made, mask in zip(dock.state.made, masks, strict=True):
+    for made, mask in zip(dock.state.heatmaps, masks, strict=True):
         heatmap = made.result.heatmap
         assert np.ptp(heatmap.raw_max) == 0, "one span for all slices"
         cut = heatmap.values > np.float32(0.5)
@@ -71,10 +71,10 @@ def test_all_methods_of_a_run_and_their_masks_follow(qtbot, dock, monkeypatch):
 
 def test_a_stretch_that_cannot_be_is_told(qtbot, dock):
     run(qtbot, dock)
-    before = dock.state.made[0].layer().data.copy()
+    before = dock.state.heatmaps[0].layer().data.copy()
     choose(qtbot, dock, "foreground")  # the sample's preparation looks for none
     assert "foreground" in dock.problem.text()
-    np.testing.assert_array_equal(dock.state.made[0].layer().data, before)
+    np.testing.assert_array_equal(dock.state.heatmaps[0].layer().data, before)
     choose(qtbot, dock, "unit")
     assert not dock.problem.text()
 

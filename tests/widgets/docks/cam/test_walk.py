@@ -37,7 +37,7 @@ def make_mask(qtbot, dock):
 
 def test_the_walk_gives_what_the_library_gives(qtbot, viewer, dock, tmp_path, monkeypatch):
     image = viewer.layers["fillet"]
-    assert dock.image_step.current is image
+    assert dock.images.current is image
     assert "9 × 56 × 72" in dock.image_step.facts.text()
     assert "healthy, damaged" in dock.network_step.card.toPlainText()
     dock.network_step.class_id.setCurrentIndex(DAMAGED)
@@ -83,7 +83,7 @@ def test_a_saved_heatmap_reads_back(qtbot, dock, tmp_path, monkeypatch):
     click(qtbot, dock.save_step.save)
     qtbot.waitUntil(lambda: "Written" in dock.save_step.done.text(), timeout=20_000)
     heatmap, _ = read_heatmap(tmp_path / "map.tif")
-    made = dock.state.made[0].result.heatmap
+    made = dock.state.heatmaps[0].result.heatmap
     np.testing.assert_array_equal(heatmap.values, made.values)
     np.testing.assert_array_equal(heatmap.predicted_index, made.predicted_index)
 
@@ -101,19 +101,19 @@ def test_saving_over_the_image_is_refused(qtbot, dock, tmp_path, monkeypatch, si
 def test_preview_explains_the_slice_on_screen_alone(qtbot, viewer, dock):
     viewer.dims.set_point(0, viewer.layers["fillet"].data_to_world((6, 0, 0))[0])
     run(qtbot, dock, dock.heatmap_step.preview)
-    heatmap = dock.state.made[0].result.heatmap
+    heatmap = dock.state.heatmaps[0].result.heatmap
     assert np.flatnonzero(heatmap.inside.any(axis=(1, 2))).tolist() == [6]
     assert dock.heatmap_step.scores.rowCount() == 2
     assert dock.heatmap_step.slice_title.text().startswith("Slice 6")
     run(qtbot, dock)
-    assert len(dock.state.made) == 1, "the whole volume grows out of the preview"
-    assert heatmap is not dock.state.made[0].result.heatmap
-    assert dock.state.made[0].result.heatmap.inside.any(axis=(1, 2)).all()
+    assert len(dock.state.heatmaps) == 1, "the whole volume grows out of the preview"
+    assert heatmap is not dock.state.heatmaps[0].result.heatmap
+    assert dock.state.heatmaps[0].result.heatmap.inside.any(axis=(1, 2)).all()
 
 
 def test_the_scores_follow_the_slider(qtbot, viewer, dock):
     run(qtbot, dock)
-    logits = dock.state.made[0].result.logits
+    logits = dock.state.heatmaps[0].result.logits
     fillet = viewer.layers["fillet"]
     for index in (1, 7):
         viewer.dims.set_point(0, fillet.data_to_world((index, 0, 0))[0])
@@ -126,7 +126,7 @@ def test_the_scores_follow_the_slider(qtbot, viewer, dock):
 def test_evidence_buttons_walk_over_slices_without(qtbot, viewer, dock):
     dock.network_step.class_id.setCurrentIndex(DAMAGED)
     run(qtbot, dock)
-    made = dock.state.made[0]
+    made = dock.state.heatmaps[0]
     made.result.heatmap.valid[:] = [False, True, False, False, True, False, False, False, False]
     fillet = viewer.layers["fillet"]
 
@@ -162,7 +162,7 @@ def test_other_rules_cut_as_the_library_does(qtbot, dock, rule):
     dock.mask_step.inequality.setCurrentIndex(1)
     dock.mask_step.scope.setCurrentIndex(1)
     layer = make_mask(qtbot, dock)
-    heatmap = dock.state.made[0].result.heatmap
+    heatmap = dock.state.heatmaps[0].result.heatmap
     text = "otsu:volume" if rule == "otsu" else "quantile:0.9:volume"
     assert dock.mask_step.rules.text == text
     expected = nc.binarize(heatmap, text, strict=False)["mask"]
@@ -174,7 +174,7 @@ def test_the_gate_empties_slices_predicted_otherwise(qtbot, dock):
     run(qtbot, dock)
     dock.mask_step.gate.setChecked(True)
     layer = make_mask(qtbot, dock)
-    heatmap = dock.state.made[0].result.heatmap
+    heatmap = dock.state.heatmaps[0].result.heatmap
     expected = heatmap.values > np.float32(0.5)
     expected[heatmap.predicted_index != 1] = False
     assert (heatmap.predicted_index != 1).any()
@@ -184,7 +184,7 @@ def test_the_gate_empties_slices_predicted_otherwise(qtbot, dock):
 def test_the_slider_cuts_the_slice_at_once_and_the_volume_soon(qtbot, viewer, dock):
     run(qtbot, dock)
     layer = make_mask(qtbot, dock)
-    values = dock.state.made[0].result.heatmap.values
+    values = dock.state.heatmaps[0].result.heatmap.values
     viewer.dims.set_point(0, viewer.layers["fillet"].data_to_world((4, 0, 0))[0])
     dock.mask_step.cut.setValue(0.25)
     np.testing.assert_array_equal(layer.data[4] == 1, values[4] > np.float32(0.25))
@@ -215,7 +215,7 @@ def test_a_kept_mask_stays(qtbot, viewer, dock):
     layer = make_mask(qtbot, dock)
     dock.mask_step.cut.setValue(0.7)
     click(qtbot, dock.mask_step.keep)
-    values = dock.state.made[0].result.heatmap.values
+    values = dock.state.heatmaps[0].result.heatmap.values
     np.testing.assert_array_equal(layer.data == 1, values > np.float32(0.7))
     dock.mask_step.cut.setValue(0.2)
     qtbot.wait(300)
@@ -229,7 +229,7 @@ def test_a_script_from_the_clipboard_gives_the_same(qtbot, dock, tmp_path, monke
     run(qtbot, dock)
     layer = make_mask(qtbot, dock)
     click(qtbot, dock.save_step.python)
-    made = dock.state.made[0]
+    made = dock.state.heatmaps[0]
     nc.write_volume(tmp_path / "image.nii.gz", made.volume.values, like=made.volume)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
@@ -264,4 +264,4 @@ def test_a_model_file_is_opened(qtbot, dock, tmp_path, monkeypatch):
     )
     assert dock.network_step.network.currentText() == "mine.safetensors"
     run(qtbot, dock)
-    assert dock.state.made[0].request.model == str(Path(path))
+    assert dock.state.heatmaps[0].request.model == str(Path(path))

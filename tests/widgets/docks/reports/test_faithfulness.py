@@ -10,7 +10,7 @@ from napari.layers import Layer
 
 import napari_cam as nc
 from napari_cam.sample.phantom import phantom
-from napari_cam.widgets.docks.cam.state import DockState
+from napari_cam.widgets.docks.cam.state import CamState
 from napari_cam.widgets.layers.derived_layers import heatmap_to_layer, mask_to_layer
 from napari_cam.widgets.layers.image_layers import volume_to_layer
 from napari_cam.widgets.networks import OPEN_NETWORKS, load_network
@@ -96,7 +96,7 @@ def test_a_network_that_a_dock_has_open_is_offered_and_not_touched(
     dock = open_dock(sample)
     choose(dock.choose.kind, "faithfulness")
     assert not dock.choose.run.isEnabled()
-    state = DockState()
+    state = CamState()
     state.set_network(network)
     assert OPEN_NETWORKS[network.model.sha256] is network
     dock.follow_layers()

@@ -6,25 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QWidget
 
-from napari_cam.errors import NapariCamError
 from napari_cam.normalize import NORMALIZE
 from napari_cam.widgets.controls.frame import DeviceLine, lay_out
 from napari_cam.widgets.controls.parts import allow, quiet
-from napari_cam.widgets.controls.shortcuts import Shortcuts
-from napari_cam.widgets.docks.cam.control.asking import Asking
+from napari_cam.widgets.controls.shortcuts import KEYS, Shortcuts
 from napari_cam.widgets.docks.cam.control.comparer import Comparer, one_per_level
-from napari_cam.widgets.docks.cam.control.explainer import Explainer, picked_volume
+from napari_cam.widgets.docks.cam.control.explainer import Explainer
 from napari_cam.widgets.docks.cam.control.explorer import Explorer
-from napari_cam.widgets.docks.cam.control.heatmap_layers import HeatmapLayers
+from napari_cam.widgets.docks.cam.control.image_chooser import ImageChooser
 from napari_cam.widgets.docks.cam.control.loader import NetworkLoader
-from napari_cam.widgets.docks.cam.control.mask_control import NO_HEATMAP, MaskControl
+from napari_cam.widgets.docks.cam.control.mask_chooser import NO_HEATMAP, MaskChooser
 from napari_cam.widgets.docks.cam.control.masker import Masker
-from napari_cam.widgets.docks.cam.control.opened import take_opened
-from napari_cam.widgets.docks.cam.control.pixel_sets import PixelSets
+from napari_cam.widgets.docks.cam.control.pixel_chooser import PixelChooser
+from napari_cam.widgets.docks.cam.control.presenter import Presenter, take_opened
+from napari_cam.widgets.docks.cam.control.requester import Requester
 from napari_cam.widgets.docks.cam.control.saver import ResultSaver
-from napari_cam.widgets.docks.cam.control.side_by_side import SideBySide
-from napari_cam.widgets.docks.cam.control.slice_view import SliceView
-from napari_cam.widgets.docks.cam.state import DockState, Made
+from napari_cam.widgets.docks.cam.control.walker import Walker
+from napari_cam.widgets.docks.cam.state import CamState, ShownHeatmap
 from napari_cam.widgets.docks.cam.views.heatmap_step import HeatmapStep
 from napari_cam.widgets.docks.cam.views.image_step import ImageStep
 from napari_cam.widgets.docks.cam.views.mask_step import MaskStep
@@ -58,26 +56,28 @@ class CamDock(LiveDock):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
-        self.state = DockState()
+        self.state = CamState()
         settings = read_settings()
-        self.image_step = ImageStep(napari_viewer)
+        self.image_step = ImageStep()
         self.network_step = NetworkStep(settings.method, settings.model_folder)
         self.heatmap_step = HeatmapStep()
         self.mask_step = MaskStep()
         self.save_step = SaveStep()
         self.device_line = DeviceLine()
-        layers = HeatmapLayers(napari_viewer, self.state)
+        self.images = ImageChooser(napari_viewer, self.state, self.image_step)
+        layers = Presenter(napari_viewer, self.state)
         self.loader = NetworkLoader(self.state, self.network_step)
-        self.pixel_sets = PixelSets(napari_viewer, self.state, self.network_step.region, self)
+        self.pixel_chooser = PixelChooser(napari_viewer, self.state, self.network_step.region, self)
         steps = (self.image_step, self.network_step, self.heatmap_step)
-        self.asking = Asking(napari_viewer, self.state, steps, self.pixel_sets, settings)
+        self.requester = Requester(napari_viewer, self.state, steps, self.pixel_chooser, settings)
         self.explainer = Explainer(napari_viewer, self.state, layers)
-        self.explorer = Explorer(napari_viewer, self.state, layers, self.asking.request, self)
-        self.grid = SideBySide(napari_viewer)
-        self.comparer = Comparer(self.explainer, self.grid)
-        self.slice_view = SliceView(napari_viewer, self.heatmap_step)
+        self.explorer = Explorer(napari_viewer, self.state, layers, self.requester.request, self)
+        self.comparer = Comparer(napari_viewer, self.explainer)
+        self.walker = Walker(napari_viewer, self.heatmap_step)
         self.masker = Masker(napari_viewer, self.state, self)
-        self.masks = MaskControl(napari_viewer, self.state, self.mask_step, self.masker, self)
+        self.mask_chooser = MaskChooser(
+            napari_viewer, self.state, self.mask_step, self.masker, self
+        )
         self.saver = ResultSaver(self.state, self.masker, self.save_step)
         self._lay_out()
         self._wire_steps()
@@ -95,17 +95,10 @@ class CamDock(LiveDock):
         self.steps, self.scroll_area = lay_out(
             self, contents, (self.problem, self.device_line), _WIDTH
         )
-        buttons = {
-            "preview": self.heatmap_step.preview,
-            "run": self.heatmap_step.run,
-            "cancel": self.heatmap_step.cancel,
-            "previous": self.heatmap_step.previous,
-            "next": self.heatmap_step.next,
-        }
-        self.shortcuts = Shortcuts(self, buttons)
+        self.shortcuts = Shortcuts(self, {name: getattr(self.heatmap_step, name) for name in KEYS})
 
     def _wire_steps(self) -> None:
-        self.image_step.changed.connect(self._on_image)
+        self.images.taken.connect(self._on_image)
         self.network_step.network_wanted.connect(self._load)
         self.network_step.changed.connect(self._allow)
         self.network_step.chosen.connect(self._on_choice)
@@ -116,26 +109,27 @@ class CamDock(LiveDock):
         self.heatmap_step.changed.connect(self.stretch)
         self.heatmap_step.follow_changed.connect(self._on_choice)
         compare = self.heatmap_step.compare
-        compare.methods_wanted.connect(self.compare_methods)
-        compare.levels_wanted.connect(self.compare_levels)
-        compare.leave_wanted.connect(self.grid.leave)
-        self.grid.changed.connect(compare.show_grid)
-        self.masks.chosen_changed.connect(self._show_slice)
+        compare.methods_wanted.connect(self._compare_methods)
+        compare.levels_wanted.connect(self._compare_levels)
+        compare.leave_wanted.connect(self.comparer.tiler.leave)
+        self.comparer.tiler.changed.connect(compare.show_grid)
+        self.mask_chooser.chosen_changed.connect(self._show_slice)
         self.state.network_changed.connect(self._on_network)
         self.state.busy_changed.connect(self._allow)
-        self.state.made_changed.connect(self._on_made)
+        self.state.results_changed.connect(self._on_results)
         self.explainer.began.connect(self._on_began)
         self.explainer.progressed.connect(self._on_progress)
         self.explainer.cancelling.connect(self.heatmap_step.show_cancelling)
         self.explainer.ended.connect(self._on_ended)
-        self.explainer.stretched.connect(self._on_stretched)
-        self.explorer.explored.connect(self._on_explored)
+        self.explainer.stretched.connect(self._on_renewed)
+        self.explorer.explored.connect(self.heatmap_step.show_explored)
+        self.explorer.explored.connect(self._on_renewed)
         for part in (
             self.explainer,
             self.explorer,
-            self.pixel_sets,
+            self.pixel_chooser,
             self.comparer,
-            self.masks,
+            self.mask_chooser,
             self.saver,
         ):
             part.failed.connect(self.fail)
@@ -155,17 +149,17 @@ class CamDock(LiveDock):
     def _stop(self) -> None:
         self.explainer.drop()
         self.explorer.drop()
-        self.pixel_sets.drop()
+        self.pixel_chooser.drop()
         self.masker.drop()
-        self.masks.drop()
+        self.mask_chooser.drop()
         self.loader.drop()
         self.saver.drop()
         self.state.claim(False)
-        self.grid.leave()
+        self.comparer.tiler.leave()
 
     def _start_again(self) -> None:
         self.state.claim(True)
-        self.masks.reopen()
+        self.mask_chooser.reopen()
         self.state.set_busy("")
         self.heatmap_step.show_idle("")
         self.follow_layers()
@@ -177,20 +171,11 @@ class CamDock(LiveDock):
     def _list_layers(self) -> None:
         self.state.keep_only({id(bare(layer)) for layer in self._viewer.layers})
         take_opened(self.state, self._viewer.layers)
-        self.image_step.follow_layers()
-        self.network_step.region.follow_layers(self._viewer.layers)
-        self._on_made()
+        self.images.follow()
+        self.pixel_chooser.follow_layers()
+        self._on_results()
 
-    def _on_image(self) -> None:
-        picked, problem = self.image_step.pick()
-        volume: Volume | None = None
-        if picked is not None:
-            try:
-                volume = picked_volume(self._viewer, picked)
-            except NapariCamError as error:
-                picked, problem = None, str(error)
-        self.state.set_image(picked, problem)
-        self.image_step.show_facts(volume, problem)
+    def _on_image(self, volume: Volume | None) -> None:
         self.loader.list_layers(volume, self.image_step.axis)
         self._allow()
 
@@ -199,7 +184,7 @@ class CamDock(LiveDock):
     def _load(self, source: str, architecture: str | None) -> None:
         self.explorer.drop()  # what another network says is stale
         self.heatmap_step.show_explored("")
-        self.loader.load(source, architecture, self.asking.settings)
+        self.loader.load(source, architecture, self.requester.settings)
 
     def _on_network(self) -> None:
         network: Network | None = self.state.network
@@ -213,7 +198,7 @@ class CamDock(LiveDock):
                 self.heatmap_step.follow.setChecked(segments and card.spatial_ndim == 2)
             levels = len(one_per_level(network.layers)) > 1
             self.heatmap_step.compare.show_levels("" if segments and levels else _NO_LEVELS)
-            self._on_image()
+            self.images.take_chosen()
         self._allow()
 
     # Step 3.
@@ -247,40 +232,31 @@ class CamDock(LiveDock):
     def _start(self, whole: bool) -> None:
         if self.missing:
             return
-        self.asking.read_settings()
-        self.explainer.start(self.asking.request, whole)
+        self.requester.read_settings()
+        self.explainer.start(self.requester.request, whole)
 
-    def compare_methods(self) -> None:
-        """Show the ticked methods side by side."""
+    def _compare_methods(self) -> None:
         if not self.missing:
-            self.asking.read_settings()
-            self.comparer.methods(self.asking.request, self.heatmap_step.compare.whole)
+            self.requester.read_settings()
+            self.comparer.methods(self.requester.request, self.heatmap_step.compare.whole)
 
-    def compare_levels(self) -> None:
-        """Show the levels of the network side by side."""
+    def _compare_levels(self) -> None:
         if not self.missing:
-            self.asking.read_settings()
+            self.requester.read_settings()
+            step, compare = self.network_step, self.heatmap_step.compare
             self.comparer.levels(
-                self.asking.request,
-                self.heatmap_step.compare.whole,
-                self.network_step.listed_layers,
-                self.network_step.chosen_help,
+                self.requester.request, compare.whole, step.layers.listed, step.methods.chosen
             )
-
-    def _on_explored(self, said: str) -> None:
-        self.heatmap_step.show_explored(said)
-        self.masker.renew()
-        self._show_slice()
 
     def stretch(self) -> None:
         """Stretch the chosen heatmap, and the others of its run, as step 3 says."""
-        made = self.chosen
-        if made is not None:
+        shown = self.chosen
+        if shown is not None:
             self.fail("")
             chosen = self.heatmap_step.normalize.currentData()
-            self.explainer.stretch(made, NORMALIZE.checked(chosen))
+            self.explainer.stretch(shown, NORMALIZE.checked(chosen))
 
-    def _on_stretched(self) -> None:
+    def _on_renewed(self) -> None:
         self.masker.renew()
         self._show_slice()
 
@@ -302,34 +278,34 @@ class CamDock(LiveDock):
         self._show_slice()
 
     @property
-    def chosen(self) -> Made | None:
+    def chosen(self) -> ShownHeatmap | None:
         """The heatmap chosen in step 4."""
-        return self.masks.chosen
+        return self.mask_chooser.chosen
 
     def _on_slice(self, _event: Any = None) -> None:
         self._show_slice()
-        self.masks.show_slice()
+        self.mask_chooser.show_slice()
         if self.heatmap_step.follow.isChecked() and not self.missing:
             self.explorer.follow_slice()
 
     def _on_view(self, _event: Any = None) -> None:
-        self.masks.show_slice()
+        self.mask_chooser.show_slice()
 
     def _on_active(self, event: Any) -> None:
-        self.masks.choose_mask(event.value)
+        self.mask_chooser.choose_mask(event.value)
 
     def _show_slice(self) -> None:
-        self.slice_view.show(None if self._closed else self.chosen)
+        self.walker.show(None if self._closed else self.chosen)
 
     def go_to_evidence(self, step: int) -> None:
         """Go to the next slice with evidence, or back to the previous one."""
-        self.slice_view.go_to_evidence(self.chosen, step)
+        self.walker.go_to_evidence(self.chosen, step)
 
     # Steps 4 and 5.
 
-    def _on_made(self) -> None:
-        missing = "" if self.state.made else NO_HEATMAP
+    def _on_results(self) -> None:
+        missing = "" if self.state.heatmaps else NO_HEATMAP
         for button in (self.heatmap_step.previous, self.heatmap_step.next):
             allow(button, missing)
         self.saver.show(missing)
-        self.masks.list_made()
+        self.mask_chooser.list_heatmaps()

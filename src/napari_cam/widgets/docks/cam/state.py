@@ -1,4 +1,4 @@
-"""What the dock knows: the network, the image, the heatmaps it made. Plain objects, no Qt."""
+"""What the dock knows: the network, the image, the heatmaps that it has. Plain objects, no Qt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 from psygnal import Signal
 
-from napari_cam.errors import VolumeError
+from napari_cam.widgets.layers.picture import Picture, PictureState
 from napari_cam.widgets.networks import OPEN_NETWORKS, Network
 
 if TYPE_CHECKING:
@@ -24,58 +24,18 @@ if TYPE_CHECKING:
 
 
 OF_A_DOCK: WeakSet[Image] = WeakSet()
-"""Layers of heatmaps that a dock made and still looks after: others leave them to it."""
-
-
-@dataclass(frozen=True, eq=False)
-class Picked:
-    """The image that is to be explained.
-
-    Attributes
-    ----------
-    layers
-        One layer, or several as channels; weak, so that a removed layer can go.
-    axes
-        What their axes mean.
-    """
-
-    layers: tuple[weakref.ReferenceType[Image], ...]
-    axes: ImageAxes
-
-    @property
-    def first(self) -> Image:
-        """The first layer, beside which results are laid.
-
-        Raises
-        ------
-        VolumeError
-            Where it is gone.
-        """
-        return self.alive()[0]
-
-    def alive(self) -> list[Image]:
-        """Return the layers.
-
-        Raises
-        ------
-        VolumeError
-            Where one is gone.
-        """
-        layers = [reference() for reference in self.layers]
-        if any(layer is None for layer in layers):
-            raise VolumeError("The image was removed from the viewer; choose another in step 1.")
-        return [layer for layer in layers if layer is not None]
+"""Layers of heatmaps that a dock has made and still looks after: others leave them to it."""
 
 
 @dataclass(eq=False)
-class Made:
+class ShownHeatmap:
     """A heatmap of this dock and the layer that shows it.
 
     Attributes
     ----------
     result
         The heatmap with its class scores; replaced as slices come in.
-    picked, volume
+    picture, volume
         What was explained: its layers, and its voxels with their source.
     request
         What was asked.
@@ -88,7 +48,7 @@ class Made:
     """
 
     result: Result
-    picked: Picked
+    picture: Picture
     volume: Volume
     request: Request
     class_names: tuple[str, ...]
@@ -113,9 +73,9 @@ class Made:
             Where both are gone.
         """
         layer = self.layer()
-        if layer is not None and any(each() is None for each in self.picked.layers):
+        if layer is not None and any(each() is None for each in self.picture.references):
             return layer, None
-        return self.picked.first, self.picked.axes
+        return self.picture.layer, self.picture.axes
 
     @property
     def n_units(self) -> int:
@@ -124,12 +84,12 @@ class Made:
 
 
 @dataclass(eq=False)
-class MadeMask:
+class ShownMask:
     """A mask of this dock and the labels layer that shows it.
 
     Attributes
     ----------
-    made
+    cut_from
         The heatmap it was cut from.
     request
         How it was cut.
@@ -147,7 +107,7 @@ class MadeMask:
         Tells of what others draw into the layer.
     """
 
-    made: Made
+    cut_from: ShownHeatmap
     request: MaskRequest
     layer: weakref.ReferenceType[Labels]
     live: bool = True
@@ -161,16 +121,14 @@ class MadeMask:
         return self.due is None or (place is not None and place == self.cut_at)
 
 
-class DockState:
+class CamState(PictureState):
     """What the dock knows, with a signal for each part of it.
 
     Attributes
     ----------
     network
         The loaded network; None while it loads or where it could not be.
-    picked
-        The image; None where there is none, and then `no_image` says why.
-    made
+    heatmaps
         Heatmaps whose layer is still in the viewer, the latest last.
     masks
         Masks whose layer is still in the viewer, the latest last.
@@ -179,17 +137,15 @@ class DockState:
     """
 
     network_changed = Signal()
-    image_changed = Signal()
-    made_changed = Signal()
+    results_changed = Signal()
     busy_changed = Signal()
 
     def __init__(self) -> None:
+        super().__init__("Choose an image in step 1.")
         self.network: Network | None = None
         self.no_network = "The network is being loaded."
-        self.picked: Picked | None = None
-        self.no_image = "Choose an image in step 1."
-        self.made: list[Made] = []
-        self.masks: list[MadeMask] = []
+        self.heatmaps: list[ShownHeatmap] = []
+        self.masks: list[ShownMask] = []
         self.busy = ""
 
     def set_network(self, network: Network | None, problem: str = "") -> None:
@@ -199,65 +155,61 @@ class DockState:
             OPEN_NETWORKS[network.model.sha256] = network
         self.network_changed.emit()
 
-    def set_image(self, picked: Picked | None, problem: str = "") -> None:
-        """Take an image, or none and the sentence that says why."""
-        self.picked, self.no_image = picked, problem
-        self.image_changed.emit()
-
     def set_busy(self, what: str) -> None:
         """Say what is being done, "" for nothing."""
         self.busy = what
         self.busy_changed.emit()
 
-    def add(self, made: Made) -> None:
+    def add(self, shown: ShownHeatmap) -> None:
         """Take a heatmap as the latest, or note that a known one has grown."""
-        if not any(other is made for other in self.made):
-            self.made.append(made)
-        self.made_changed.emit()
+        if not any(other is shown for other in self.heatmaps):
+            self.heatmaps.append(shown)
+        self.results_changed.emit()
 
     def keep_only(self, layers: set[int]) -> None:
         """Forget heatmaps and masks whose layer's id is not among `layers`."""
-        made = [m for m in self.made if (layer := m.layer()) is not None and id(layer) in layers]
-        masks = [m for m in self.masks if (layer := m.layer()) is not None and id(layer) in layers]
-        if len(made) != len(self.made) or len(masks) != len(self.masks):
-            self.made, self.masks = made, masks
-            self.made_changed.emit()
 
-    def live_mask(self, made: Made) -> MadeMask | None:
+        def there(item: ShownHeatmap | ShownMask) -> bool:
+            layer = item.layer()
+            return layer is not None and id(layer) in layers
+
+        heatmaps = [each for each in self.heatmaps if there(each)]
+        masks = [each for each in self.masks if there(each)]
+        if len(heatmaps) != len(self.heatmaps) or len(masks) != len(self.masks):
+            self.heatmaps, self.masks = heatmaps, masks
+            self.results_changed.emit()
+
+    def live_mask(self, shown: ShownHeatmap) -> ShownMask | None:
         """Return the mask of a heatmap that the slider changes, None where there is none."""
-        return next((m for m in reversed(self.masks) if m.made is made and m.live), None)
+        return next((m for m in reversed(self.masks) if m.cut_from is shown and m.live), None)
 
-    def find(self, parts: tuple[str, str, str], source: Image) -> Made | None:
+    def find(self, parts: tuple[str, str, str], source: Image) -> ShownHeatmap | None:
         """Return the heatmap of a method, layer and target that was made of `source`."""
-        for made in self.made:
-            same = made.result.parts == parts and not made.exploring
-            if same and made.picked.layers[0]() is source:
-                return made
+        for shown in self.heatmaps:
+            same = shown.result.parts == parts and not shown.exploring
+            if same and shown.picture.reference() is source:
+                return shown
         return None
 
-    def exploring(self, method: str, source: Image) -> Made | None:
+    def exploring(self, method: str, source: Image) -> ShownHeatmap | None:
         """Return the heatmap of `source` by a method that follows the choices, if there is one."""
-        for made in self.made:
+        for shown in self.heatmaps:
             if (
-                made.exploring
-                and made.result.parts[0] == method
-                and made.picked.layers[0]() is source
+                shown.exploring
+                and shown.result.parts[0] == method
+                and shown.picture.reference() is source
             ):
-                return made
+                return shown
         return None
 
     def claim(self, mine: bool) -> None:
         """Look after the layers of this dock's heatmaps, or leave them to other docks."""
-        for made in self.made:
-            layer = made.layer()
-            if layer is not None and made.result.maps is not None:
+        for shown in self.heatmaps:
+            layer = shown.layer()
+            if layer is not None and shown.result.maps is not None:
                 (OF_A_DOCK.add if mine else OF_A_DOCK.discard)(layer)
 
     @property
     def missing(self) -> str:
         """Why nothing can run: one sentence that says how to mend it, "" where all is there."""
-        if self.network is None:
-            return self.no_network
-        if self.picked is None:
-            return self.no_image
-        return ""
+        return self.no_network if self.network is None else super().missing

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_cam.widgets.layers.picture import NO_PICTURE, Picture
+from napari_cam.widgets.layers.picture import Picture, PictureState
 
 if TYPE_CHECKING:
     from napari_cam.reports.cases import MapName
     from napari_cam.widgets.docks.reports.work.presenting import FinishedReport
 
 
-class ReportsState:
+class ReportsState(PictureState):
     """What the dock knows, with a signal for each part of it.
 
     Attributes
     ----------
-    picture
-        The image; None where there is none, and then `no_picture` says why.
     finished
         The latest report; None before the first.
     judged
@@ -30,25 +28,13 @@ class ReportsState:
         The layers of its maps, by name; weak.
     """
 
-    picture_changed = Signal()
     finished_changed = Signal()
 
     def __init__(self) -> None:
-        self.picture: Picture | None = None
-        self.no_picture = NO_PICTURE
+        super().__init__()
         self.finished: FinishedReport | None = None
         self.judged: Picture | None = None
         self.layers: Mapping[MapName, weakref.ReferenceType[Any]] = {}
-
-    @property
-    def missing(self) -> str:
-        """Why nothing can be done, "" where all is there."""
-        return self.no_picture if self.picture is None else ""
-
-    def set_picture(self, picture: Picture | None, problem: str = "") -> None:
-        """Take an image, or none and the sentence that says why."""
-        self.picture, self.no_picture = picture, problem
-        self.picture_changed.emit()
 
     def set_finished(
         self,

@@ -9,7 +9,7 @@ from psygnal import Signal
 
 from napari_cam.labels.classes import LabelClasses
 from napari_cam.widgets.docks.seeds.work.box_finding import Box
-from napari_cam.widgets.layers.picture import NO_PICTURE, Picture
+from napari_cam.widgets.layers.picture import PictureState
 
 if TYPE_CHECKING:
     from napari_cam.labels.choices import Negatives
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 NO_SEEDS = "Commit a proposal first, or choose a labels layer, in step 3."
 
 
-class SeedsState:
+class SeedsState(PictureState):
     """What the dock knows, with a signal for each part of it.
 
     Attributes
     ----------
-    picture
-        The image; None where there is none, and then `no_picture` says why.
     box
         Where proposals may lie; everywhere while `no_box` says why what was asked for is not there.
     outside
@@ -35,14 +33,12 @@ class SeedsState:
         The label of the chosen class.
     """
 
-    picture_changed = Signal()
     box_changed = Signal()
     seeds_changed = Signal()
     classes_changed = Signal()
 
     def __init__(self) -> None:
-        self.picture: Picture | None = None
-        self.no_picture = NO_PICTURE
+        super().__init__()
         self.box = Box()
         self.no_box = ""
         self.seeds: SeedsLayer | None = None
@@ -52,19 +48,9 @@ class SeedsState:
         self._heatmaps: dict[int, list[weakref.ReferenceType[Any]]] = {}
 
     @property
-    def missing(self) -> str:
-        """Why nothing can be done, "" where all is there."""
-        return self.no_picture if self.picture is None else ""
-
-    @property
     def classes(self) -> LabelClasses:
         """The classes of the seeds layer, or those that a new one will have."""
         return self._planned if self.seeds is None else self.seeds.classes
-
-    def set_picture(self, picture: Picture | None, problem: str = "") -> None:
-        """Take an image, or none and the sentence that says why."""
-        self.picture, self.no_picture = picture, problem
-        self.picture_changed.emit()
 
     def set_box(self, box: Box, problem: str = "") -> None:
         """Take another box, or the one for everywhere and why what was asked for is not there."""

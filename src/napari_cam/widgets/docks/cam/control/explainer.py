@@ -11,21 +11,18 @@ from psygnal import Signal
 
 from napari_cam.errors import NapariCamError
 from napari_cam.units import n_units
-from napari_cam.widgets.docks.cam.control.heatmap_layers import Asked, HeatmapLayers
-from napari_cam.widgets.docks.cam.state import DockState, Made, Picked
+from napari_cam.widgets.docks.cam.control.presenter import Presenter, RunInput
+from napari_cam.widgets.docks.cam.state import CamState, ShownHeatmap
 from napari_cam.widgets.docks.cam.work.running import (
     Progress,
     RawMaps,
     Result,
     run_request,
 )
-from napari_cam.widgets.layers.image_layers import layer_to_volume
 from napari_cam.widgets.layers.position import layer_axis, put_on_slider, shown_index
 from napari_cam.widgets.threads.worker import Failure, Job, Runner
 
 if TYPE_CHECKING:
-    from napari.layers import Image
-
     from napari_cam.normalize import Normalize
     from napari_cam.volumes.volume import Volume
     from napari_cam.widgets.docks.cam.work.request import Request
@@ -40,11 +37,11 @@ class Explainer:
     progressed = Signal(object)
     cancelling = Signal()
     ended = Signal(str, str)  # how it went, what went wrong
-    made = Signal(object)  # the heatmaps of a run that went well, a list
+    explained = Signal(object)  # the heatmaps of a run that went well, a list
     stretched = Signal()
     failed = Signal(str)
 
-    def __init__(self, viewer: Any, state: DockState, layers: HeatmapLayers) -> None:
+    def __init__(self, viewer: Any, state: CamState, layers: Presenter) -> None:
         self._viewer = viewer
         self._state = state
         self._layers = layers
@@ -61,21 +58,21 @@ class Explainer:
 
         Nothing happens where something is missing or a run is under way already.
         """
-        network, picked = self._state.network, self._state.picked
-        if self._run is not None or network is None or picked is None:
+        network, picture = self._state.network, self._state.picture
+        if self._run is not None or network is None or picture is None:
             return
         try:
-            volume = picked_volume(self._viewer, picked)
+            volume = picture.volume(self._viewer)
             request = make_request(volume)
             axis = network.model.sliced_along(request.axis).unit_axis(volume)
-            shown = layer_axis(picked.axes, axis)
-            put_on_slider(self._viewer, picked.first, shown)
-            first = shown_index(self._viewer, picked.first, shown, n_units(volume.shape, axis))
+            shown = layer_axis(picture.axes, axis)
+            put_on_slider(self._viewer, picture.layer, shown)
+            first = shown_index(self._viewer, picture.layer, shown, n_units(volume.shape, axis))
         except NapariCamError as error:
             self.ended.emit("", str(error))
             return
         self._stretching.drop()
-        run = _Run(Asked(picked, volume, request, network.model.card.class_names))
+        run = _Run(RunInput(picture, volume, request, network.model.card.class_names))
         units = None if whole else (first,)
         run.job = Job(
             lambda: run_request(network.model, volume, request, units, first, run.cancelled),
@@ -87,15 +84,15 @@ class Explainer:
         self.began.emit("The network is looking at the image …")
         run.job.start()
 
-    def stretch(self, made: Made, normalize: Normalize) -> None:
+    def stretch(self, shown: ShownHeatmap, normalize: Normalize) -> None:
         """Stretch the heatmaps of one run anew; the network is not asked again.
 
         The wish of the moment counts: an older one that is still being worked on is dropped.
         """
         self._stretching.drop()
-        if self._run is not None or made.request.normalize == normalize:
+        if self._run is not None or shown.request.normalize == normalize:
             return
-        maps = made.result.maps
+        maps = shown.result.maps
         if maps is None:
             return  # it was opened; its file keeps no more than one stretch
         self._stretching.start(
@@ -108,11 +105,11 @@ class Explainer:
         self, maps: RawMaps, results: tuple[Result, ...], normalize: Normalize
     ) -> None:
         by_parts = {result.parts: result for result in results}
-        for made in self._state.made:
-            layer = made.layer()
-            if made.result.maps is maps and layer is not None:
-                request = replace(made.request, normalize=normalize)
-                self._layers.update(made, by_parts[made.result.parts], layer, request)
+        for shown in self._state.heatmaps:
+            layer = shown.layer()
+            if shown.result.maps is maps and layer is not None:
+                request = replace(shown.request, normalize=normalize)
+                self._layers.update(shown, by_parts[shown.result.parts], layer, request)
         self.stretched.emit()
 
     def _on_stretch_ended(self, failure: Failure | None) -> None:
@@ -140,7 +137,7 @@ class Explainer:
         progress.shown.set()
 
     def _take(self, run: _Run, progress: Progress) -> None:
-        if not self._layers.has(run.asked.picked.layers[0]()):
+        if not self._layers.has(run.asked.picture.reference()):
             self.drop()
             self._state.set_busy("")
             self.ended.emit("", _GONE)
@@ -160,34 +157,34 @@ class Explainer:
         self._run = None
         self._state.set_busy("")
         problem = failure.sentence if failure is not None else run.problem
-        if not problem and run.made:
-            self.made.emit(list(run.made.values()))
+        if not problem and run.heatmaps:
+            self.explained.emit(list(run.heatmaps.values()))
         self.ended.emit(run.summary, problem)
 
     def _show(self, run: _Run, results: tuple[Result, ...], finished: bool) -> None:
         several = len({result.parts[1] for result in results}) > 1
         for place, result in enumerate(results):
-            made = run.made.get(result.parts)
-            if made is None:
-                made = self._state.find(result.parts, run.asked.picked.first)
-                if made is None or not self._layers.has(made.layer()):
+            shown = run.heatmaps.get(result.parts)
+            if shown is None:
+                shown = self._state.find(result.parts, run.asked.picture.layer)
+                if shown is None or not self._layers.has(shown.layer()):
                     _, at, target = result.parts
                     name = f"{result.title}: {target}" + (f", {at}" if several else "")
-                    run.made[result.parts] = self._layers.add(
+                    run.heatmaps[result.parts] = self._layers.add(
                         run.asked, result, name, visible=place == 0
                     )
                     continue
-                run.made[result.parts] = made
-            self._layers.renew(made, run.asked, result, finished)
+                run.heatmaps[result.parts] = shown
+            self._layers.renew(shown, run.asked, result, finished)
 
 
 class _Run:
     """One run: what was asked, and what has come of it."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: RunInput) -> None:
         self.asked = asked
         self.cancelled = threading.Event()
-        self.made: dict[tuple[str, str, str], Made] = {}
+        self.heatmaps: dict[tuple[str, str, str], ShownHeatmap] = {}
         self.notes: list[str] = []
         self.last: Progress | None = None
         self.problem = ""
@@ -203,24 +200,3 @@ class _Run:
         if done < total:
             words = f"Cancelled: {done} of {total} slices are finished and stay."
         return " ".join([words, *self.notes])
-
-
-def picked_volume(viewer: Any, picked: Picked) -> Volume:
-    """Return the voxels of the chosen image, of a time series the point on screen.
-
-    Raises
-    ------
-    VolumeError
-        Where its layers are gone or are no volume.
-    """
-    layers = picked.alive()
-    axis = picked.axes.time
-    time = None
-    if axis is not None:
-        time = shown_index(viewer, layers[0], axis, _length_of(layers[0], axis))
-    return layer_to_volume(layers, channel_axis=picked.axes.channel, time=time)
-
-
-def _length_of(layer: Image, axis: int) -> int:
-    data = layer.data[0] if layer.multiscale else layer.data
-    return int(data.shape[axis])

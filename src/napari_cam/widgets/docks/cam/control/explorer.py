@@ -11,8 +11,7 @@ from psygnal import Signal
 
 from napari_cam.errors import NapariCamError
 from napari_cam.units import n_units
-from napari_cam.widgets.docks.cam.control.explainer import picked_volume
-from napari_cam.widgets.docks.cam.control.heatmap_layers import Asked, HeatmapLayers
+from napari_cam.widgets.docks.cam.control.presenter import Presenter, RunInput
 from napari_cam.widgets.docks.cam.work.running import Progress, run_request
 from napari_cam.widgets.layers.position import layer_axis, shown_index
 from napari_cam.widgets.threads.follower import Follower
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
     from napari_cam.volumes.volume import Volume
-    from napari_cam.widgets.docks.cam.state import DockState
+    from napari_cam.widgets.docks.cam.state import CamState
     from napari_cam.widgets.docks.cam.work.request import Request
 
 _PAUSE_MS = 150  # the last choice rests for so long before the network is asked
@@ -46,8 +45,8 @@ class Explorer:
     def __init__(
         self,
         viewer: Any,
-        state: DockState,
-        layers: HeatmapLayers,
+        state: CamState,
+        layers: Presenter,
         make_request: Callable[[Volume], Request],
         parent: QObject,
     ) -> None:
@@ -73,7 +72,7 @@ class Explorer:
 
     def follow_slice(self) -> None:
         """Explain the slice on screen where another one was explained."""
-        if self._shown is None or not any(made.exploring for made in self._state.made):
+        if self._shown is None or not any(shown.exploring for shown in self._state.heatmaps):
             return
         index = self._index()
         if index is not None and index != self._shown:
@@ -87,34 +86,34 @@ class Explorer:
 
     def _index(self, volume: Volume | None = None, axis: int | None = None) -> int | None:
         """Return which slice is on screen; by the heatmaps shown where nothing is given."""
-        picked = self._state.picked
-        if picked is None or picked.layers[0]() is None:
+        picture = self._state.picture
+        if picture is None or picture.reference() is None:
             return None
         if volume is None:
-            made = next(made for made in self._state.made if made.exploring)
-            volume, axis = made.volume, made.result.heatmap.unit_axis
-        shown = layer_axis(picked.axes, axis)
-        return shown_index(self._viewer, picked.first, shown, n_units(volume.shape, axis))
+            shown = next(shown for shown in self._state.heatmaps if shown.exploring)
+            volume, axis = shown.volume, shown.result.heatmap.unit_axis
+        along = layer_axis(picture.axes, axis)
+        return shown_index(self._viewer, picture.layer, along, n_units(volume.shape, axis))
 
-    def _explain(self, _wish: None) -> Iterator[tuple[Asked, int, Progress]] | None:
-        network, picked = self._state.network, self._state.picked
-        if network is None or picked is None:
+    def _explain(self, _wish: None) -> Iterator[tuple[RunInput, int, Progress]] | None:
+        network, picture = self._state.network, self._state.picture
+        if network is None or picture is None:
             return None
-        volume = picked_volume(self._viewer, picked)
+        volume = picture.volume(self._viewer)
         request = self._make_request(volume)
         axis = network.model.sliced_along(request.axis).unit_axis(volume)
         index = self._index(volume, axis)
         if index is None:
             return None
         self._shown = index
-        asked = Asked(picked, volume, request, network.model.card.class_names)
+        asked = RunInput(picture, volume, request, network.model.card.class_names)
         cancelled = self._cancelled = threading.Event()
         run = run_request(network.model, volume, request, (index,), index, cancelled)
         return ((asked, index, news) for news in run)
 
-    def _on_news(self, _wish: None, got: tuple[Asked, int, Progress]) -> None:
+    def _on_news(self, _wish: None, got: tuple[RunInput, int, Progress]) -> None:
         asked, index, news = got
-        gone = not self._layers.has(asked.picked.layers[0]())
+        gone = not self._layers.has(asked.picture.reference())
         if news.results is None or not news.finished or gone:
             news.shown.set()
             return
@@ -129,13 +128,13 @@ class Explorer:
         self.failed.emit("")
         self.explored.emit(self._said(news, index))
 
-    def _show(self, asked: Asked, result: Any, place: int) -> None:
-        made = self._state.exploring(result.parts[0], asked.picked.first)
-        if made is None or not self._layers.has(made.layer()):
+    def _show(self, asked: RunInput, result: Any, place: int) -> None:
+        shown = self._state.exploring(result.parts[0], asked.picture.layer)
+        if shown is None or not self._layers.has(shown.layer()):
             name = f"explore: {result.title}"
             self._layers.add(asked, result, name, visible=place == 0, exploring=True)
         else:
-            self._layers.renew(made, asked, result)
+            self._layers.renew(shown, asked, result)
 
     def _said(self, news: Progress, index: int) -> str:
         assert news.results is not None  # noqa: S101

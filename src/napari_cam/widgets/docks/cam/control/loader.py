@@ -9,7 +9,7 @@ from napari_cam.widgets.threads.worker import Failure, Runner
 
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
-    from napari_cam.widgets.docks.cam.state import DockState
+    from napari_cam.widgets.docks.cam.state import CamState
     from napari_cam.widgets.docks.cam.views.network_step import NetworkStep
     from napari_cam.widgets.docks.settings import Settings
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class NetworkLoader:
     """Loads one network at a time; the wish of the moment counts."""
 
-    def __init__(self, state: DockState, step: NetworkStep) -> None:
+    def __init__(self, state: CamState, step: NetworkStep) -> None:
         self._state = state
         self._step = step
         self._loading = Runner()

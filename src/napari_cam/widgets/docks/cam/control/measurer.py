@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from qtpy.QtCore import QObject
 
-    from napari_cam.widgets.docks.cam.state import Made, MadeMask
+    from napari_cam.widgets.docks.cam.state import ShownHeatmap, ShownMask
     from napari_cam.widgets.layers.foregrounds import LabelSet
 
 _PAUSE_MS = 80  # nobody paints or moves the slider for so long before the volume is measured
@@ -50,14 +50,14 @@ class Measurer:
         self._follower = Follower(
             parent, self._measure, self._on_measured, self.referred.emit, _PAUSE_MS
         )
-        self.mask: MadeMask | None = None
+        self.mask: ShownMask | None = None
 
     @property
     def busy(self) -> bool:
         """Whether a mask is being measured, or soon will be."""
         return self._follower.busy
 
-    def take(self, mask: MadeMask | None) -> None:
+    def take(self, mask: ShownMask | None) -> None:
         """Measure a mask as it is now; the whole of it at once, unless it is due."""
         self.mask = mask
         self._forget()
@@ -65,7 +65,7 @@ class Measurer:
         if mask is not None and mask.due is None:
             self._follower.want(mask, now=True)
 
-    def follow(self, mask: MadeMask) -> None:
+    def follow(self, mask: ShownMask) -> None:
         """Measure a mask that is being painted into: the whole of it when the brush rests."""
         self.mask = mask
         self._forget()
@@ -102,22 +102,22 @@ class Measurer:
         except NapariCamError:
             self.sliced.emit(None, name)  # the mask no longer fits its heatmap
 
-    def _slice_figures(self, mask: MadeMask, layer: Labels, place: tuple[int, int]) -> Figures:
+    def _slice_figures(self, mask: ShownMask, layer: Labels, place: tuple[int, int]) -> Figures:
         axis, index = place
-        heatmap = mask.made.result.heatmap
+        heatmap = mask.cut_from.result.heatmap
         shown = slab(axis, index)
         values = np.asarray(layer_to_volume(layer).values[shown])
-        reference = self._reference(mask.made)
+        reference = self._reference(mask.cut_from)
         compared = None if reference is None else reference.mask(shown)
         return figures_of(values != 0, one_slice(heatmap, index, axis), compared)
 
-    def _reference(self, made: Made) -> LabelSet | None:
+    def _reference(self, shown: ShownHeatmap) -> LabelSet | None:
         """Return the labels to compare with; None where there are none, or they lie elsewhere."""
         layer = None if self._watch is None else self._watch.layer
         if layer is None:
             return None
         try:
-            return label_set_on(layer, made.result.heatmap.grid, made.beside[0], self._numbers)
+            return label_set_on(layer, shown.result.heatmap.grid, shown.beside[0], self._numbers)
         except NapariCamError as error:
             self.referred.emit(str(error))
             return None
@@ -127,12 +127,12 @@ class Measurer:
         self._follower.drop()
         self.measured.emit(None)
 
-    def _measure(self, mask: MadeMask) -> Iterator[Figures] | None:
+    def _measure(self, mask: ShownMask) -> Iterator[Figures] | None:
         layer = mask.layer()
         if layer is None or mask.due is not None:
             return None
-        labels, heatmap = layer_to_volume(layer).values, mask.made.result.heatmap
-        reference = self._reference(mask.made)
+        labels, heatmap = layer_to_volume(layer).values, mask.cut_from.result.heatmap
+        reference = self._reference(mask.cut_from)
 
         def measure() -> Iterator[Figures]:
             compared = None if reference is None else reference.mask()
@@ -140,7 +140,7 @@ class Measurer:
 
         return measure()
 
-    def _on_measured(self, _mask: MadeMask, figures: Figures) -> None:
+    def _on_measured(self, _mask: ShownMask, figures: Figures) -> None:
         overlap = figures.overlap
         if overlap is not None:
             self.referred.emit(

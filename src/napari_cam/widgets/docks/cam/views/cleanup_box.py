@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from psygnal import Signal
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QWidget
 
 from napari_cam.masks.choices import PER
-from napari_cam.masks.cleanup import Cleanup
-from napari_cam.widgets.controls.parts import Fold, column, combo, form
+from napari_cam.widgets.controls.parts import Fold, column, combo, form, tick
 from napari_cam.widgets.controls.tooltips import describe
 
 _NONE = "none"
@@ -26,11 +27,9 @@ class CleanupBox(Fold):
         self._units = "mm"
         self.opening = _length("opening", 50)
         self.closing = _length("closing", 50)
-        self.holes = QCheckBox("fill holes")
-        describe(self.holes, "fill_holes")
+        self.holes = tick("fill_holes", "fill holes")
         self.smallest = _length("smallest", 1e6)
-        self.largest = QCheckBox("largest piece only")
-        describe(self.largest, "largest_only")
+        self.largest = tick("largest_only", "largest piece only")
         self.per = combo("clean_per", PER.entries)
         self._lay_out()
         self.show_image("mm", sliced=True)
@@ -57,17 +56,16 @@ class CleanupBox(Fold):
         return (self.per, self.opening, self.closing, self.holes, self.smallest, self.largest)
 
     @property
-    def cleanup(self) -> Cleanup | None:
-        """What is to be done; None for nothing."""
-        chosen = Cleanup(
-            opening_mm=round(self.opening.value(), 3),
-            closing_mm=round(self.closing.value(), 3),
-            fill_holes=self.holes.isChecked(),
-            smallest=round(self.smallest.value(), 3),
-            largest_only=self.largest.isChecked(),
-            per=self.per.currentData(),
-        )
-        return chosen or None
+    def chosen(self) -> dict[str, Any]:
+        """What is to be done, by the names that `napari_cam.Cleanup` has for it."""
+        return {
+            "opening_mm": round(self.opening.value(), 3),
+            "closing_mm": round(self.closing.value(), 3),
+            "fill_holes": self.holes.isChecked(),
+            "smallest": round(self.smallest.value(), 3),
+            "largest_only": self.largest.isChecked(),
+            "per": self.per.currentData(),
+        }
 
     def show_image(self, units: str, sliced: bool) -> None:
         """Say in which units the image states lengths, and whether a heatmap has slices."""

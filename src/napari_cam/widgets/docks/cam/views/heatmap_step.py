@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QCheckBox,
     QGridLayout,
     QHBoxLayout,
     QHeaderView,
@@ -22,15 +20,59 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cam.normalize import NORMALIZE
-from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, tick
 from napari_cam.widgets.controls.shortcuts import KEYS
 from napari_cam.widgets.controls.tooltips import describe
-from napari_cam.widgets.docks.cam.views.compare_row import CompareRow
 
 if TYPE_CHECKING:
     from napari_cam.widgets.docks.cam.work.running import Progress
 
-_MOST_CLASSES = 5
+
+_SCOPES = [("this slice", False), ("all slices", True)]
+
+
+class CompareRow(QWidget):
+    """The part that lays heatmaps side by side: which comparison, of what."""
+
+    methods_wanted = Signal()
+    levels_wanted = Signal()
+    leave_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.methods = button("compare_methods", "Compare methods", self.methods_wanted.emit)
+        self.levels = button("all_levels", "All levels", self.levels_wanted.emit)
+        self.scope = combo("compare_scope", _SCOPES)
+        self.leave = button("leave_grid", "Leave the grid", self.leave_wanted.emit)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.methods, 0, 0)
+        layout.addWidget(self.levels, 0, 1)
+        layout.addWidget(self.scope, 1, 0)
+        layout.addWidget(self.leave, 1, 1)
+        self._no_levels = ""
+        self._missing = ""
+        self.show_grid(False)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all slices are explained, not only the one on screen."""
+        return bool(self.scope.currentData())
+
+    def show_missing(self, missing: str) -> None:
+        """Enable comparing, or say what is missing."""
+        self._missing = missing
+        allow(self.methods, missing)
+        allow(self.levels, missing or self._no_levels)
+
+    def show_levels(self, missing: str) -> None:
+        """Say why the network has no levels, "" where it has."""
+        self._no_levels = missing
+        self.show_missing(self._missing)
+
+    def show_grid(self, shown: bool) -> None:
+        """Show whether the heatmaps lie side by side."""
+        self.leave.setVisible(shown)
 
 
 class HeatmapStep(QWidget):
@@ -51,8 +93,7 @@ class HeatmapStep(QWidget):
         )
         self.run = button("run", f"Run all slices ({KEYS['run']})", self.run_wanted.emit)
         self.cancel = button("cancel", f"Cancel ({KEYS['cancel']})", self.cancel_wanted.emit)
-        self.follow = QCheckBox("explain this slice anew after each choice")
-        describe(self.follow, "follow")
+        self.follow = tick("follow", "explain this slice anew after each choice")
         self.follow.toggled.connect(self.follow_changed.emit)
         self.explored = QLabel()
         self.explored.setWordWrap(True)
@@ -73,7 +114,7 @@ class HeatmapStep(QWidget):
         describe(self.scores, "scores")
         self._lay_out()
         self.show_idle("")
-        self.show_scores(None, (), "")
+        self.show_scores("")
         self.normalize.currentIndexChanged.connect(lambda _index: self.changed.emit())
 
     def _lay_out(self) -> None:
@@ -97,7 +138,6 @@ class HeatmapStep(QWidget):
         walk.addWidget(self.next)
         layout.addLayout(walk)
         layout.addWidget(self.slice_title)
-        self.scores.setHorizontalHeaderLabels(["class", "score", "probability"])
         self.scores.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.scores.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         numbers, header = self.scores.verticalHeader(), self.scores.horizontalHeader()
@@ -157,57 +197,28 @@ class HeatmapStep(QWidget):
         self.explored.setVisible(bool(text))
 
     def show_scores(
-        self,
-        logits: NDArray[np.float32] | None,
-        names: tuple[str, ...],
-        title: str,
-        segmentation: bool = False,
+        self, title: str, columns: Sequence[str] = (), rows: Sequence[Sequence[str]] = ()
     ) -> None:
-        """Show what the network says about a slice; None where it has not been computed.
-
-        Class scores (classes,), of a segmentation network the share in which each is predicted.
-        """
+        """Show what the network says about a slice; no table where nothing is known."""
         self.slice_title.setText(title)
         self.slice_title.setVisible(bool(title))
-        self.scores.setVisible(logits is not None)
-        if logits is None:
+        self.scores.setVisible(bool(rows))
+        if not rows:
             return
-        self.scores.setColumnHidden(2, segmentation)
-        second = "predicted area" if segmentation else "score"
-        self.scores.setHorizontalHeaderLabels(["class", second, "probability"])
-        order = np.argsort(-logits, kind="stable")[:_MOST_CLASSES]
-        shares = probabilities(logits)
-        self.scores.setRowCount(len(order))
-        for row, index in enumerate(order):
-            name = names[index] if index < len(names) else f"class {index}"
-            if segmentation:
-                self._fill_row(row, (name, f"{logits[index]:.1%}"))
-            else:
-                mark = "  ◀ predicted" if row == 0 else ""
-                self._fill_row(row, (name + mark, f"{logits[index]:.2f}", f"{shares[index]:.1%}"))
-        self.scores.setFixedHeight(24 * len(order) + 30)
+        self.scores.setColumnCount(len(columns))
+        self.scores.setHorizontalHeaderLabels(columns)
+        self.scores.setRowCount(len(rows))
+        for row, words in enumerate(rows):
+            self._fill_row(row, words)
+        self.scores.setFixedHeight(24 * len(rows) + 30)
 
-    def _fill_row(self, row: int, words: tuple[str, ...]) -> None:
+    def _fill_row(self, row: int, words: Sequence[str]) -> None:
         for place, text in enumerate(words):
             item = QTableWidgetItem(text)
             if place:
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.scores.setItem(row, place, item)
         self.scores.setRowHeight(row, 24)
-
-
-def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the probability of each class from its scores (classes,).
-
-    A network with one output z comes as the two scores (-z, z), whose probability is the sigmoid
-    of z and not the softmax of both.
-    """
-    scores = logits.astype(np.float64)
-    if len(scores) == 2 and logits[0] == -logits[1]:
-        scores = scores / 2
-    shifted = np.exp(scores - scores.max())
-    result: NDArray[np.float64] = shifted / shifted.sum()
-    return result
 
 
 def duration(seconds: float) -> str:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import weakref
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QLabel, QListWidget, QListWidgetItem, QWidget
+from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QWidget
 
-from napari_cam.errors import NapariCamError
-from napari_cam.widgets.controls.parts import Hint, column, combo, form, quiet, refill
+from napari_cam.widgets.controls.parts import Hint, column, combo, form, quiet, refill, tick
 from napari_cam.widgets.controls.tooltips import describe
-from napari_cam.widgets.docks.cam.state import Picked
-from napari_cam.widgets.layers.layer_axes import image_axes
-from napari_cam.widgets.layers.position import bare
-from napari_cam.widgets.layers.records import is_derived
 
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
@@ -31,10 +25,6 @@ _AXES: list[tuple[str, Any]] = [
     ("across axis 1 (y)", 1),
     ("across axis 2 (x)", 2),
 ]
-NO_IMAGE = (
-    "There is no image: open one with File > Open, or try "
-    "File > Open Sample > Class activation maps."
-)
 
 
 class ImageStep(QWidget):
@@ -42,15 +32,12 @@ class ImageStep(QWidget):
 
     changed = Signal()
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._viewer = viewer
-        self._images: list[weakref.ReferenceType[Image]] = []
         self.image = combo("image")
         self.slices = combo("slices", _AXES)
         self.extra_axis = combo("extra_axis", [("time", "time"), ("channels", "channels")])
-        self.several = QCheckBox("several layers as channels")
-        describe(self.several, "several")
+        self.several = tick("several", "several layers as channels")
         self.channels = QListWidget()
         describe(self.channels, "channels")
         self.channels.setMaximumHeight(84)
@@ -58,10 +45,10 @@ class ImageStep(QWidget):
         self.facts.setWordWrap(True)
         self.hint = Hint()
         self._lay_out()
-        self.image.currentIndexChanged.connect(lambda _index: self._tell())
+        self.image.currentIndexChanged.connect(lambda _index: self.changed.emit())
         self.slices.currentIndexChanged.connect(lambda _index: self.changed.emit())
         self.extra_axis.currentIndexChanged.connect(lambda _index: self.changed.emit())
-        self.several.toggled.connect(lambda _on: self._tell())
+        self.several.toggled.connect(lambda _on: self._on_several())
         self.channels.itemChanged.connect(lambda _item: self.changed.emit())
 
     def _lay_out(self) -> None:
@@ -83,72 +70,48 @@ class ImageStep(QWidget):
         return axis
 
     @property
-    def current(self) -> Image | None:
-        """The layer chosen above, whichever channels are taken."""
-        index = self.image.currentIndex()
-        return self._images[index]() if 0 <= index < len(self._images) else None
-
-    def follow_layers(self) -> None:
-        """Follow the viewer's layers; the chosen one stays, whatever it is called now."""
-        chosen = self.current
-        layers = [bare(layer) for layer in self._viewer.layers]
-        images = [layer for layer in layers if isinstance(layer, Image) and not is_derived(layer)]
-        if not any(layer is chosen for layer in images):
-            active = bare(self._viewer.layers.selection.active)
-            chosen = next((layer for layer in images if layer is active), None)
-            chosen = chosen if chosen is not None or not images else images[-1]
-        ticked = self._ticked()
-        self._images = [weakref.ref(layer) for layer in images]
-        place = next((n for n, layer in enumerate(images) if layer is chosen), 0)
-        refill(self.image, [(layer.name, None) for layer in images], place)
-        self._fill_channels(images, ticked)
-        self._tell()
-
-    def _fill_channels(self, images: list[Image], ticked: list[Image]) -> None:
-        with quiet(self.channels):
-            self.channels.clear()
-            for layer in images:
-                item = QListWidgetItem(layer.name)
-                on = any(layer is other for other in ticked)
-                item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
-                self.channels.addItem(item)
-
-    def _ticked(self) -> list[Image]:
-        """Return the layers ticked as channels that are still there."""
-        result = []
-        for row, reference in enumerate(self._images):
-            item, layer = self.channels.item(row), reference()
-            checked = item is not None and item.checkState() == Qt.CheckState.Checked
-            if checked and layer is not None:
-                result.append(layer)
-        return result
-
-    def _tell(self) -> None:
-        layer = self.current
-        extra = layer is not None and layer.ndim == 4
-        self.rows.setRowVisible(self.extra_axis, extra)
-        self.several.setVisible(len(self._images) > 1)
-        self.channels.setVisible(len(self._images) > 1 and self.several.isChecked())
-        self.changed.emit()
-
-    def pick(self) -> tuple[Picked | None, str]:
-        """Return the chosen image, or None and the sentence that says what is missing."""
-        layer = self.current
-        if layer is None:
-            return None, NO_IMAGE
-        layers = self._ticked() if self._takes_several else [layer]
-        if not layers:
-            return None, "Tick the layers to take as channels in step 1."
-        as_channels = layer.ndim == 4 and self.extra_axis.currentData() == "channels"
-        try:
-            axes = image_axes(layers[0], 0 if as_channels else None)
-        except NapariCamError as error:
-            return None, str(error)
-        return Picked(tuple(weakref.ref(each) for each in layers), axes), ""
+    def as_channels(self) -> bool:
+        """Whether an extra axis holds channels, not time."""
+        return bool(self.extra_axis.currentData() == "channels")
 
     @property
-    def _takes_several(self) -> bool:
-        return self.several.isChecked() and len(self._images) > 1
+    def takes_several(self) -> bool:
+        """Whether the ticked layers are taken as channels, in place of the chosen one."""
+        return self.several.isChecked() and self.image.count() > 1
+
+    @property
+    def ticked(self) -> list[int]:
+        """Which of the listed layers are ticked as channels."""
+        items = [self.channels.item(row) for row in range(self.channels.count())]
+        return [
+            row
+            for row, item in enumerate(items)
+            if item is not None and item.checkState() == Qt.CheckState.Checked
+        ]
+
+    def show_images(self, names: Sequence[str], chosen: int, ticked: Collection[int]) -> None:
+        """List the images there are, and which of them are ticked as channels."""
+        refill(self.image, [(name, None) for name in names], chosen)
+        with quiet(self.channels):
+            self.channels.clear()
+            for row, name in enumerate(names):
+                item = QListWidgetItem(name)
+                on = row in ticked
+                item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+                self.channels.addItem(item)
+        self._show_several()
+
+    def show_extra_axis(self, there: bool) -> None:
+        """Ask what an extra axis of the image is, where one is there."""
+        self.rows.setRowVisible(self.extra_axis, there)
+
+    def _show_several(self) -> None:
+        self.several.setVisible(self.image.count() > 1)
+        self.channels.setVisible(self.takes_several)
+
+    def _on_several(self) -> None:
+        self._show_several()
+        self.changed.emit()
 
     def show_facts(self, volume: Volume | None, problem: str) -> None:
         """Say how large the image is, or why there is none."""

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from napari_cam.widgets.controls.labels_combo import LabelsCombo
-from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill
+from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill, tick
 from napari_cam.widgets.controls.reference_box import ReferenceBox
 from napari_cam.widgets.controls.rule_box import RuleBox
-from napari_cam.widgets.controls.tooltips import describe
 from napari_cam.widgets.docks.cam.views.cleanup_box import CleanupBox
 from napari_cam.widgets.docks.cam.views.figures_box import FiguresBox
 
@@ -40,8 +39,7 @@ class MaskStep(QWidget):
         self.cut, self.inequality = self.rules.cut, self.rules.inequality
         self.within = LabelsCombo("foreground", _WITHIN)
         self.rows.addRow("Within", self.within.box)
-        self.gate = QCheckBox("only where the class is predicted")
-        describe(self.gate, "gate")
+        self.gate = tick("gate", "only where the class is predicted")
         self.cleanup = CleanupBox()
         self.make = button("make_mask", "Make a mask", self.make_wanted.emit)
         self.keep = button("keep_mask", "Keep it and edit", self.keep_wanted.emit)

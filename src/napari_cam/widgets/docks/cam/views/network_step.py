@@ -7,18 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QFileDialog,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QLineEdit,
-    QListWidget,
-    QListWidgetItem,
-    QTableWidget,
-    QTableWidgetItem,
     QTextEdit,
     QWidget,
 )
@@ -34,20 +27,17 @@ from napari_cam.widgets.controls.parts import (
     refill,
 )
 from napari_cam.widgets.controls.tooltips import describe
+from napari_cam.widgets.docks.cam.views.layer_table import LayerTable
+from napari_cam.widgets.docks.cam.views.method_list import MethodList
 from napari_cam.widgets.docks.cam.views.region_box import RegionBox
 from napari_cam.widgets.networks import MODEL_FILES, SAMPLES
 
 if TYPE_CHECKING:
     from napari_cam.models.layers.candidates import LayerInfo
-    from napari_cam.widgets.networks import MethodHelp, Network
+    from napari_cam.widgets.networks import Network
 
-_NAME = Qt.ItemDataRole.UserRole
 _SAMPLES = [("Sample: healthy or damaged", None), ("Sample: damaged voxels (U-Net)", None)]
-_SLOW = "Slow: run the network many times"
 _NO_LAYER = "The ticked methods map the input itself; no layer is chosen."
-_STRIDE, _LEVEL = 2, 4  # columns; segmentation networks show their levels in place of strides
-_ROW = 24
-_LEAST, _MOST = 6, 12  # rows of a list that are seen at once
 _LEAST_CARD, _MOST_CARD = 120, 240
 
 
@@ -60,12 +50,8 @@ class NetworkStep(QWidget):
 
     def __init__(self, method: str, model_folder: str) -> None:
         super().__init__()
-        self._first_method = method
         self._folder = model_folder
         self._sources = list(SAMPLES)
-        self._help_of: dict[str, MethodHelp] = {}
-        self._layers: tuple[LayerInfo, ...] = ()
-        self._default_layers: tuple[str, ...] = ()
         self.network = combo("network", _SAMPLES)
         self.open = button("open_network", "Open…", self.choose_file)
         self.architecture = QLineEdit()
@@ -73,19 +59,16 @@ class NetworkStep(QWidget):
         describe(self.architecture, "architecture")
         self.card = QTextEdit()
         describe(self.card, "card")
-        self.methods = QListWidget()
-        describe(self.methods, "methods")
+        self.methods = MethodList(method)
         self.method_help = QLabel()
         self.method_help.setWordWrap(True)
         self.class_id = combo("class")
         self.region = RegionBox()
         self.region.setVisible(False)
-        self.layers = QTableWidget(0, 5)
-        describe(self.layers, "layers")
-        self.layers_title = QLabel("Target layer")
-        self.layers_title.setWordWrap(True)
+        self.layers = LayerTable()
         self.hint = Hint()
-        self._style()
+        self.card.setReadOnly(True)
+        self.card.setFixedHeight(_LEAST_CARD)
         self._lay_out()
         self.network.currentIndexChanged.connect(lambda _index: self._ask())
         self.architecture.editingFinished.connect(self._on_architecture)
@@ -94,23 +77,6 @@ class NetworkStep(QWidget):
         self.class_id.currentTextChanged.connect(lambda _text: self._choose())
         self.region.changed.connect(self._choose)
         self.layers.itemSelectionChanged.connect(self._choose)
-
-    def _style(self) -> None:
-        self.card.setReadOnly(True)
-        self.card.setFixedHeight(_LEAST_CARD)
-        self.layers.setHorizontalHeaderLabels(["layer", "map", "stride", "channels", "level"])
-        self.layers.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.layers.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        numbers = self.layers.verticalHeader()
-        if numbers is not None:
-            numbers.setVisible(False)
-            numbers.setDefaultSectionSize(_ROW)
-        self.layers.setWordWrap(False)
-        self.layers.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        header = self.layers.horizontalHeader()
-        if header is not None:
-            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
 
     def _lay_out(self) -> None:
         layout = column(self)
@@ -131,7 +97,7 @@ class NetworkStep(QWidget):
         below.addRow("Class", self.class_id)
         layout.addLayout(below)
         layout.addWidget(self.region)
-        layout.addWidget(self.layers_title)
+        layout.addWidget(self.layers.title)
         layout.addWidget(self.layers)
 
     @property
@@ -140,29 +106,9 @@ class NetworkStep(QWidget):
         return self._sources[self.network.currentIndex()]
 
     @property
-    def chosen_methods(self) -> tuple[str, ...]:
-        """Names of the ticked methods."""
-        items = [self.methods.item(row) for row in range(self.methods.count())]
-        return tuple(
-            str(item.data(_NAME))
-            for item in items
-            if item is not None and item.checkState() == Qt.CheckState.Checked
-        )
-
-    @property
-    def chosen_help(self) -> list[MethodHelp]:
-        """What is known of the ticked methods."""
-        return [self._help_of[name] for name in self.chosen_methods]
-
-    @property
-    def listed_layers(self) -> tuple[LayerInfo, ...]:
-        """The layers of the table."""
-        return self._layers
-
-    @property
     def missing(self) -> str:
         """What is still to be chosen, "" for nothing."""
-        if not self.chosen_methods:
+        if not self.methods.chosen:
             return "Tick at least one method in step 2."
         missing = "" if self.region.isHidden() else self.region.missing
         return f"Step 2: {missing}" if missing else ""
@@ -175,14 +121,6 @@ class NetworkStep(QWidget):
             return int(text) if text.isdecimal() else (None if text in ("", "predicted") else text)
         chosen: str | int | None = self.class_id.currentData()
         return chosen
-
-    @property
-    def chosen_layers(self) -> tuple[str, ...]:
-        """Names of the selected layers; empty for the network's default."""
-        rows = sorted({index.row() for index in self.layers.selectedIndexes()})
-        items = [self.layers.item(row, 0) for row in rows]
-        names = tuple(str(item.data(_NAME)) for item in items if item is not None)
-        return () if names == self._default_layers else names
 
     def choose_file(self) -> None:
         """Ask for a model file and take it."""
@@ -225,15 +163,16 @@ class NetworkStep(QWidget):
         if network is None:
             self.card.setPlainText("No network.")
             refill(self.class_id, [])
-            self._fill_layers(())
+            self.layers.show_layers(())
             return
         self.card.setHtml(as_table(network.model.card.describe()))
         self._fit_card()
         self.region.setVisible(network.model.card.task == "segmentation")
         if self.methods.count() == 0:
-            self._fill_methods(network)
+            self.methods.fill(network.methods)
+            self._help()
         self._fill_classes(network.model.card.class_names)
-        self._fill_layers(network.layers)
+        self.layers.show_layers(network.layers)
         self.changed.emit()
 
     def _fit_card(self) -> None:
@@ -243,37 +182,8 @@ class NetworkStep(QWidget):
             height = int(document.size().height()) + 6
             self.card.setFixedHeight(min(max(height, _LEAST_CARD), _MOST_CARD))
 
-    def _fill_methods(self, network: Network) -> None:
-        self._help_of = {method.name: method for method in network.methods}
-        with quiet(self.methods):
-            for method in sorted(network.methods, key=lambda method: method.slow):
-                if method.slow and not self._titled(_SLOW):
-                    self._add_title(_SLOW)
-                self._add_method(method)
-        _fit(self.methods, self.methods.count(), self.methods.sizeHintForRow(0))
-        self._help()
-
-    def _add_method(self, method: MethodHelp) -> None:
-        item = QListWidgetItem(method.title)
-        item.setData(_NAME, method.name)
-        slow = " Slow: it runs the network many times." if method.slow else ""
-        item.setToolTip(f"{method.summary}. {method.reference}{slow}")
-        on = method.name == self._first_method
-        item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
-        self.methods.addItem(item)
-        if on:
-            self.methods.setCurrentItem(item)
-
-    def _titled(self, title: str) -> bool:
-        return bool(self.methods.findItems(title, Qt.MatchFlag.MatchExactly))
-
-    def _add_title(self, title: str) -> None:
-        item = QListWidgetItem(title)
-        item.setFlags(Qt.ItemFlag.NoItemFlags)  # nothing to tick or to choose
-        self.methods.addItem(item)
-
     def _on_method(self) -> None:
-        needed = not self.chosen_methods or any(each.needs_layer for each in self.chosen_help)
+        needed = not self.methods.chosen or any(each.needs_layer for each in self.methods.chosen)
         allow(self.layers, "" if needed else _NO_LAYER)
         self._help()
         self._choose()
@@ -283,11 +193,16 @@ class NetworkStep(QWidget):
         self.chosen.emit()
 
     def _help(self) -> None:
-        item = self.methods.currentItem()
-        method = None if item is None else self._help_of.get(item.data(_NAME))
+        method = self.methods.current
         if method is not None:
             cost = " Slow: it runs the network many times." if method.slow else ""
             self.method_help.setText(f"{method.title}: {method.summary}.{cost}")
+
+    def show_layers(self, layers: tuple[LayerInfo, ...]) -> None:
+        """Show how large the maps of the layers are for another input; what is chosen stays."""
+        if layers != self.layers.listed:
+            self.layers.renew(layers)
+            self.changed.emit()
 
     def _fill_classes(self, names: tuple[str, ...]) -> None:
         entries: list[tuple[str, Any]] = [("predicted", None)]
@@ -295,62 +210,6 @@ class NetworkStep(QWidget):
         # Classes without names are called by their number, and only the network knows how many.
         with quiet(self.class_id):
             self.class_id.setEditable(not names)
-
-    def show_layers(self, layers: tuple[LayerInfo, ...]) -> None:
-        """Show how large the maps of the layers are for another input; what is chosen stays."""
-        if layers == self._layers:
-            return
-        chosen = self.chosen_layers
-        self._fill_layers(layers)
-        with quiet(self.layers):
-            if chosen:
-                self.layers.clearSelection()
-            self.layers.setSelectionMode(QAbstractItemView.SelectionMode.MultiSelection)
-            for row, info in enumerate(layers):
-                if info.name in chosen:
-                    self.layers.selectRow(row)
-            self.layers.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.changed.emit()
-
-    def _fill_layers(self, layers: tuple[LayerInfo, ...]) -> None:
-        self._layers = layers
-        self._default_layers = tuple(info.name for info in layers if info.default)
-        title = "Target layer"
-        if layers:
-            sizes = (round(n * s) for n, s in zip(layers[0].shape, layers[0].stride, strict=True))
-            title += f" (maps of an input of {' × '.join(map(str, sizes))} pixels)"
-        self.layers_title.setText(title)
-        levels = any(info.level for info in layers)
-        self.layers.setColumnHidden(_LEVEL, not levels)
-        self.layers.setColumnHidden(_STRIDE, levels)
-        _fit(self.layers, len(layers), _ROW, 30)
-        with quiet(self.layers):
-            self.layers.setRowCount(len(layers))
-            for row, info in enumerate(layers):
-                self._fill_row(row, info)
-            self.layers.clearSelection()
-            for row, info in enumerate(layers):
-                if info.default:
-                    self.layers.selectRow(row)
-                    self.layers.scrollToItem(self.layers.item(row, 0))
-
-    def _fill_row(self, row: int, info: LayerInfo) -> None:
-        shape = " × ".join(str(n) for n in info.shape)
-        stride = " × ".join(dict.fromkeys(f"{s:.3g}" for s in info.stride))
-        mark = "  ★" if info.default else ""
-        words = (info.name + mark, shape, stride, str(info.channels), info.level)
-        for place, text in enumerate(words):
-            item = QTableWidgetItem(text)
-            item.setData(_NAME, info.name)
-            star = "★ the default. " if info.default else ""
-            star += f"Stride {stride}. " if info.level else ""
-            item.setToolTip(f"{star}{info.kind}{': ' + info.note if info.note else ''}")
-            self.layers.setItem(row, place, item)
-
-
-def _fit(view: QAbstractItemView, count: int, height: int, more: int = 0) -> None:
-    """Make a list as high as its rows, within reason; it scrolls where there are more."""
-    view.setFixedHeight(min(max(count, _LEAST), _MOST) * height + more + 8)
 
 
 def as_table(description: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from napari.layers import Labels
 from psygnal import Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QSpinBox, QWidget
 
+from napari_cam.widgets.controls.labels_combo import LabelsCombo
 from napari_cam.widgets.controls.parts import (
     Hint,
     allow,
@@ -17,10 +18,11 @@ from napari_cam.widgets.controls.parts import (
     combo,
     form,
     quiet,
-    refill,
 )
 from napari_cam.widgets.controls.tooltips import describe
-from napari_cam.widgets.layers.position import bare
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
 
 _KINDS = [
     ("where the class is predicted", "predicted"),
@@ -45,7 +47,6 @@ class RegionBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._labels: list[weakref.ReferenceType[Labels]] = []
         self._painted: weakref.ReferenceType[Labels] | None = None
         self._point: tuple[int, int, int] | None = None
         self.kind = combo("region", _KINDS)
@@ -56,7 +57,7 @@ class RegionBox(QWidget):
         self.above.setValue(0.5)
         describe(self.above, "region_probability")
         self.paint = button("region_paint", "Paint …", self.paint_wanted.emit)
-        self.layer = combo("region_layer")
+        self.labels = LabelsCombo("region_layer", [])
         self.number = QSpinBox()
         self.number.setRange(1, _MOST_LABELS)
         describe(self.number, "region_label")
@@ -69,7 +70,7 @@ class RegionBox(QWidget):
         self._lay_out()
         self._on_kind()
         self.kind.currentIndexChanged.connect(lambda _index: self._on_kind())
-        self.layer.currentIndexChanged.connect(lambda _index: self._tell())
+        self.labels.box.currentIndexChanged.connect(lambda _index: self._tell())
         self.above.valueChanged.connect(lambda _value: self._tell())
         self.number.valueChanged.connect(lambda _value: self._tell())
 
@@ -79,7 +80,7 @@ class RegionBox(QWidget):
         self.rows = form()
         self.rows.addRow("Pixel set", self.kind)
         self.rows.addRow("Cut", self.above)
-        self.rows.addRow("Layer", self.layer)
+        self.rows.addRow("Layer", self.labels.box)
         self.rows.addRow("Label", self.number)
         self.rows.addRow(self.paint)
         self.rows.addRow(self.click)
@@ -91,7 +92,7 @@ class RegionBox(QWidget):
         kind = self.kind.currentData()
         self.rows.setRowVisible(self.above, kind == "probability")
         self.rows.setRowVisible(self.paint, kind == "paint")
-        self.rows.setRowVisible(self.layer, kind == "label")
+        self.rows.setRowVisible(self.labels.box, kind == "label")
         self.rows.setRowVisible(self.number, kind in ("paint", "label"))
         self.rows.setRowVisible(self.click, kind.endswith(":"))
         self._tell()
@@ -118,8 +119,7 @@ class RegionBox(QWidget):
         kind = self.kind.currentData()
         if kind == "paint":
             return None if self._painted is None else self._painted()
-        index = self.layer.currentIndex()
-        return self._labels[index]() if kind == "label" and index >= 0 else None
+        return self.labels.layer if kind == "label" else None
 
     @property
     def missing(self) -> str:
@@ -133,24 +133,19 @@ class RegionBox(QWidget):
             return "Press the button and paint the pixels whose score is to be explained."
         return ""
 
-    def follow_layers(self, layers: Any) -> None:
-        """Follow the viewer's labels layers; the chosen one stays."""
-        index = self.layer.currentIndex()
-        chosen = self._labels[index]() if index >= 0 else None
-        found = [layer for layer in map(bare, layers) if isinstance(layer, Labels)]
-        self._labels = [weakref.ref(layer) for layer in found]
-        place = next((n for n, layer in enumerate(found) if layer is chosen), 0)
-        refill(self.layer, [(layer.name, None) for layer in found], place)
+    def show_labels(self, layers: Sequence[Labels]) -> None:
+        """List the labels layers there are; the chosen one stays."""
+        self.labels.follow(layers)
         painted = None if self._painted is None else self._painted()
-        if not any(layer is painted for layer in found):
+        if not any(layer is painted for layer in layers):
             self._painted = None
         self.hint.say(self.missing)
 
-    def take_painted(self, layer: Labels) -> None:
-        """Take the pixels that are being painted into a layer."""
+    def take_painted(self, layer: Labels, label: int) -> None:
+        """Take the pixels that are being painted into a layer, with a label."""
         self._painted = weakref.ref(layer)
         with quiet(self.number):
-            self.number.setValue(int(layer.selected_label) or 1)
+            self.number.setValue(label)
         self._tell()
 
     def take_point(self, point: tuple[int, int, int]) -> None:

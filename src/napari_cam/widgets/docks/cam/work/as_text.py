@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
-from napari_cam.widgets.docks.cam.work.mask_text import mask_imports, mask_lines, mask_options
 from napari_cam.widgets.docks.cam.work.request import (
     SCRIPT_HEATMAP,
     SCRIPT_IMAGE,
@@ -13,7 +14,11 @@ from napari_cam.widgets.docks.cam.work.request import (
     Request,
 )
 from napari_cam.widgets.layers.cutting import MaskRequest
+from napari_cam.widgets.layers.foregrounds import LabelSet, Tissue
 from napari_cam.widgets.networks import SAMPLE, SAMPLES
+
+if TYPE_CHECKING:
+    from napari_cam.masks.cleanup import Cleanup
 
 
 def as_python(request: Request, mask: MaskRequest | None = None) -> str:
@@ -34,7 +39,7 @@ def as_python(request: Request, mask: MaskRequest | None = None) -> str:
         ]
     lines = [*_imports(request, mask), "", *made]
     if mask is not None:
-        lines += mask_lines(mask, opened=request.heatmap is not None)
+        lines += _mask_lines(mask, opened=request.heatmap is not None)
     return "\n".join(lines) + "\n"
 
 
@@ -46,7 +51,7 @@ def _imports(request: Request, mask: MaskRequest | None) -> list[str]:
     if isinstance(request.region, PixelSet) and not opened:
         lines.append("from napari_cam.cams.targets.regions import Labelled")
     if mask is not None:
-        lines += mask_imports(mask)
+        lines += _mask_imports(mask)
     if turned:
         lines.append("from napari_cam.models.preparation.steps import Slices")
     if opened:
@@ -108,7 +113,7 @@ def as_command(request: Request, mask: MaskRequest | None = None) -> str:
         if mask is None:
             lines.append(f"# {files} was opened; the JSON file beside it says how it was made.")
     if mask is not None:
-        lines.append(f"napari-cam mask {files} {shlex.join(mask_options(mask))} --out masks")
+        lines.append(f"napari-cam mask {files} {shlex.join(_mask_options(mask))} --out masks")
     return "\n".join(lines) + "\n"
 
 
@@ -138,3 +143,71 @@ def _explain_command(request: Request) -> str:
         # The slices' axis is part of the preparation, which the heatmap's own JSON file holds.
         words += ["--preparation", "heatmap.json"]
     return shlex.join([*words, "--out", "heatmaps"])
+
+
+def _mask_imports(mask: MaskRequest) -> list[str]:
+    """Return what the lines of `_mask_lines` import beside napari_cam."""
+    return ["from napari_cam.heatmap import where_predicted"] if mask.gate else []
+
+
+def _mask_lines(mask: MaskRequest, opened: bool) -> list[str]:
+    """Return the lines that cut `maps` into `masks`.
+
+    Parameters
+    ----------
+    mask
+        How.
+    opened
+        Whether `volume` is the heatmap itself, whose image is still to be read.
+    """
+    lines, limit = _foreground_lines(mask, opened)
+    if mask.gate:
+        limit = "where_predicted(heatmap)" + (f" & {limit}" if limit else "")
+        lines.append(f"gates = {{key: {limit} for key, heatmap in maps.items()}}")
+        limit = "gates"
+    words = [repr(mask.rule), f"strict={mask.strict}"]
+    if limit:
+        words.append(f"foreground={limit}")
+    if mask.cleanup:
+        given = ", ".join(f"{name}={value!r}" for name, value in _chosen(mask.cleanup).items())
+        lines.append(f"cleanup = nc.Cleanup({given})")
+        words.append("cleanup=cleanup")
+    return [*lines, f"masks = nc.binarize(maps, {', '.join(words)})"]
+
+
+def _foreground_lines(mask: MaskRequest, opened: bool) -> tuple[list[str], str]:
+    """Return the lines that find the foreground, and its name; "" for none."""
+    limit = mask.foreground
+    if isinstance(limit, LabelSet):
+        path = limit.path or SCRIPT_LABELS
+        return [f"foreground = nc.read_volume({path!r}).values != 0"], "foreground"
+    if isinstance(limit, Tissue):
+        path = limit.image.source.path or SCRIPT_IMAGE
+        image = f"nc.read_volume({path!r})" if opened else "volume"
+        return [f"foreground = nc.foreground({image}, {limit.method!r})"], "foreground"
+    return [], ""
+
+
+def _mask_options(mask: MaskRequest) -> list[str]:
+    """Return the words of a command that say how to cut."""
+    words = ["--rule", mask.rule, *([] if mask.strict else ["--at-least"])]
+    limit = mask.foreground
+    if isinstance(limit, LabelSet):
+        words += ["--foreground", limit.path or SCRIPT_LABELS]
+    elif isinstance(limit, Tissue):
+        image = limit.image.source.path or SCRIPT_IMAGE
+        words += ["--foreground", limit.method, "--image", image]
+    if mask.gate:
+        words.append("--gate")
+    if mask.cleanup:
+        for name, value in _chosen(mask.cleanup).items():
+            option = f"--{name.replace('_', '-')}"
+            words += [option] if value is True else [option, str(value)]
+    return words
+
+
+def _chosen(cleanup: Cleanup) -> dict[str, Any]:
+    """Return the parameters of a clean-up that differ from doing nothing."""
+    given = {each.name: getattr(cleanup, each.name) for each in fields(cleanup) if each.init}
+    usual = {each.name: each.default for each in fields(cleanup)}
+    return {name: value for name, value in given.items() if value != usual[name]}

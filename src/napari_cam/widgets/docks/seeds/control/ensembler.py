@@ -18,7 +18,8 @@ from napari_cam.widgets.docks.seeds.work.ensembling import (
     make_ensemble,
     make_ensemble_slice,
 )
-from napari_cam.widgets.layers.picture import Picture, read_heatmap, read_mask
+from napari_cam.widgets.layers.derived_layers import layer_to_heatmap
+from napari_cam.widgets.layers.picture import Picture, read_mask
 from napari_cam.widgets.layers.records import made_by, told_apart
 from napari_cam.widgets.layers.result_layer import ResultLayer, as_heatmap
 from napari_cam.widgets.threads.follower import Follower
@@ -103,7 +104,7 @@ class Ensembler:
         try:
             names = told_apart(made_by(layer) for layer in layers)
             members: dict[str, Any] = {
-                name: read_heatmap(layer) if isinstance(layer, Image) else read_mask(layer)
+                name: layer_to_heatmap(layer) if isinstance(layer, Image) else read_mask(layer)
                 for name, layer in zip(names, layers, strict=True)
             }
         except NapariCamError as error:

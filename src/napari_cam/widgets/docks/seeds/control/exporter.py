@@ -18,8 +18,9 @@ from napari_cam.widgets.docks.saver import Saver
 from napari_cam.widgets.docks.seeds.state import NO_SEEDS
 from napari_cam.widgets.docks.seeds.views.export_step import Segment
 from napari_cam.widgets.docks.seeds.work.exporting import Form, export_job, file_name
+from napari_cam.widgets.layers.derived_layers import layer_to_heatmap
 from napari_cam.widgets.layers.layer_axes import facts_of
-from napari_cam.widgets.layers.picture import heatmaps_on, read_heatmap
+from napari_cam.widgets.layers.picture import heatmaps_on
 from napari_cam.widgets.layers.records import background_code, recorded
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Exporter(Saver):
         try:
             item: Heatmap | Seeds
             if isinstance(layer, Image):
-                item = read_heatmap(layer)
+                item = layer_to_heatmap(layer)
             elif seeds is not None:
                 item = _copy_of(seeds, picture.grid)
             else:

@@ -22,8 +22,8 @@ from napari_cam.widgets.docks.seeds.work.seeding import (
     propose_slice,
     recode,
 )
-from napari_cam.widgets.layers.derived_layers import mask_to_layer
-from napari_cam.widgets.layers.picture import Picture, labels_on, read_heatmap, read_mask
+from napari_cam.widgets.layers.derived_layers import layer_to_heatmap, mask_to_layer
+from napari_cam.widgets.layers.picture import Picture, labels_on, read_mask
 from napari_cam.widgets.layers.position import bare
 from napari_cam.widgets.layers.records import SEEDS, background_code, is_seeds, layer_provenance
 from napari_cam.widgets.layers.result_layer import ResultLayer
@@ -107,7 +107,7 @@ class Seeder:
         if picture is None:
             return None
         heatmaps = {
-            each.name: tuple(read_heatmap(layer) for layer in state.heatmaps_of(each.code))
+            each.name: tuple(layer_to_heatmap(layer) for layer in state.heatmaps_of(each.code))
             for each in state.classes
             if each.code != background_code(state.classes) and state.heatmaps_of(each.code)
         }

@@ -8,7 +8,7 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_cam.errors import MaskError, NapariCamError
-from napari_cam.widgets.docks.cam.control.explainer import picked_volume
+from napari_cam.masks.cleanup import Cleanup
 from napari_cam.widgets.docks.cam.control.measurer import Measurer
 from napari_cam.widgets.layers.cutting import MaskRequest
 from napari_cam.widgets.layers.foregrounds import Foreground, Tissue
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
     from napari_cam.volumes.volume import Volume
     from napari_cam.widgets.docks.cam.control.masker import Masker
-    from napari_cam.widgets.docks.cam.state import DockState, Made, MadeMask
+    from napari_cam.widgets.docks.cam.state import CamState, ShownHeatmap, ShownMask
     from napari_cam.widgets.docks.cam.views.mask_step import MaskStep
 
 NO_HEATMAP = "Make a heatmap first, in step 3."
 _KEPT = "You painted into the mask, so it is kept; the slider makes a new one."
 
 
-class MaskControl:
+class MaskChooser:
     """Chooses among the heatmaps there are, has the chosen one cut and its mask measured."""
 
     chosen_changed = Signal()
     failed = Signal(str)
 
     def __init__(
-        self, viewer: Any, state: DockState, step: MaskStep, masker: Masker, parent: QObject
+        self, viewer: Any, state: CamState, step: MaskStep, masker: Masker, parent: QObject
     ) -> None:
         self._viewer = viewer
         self._state = state
         self._step = step
         self._masker = masker
-        self._known: list[Made] = []
-        self._chosen: Made | None = None
+        self._known: list[ShownHeatmap] = []
+        self._chosen: ShownHeatmap | None = None
         self._within: Watcher | None = None
         self._closed = False
         self.measurer = Measurer(viewer, parent)
@@ -59,21 +59,21 @@ class MaskControl:
         self.measurer.referred.connect(step.compared.say)
 
     @property
-    def chosen(self) -> Made | None:
+    def chosen(self) -> ShownHeatmap | None:
         """The heatmap chosen in step 4."""
         return self._chosen
 
-    def list_made(self) -> None:
+    def list_heatmaps(self) -> None:
         """List the heatmaps and masks there are now; a new heatmap is chosen at once."""
-        made, chosen = self._state.made, self._chosen
-        new = [each for each in made if not any(each is old for old in self._known)]
+        heatmaps, chosen = self._state.heatmaps, self._chosen
+        new = [each for each in heatmaps if not any(each is old for old in self._known)]
         if new:
             chosen = new[0]
-        elif not any(each is chosen for each in made):
-            chosen = made[-1] if made else None
-        self._known, self._chosen = list(made), chosen
-        place = next((n for n, each in enumerate(made) if each is chosen), -1)
-        self._step.show_heatmaps([each.title for each in made], place)
+        elif not any(each is chosen for each in heatmaps):
+            chosen = heatmaps[-1] if heatmaps else None
+        self._known, self._chosen = list(heatmaps), chosen
+        place = next((n for n, each in enumerate(heatmaps) if each is chosen), -1)
+        self._step.show_heatmaps([each.title for each in heatmaps], place)
         self._step.show_labels(self._labels())
         self._allow()
         self.chosen_changed.emit()
@@ -86,11 +86,11 @@ class MaskControl:
         return [layer for layer in labels if not any(layer is each for each in live)]
 
     def _allow(self) -> None:
-        made = self._chosen
-        live = made is not None and self._state.live_mask(made) is not None
-        self._step.show_state("" if made is not None else NO_HEATMAP, live)
-        if made is not None:
-            heatmap = made.result.heatmap
+        shown = self._chosen
+        live = shown is not None and self._state.live_mask(shown) is not None
+        self._step.show_state("" if shown is not None else NO_HEATMAP, live)
+        if shown is not None:
+            heatmap = shown.result.heatmap
             self._step.show_image(heatmap.grid.units, heatmap.unit_axis is not None)
         measured = self.measurer.mask
         if not any(mask is measured for mask in self._state.masks):
@@ -101,14 +101,14 @@ class MaskControl:
         if self._closed:
             return
         index = self._step.heatmap.currentIndex()
-        if 0 <= index < len(self._state.made):
-            self._chosen = self._state.made[index]
+        if 0 <= index < len(self._state.heatmaps):
+            self._chosen = self._state.heatmaps[index]
         self._watch_foreground()
         self._allow()
         self.chosen_changed.emit()
-        made, request = self._asked()
-        if made is not None and request is not None:
-            self._masker.follow(made, request)
+        shown, request = self._asked()
+        if shown is not None and request is not None:
+            self._masker.follow(shown, request)
 
     def _watch_foreground(self) -> None:
         """Follow the brush in the layer within which masks may lie."""
@@ -119,19 +119,19 @@ class MaskControl:
             self._within.end()
         self._within = None if layer is None else Watcher(self._viewer, layer, self._on_changed)
 
-    def _asked(self) -> tuple[Made | None, MaskRequest | None]:
+    def _asked(self) -> tuple[ShownHeatmap | None, MaskRequest | None]:
         """Return the chosen heatmap and how it is to be cut, None where that cannot be said."""
-        made = self._chosen
-        if made is None:
+        shown = self._chosen
+        if shown is None:
             return None, None
         self.failed.emit("")
         try:
-            return made, self.request(made)
+            return shown, self.request(shown)
         except NapariCamError as error:
             self.failed.emit(str(error))
-            return made, None
+            return shown, None
 
-    def request(self, made: Made) -> MaskRequest:
+    def request(self, shown: ShownHeatmap) -> MaskRequest:
         """Return how a heatmap is to be cut, as the controls stand.
 
         Raises
@@ -144,23 +144,23 @@ class MaskControl:
             rule=step.rules.text,
             strict=step.rules.strict,
             gate=step.gate.isChecked(),
-            foreground=self._foreground(made),
-            cleanup=step.cleanup.cleanup,
+            foreground=self._foreground(shown),
+            cleanup=Cleanup(**step.cleanup.chosen) or None,
         )
 
-    def _foreground(self, made: Made) -> Foreground | None:
+    def _foreground(self, shown: ShownHeatmap) -> Foreground | None:
         layer, word = self._step.within.layer, self._step.within.word
         if layer is not None:
-            return label_set_on(layer, made.result.heatmap.grid, made.beside[0])
-        return Tissue(word, self._image(made)) if word else None
+            return label_set_on(layer, shown.result.heatmap.grid, shown.beside[0])
+        return Tissue(word, self._image(shown)) if word else None
 
-    def _image(self, made: Made) -> Volume:
+    def _image(self, shown: ShownHeatmap) -> Volume:
         """Return the image that a heatmap explains: of an opened one what step 1 says."""
-        if made.request.heatmap is None:
-            return made.volume
-        picked, grid = self._state.picked, made.result.heatmap.grid
-        if picked is not None:
-            image = picked_volume(self._viewer, picked)
+        if shown.request.heatmap is None:
+            return shown.volume
+        picture, grid = self._state.picture, shown.result.heatmap.grid
+        if picture is not None:
+            image = picture.volume(self._viewer)
             if image.grid.same_as(grid):
                 return image
         raise MaskError(
@@ -170,9 +170,9 @@ class MaskControl:
 
     def make(self) -> None:
         """Add a mask of the chosen heatmap."""
-        made, request = self._asked()
-        if made is not None and request is not None:
-            self._masker.make(made, request)
+        shown, request = self._asked()
+        if shown is not None and request is not None:
+            self._masker.make(shown, request)
 
     def keep(self) -> None:
         """Leave the mask as it is, for editing."""
@@ -198,24 +198,24 @@ class MaskControl:
         if mask is not None and mask is not self.measurer.mask:
             self._show(mask)
 
-    def _measure(self, mask: MadeMask) -> None:
+    def _measure(self, mask: ShownMask) -> None:
         """Measure a mask of the chosen heatmap, or the one that is measured already."""
-        if mask.made is self._chosen or mask is self.measurer.mask:
+        if mask.cut_from is self._chosen or mask is self.measurer.mask:
             if mask.live:
                 self._step.said.say("")
             self._show(mask)
 
-    def _follow_brush(self, mask: MadeMask) -> None:
+    def _follow_brush(self, mask: ShownMask) -> None:
         if self._closed:
             return
         self._name(mask)
         self.measurer.follow(mask)
 
-    def _show(self, mask: MadeMask | None) -> None:
+    def _show(self, mask: ShownMask | None) -> None:
         self._name(mask)
         self.measurer.take(mask)
 
-    def _name(self, mask: MadeMask | None) -> None:
+    def _name(self, mask: ShownMask | None) -> None:
         layer = None if mask is None else mask.layer()
         self._step.show_mask("" if layer is None else str(layer.name))
 

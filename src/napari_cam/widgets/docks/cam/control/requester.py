@@ -8,21 +8,20 @@ from napari_cam.normalize import NORMALIZE
 from napari_cam.widgets.docks.cam.work.request import Request
 from napari_cam.widgets.docks.settings import read_settings
 from napari_cam.widgets.layers.layer_axes import FACTS
-from napari_cam.widgets.layers.position import shown_index
 from napari_cam.widgets.networks import SAMPLE
 
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
-    from napari_cam.widgets.docks.cam.control.pixel_sets import PixelSets
-    from napari_cam.widgets.docks.cam.state import DockState, Picked
+    from napari_cam.widgets.docks.cam.control.pixel_chooser import PixelChooser
+    from napari_cam.widgets.docks.cam.state import CamState
     from napari_cam.widgets.docks.cam.views.heatmap_step import HeatmapStep
     from napari_cam.widgets.docks.cam.views.image_step import ImageStep
     from napari_cam.widgets.docks.cam.views.network_step import NetworkStep
     from napari_cam.widgets.docks.settings import Settings
 
 
-class Asking:
-    """Reads what is asked for off the controls.
+class Requester:
+    """Says what is asked for, as the controls stand.
 
     Attributes
     ----------
@@ -33,9 +32,9 @@ class Asking:
     def __init__(
         self,
         viewer: Any,
-        state: DockState,
+        state: CamState,
         steps: tuple[ImageStep, NetworkStep, HeatmapStep],
-        pixel_sets: PixelSets,
+        pixel_sets: PixelChooser,
         settings: Settings,
     ) -> None:
         self._viewer = viewer
@@ -56,31 +55,23 @@ class Asking:
         NapariCamError
             Where the pixel set does not lie on the image.
         """
-        network, picked = self._state.network, self._state.picked
+        network, picture = self._state.network, self._state.picture
         series = None
-        if picked is not None and volume.source.format == "dicom":
-            series = picked.first.metadata.get(FACTS, {}).get("series")
+        if picture is not None and volume.source.format == "dicom":
+            series = picture.layer.metadata.get(FACTS, {}).get("series")
         box = self._network.region
         return Request(
             model=network.source if network is not None else SAMPLE,
             architecture=network.architecture if network is not None else None,
-            methods=self._network.chosen_methods,
+            methods=tuple(method.name for method in self._network.methods.chosen),
             class_id=self._network.chosen_class,
             region=None if box.isHidden() else self._pixel_sets.region(volume),
-            layers=self._network.chosen_layers,
+            layers=self._network.layers.chosen,
             axis=self._image.axis,
             normalize=NORMALIZE.checked(self._heatmap.normalize.currentData()),
             device=self.settings.device,
             precision=self.settings.precision,
             image=volume.source.path,
-            time=None if picked is None else self._time(picked),
+            time=None if picture is None else picture.time(self._viewer),
             series=series,
         )
-
-    def _time(self, picked: Picked) -> int | None:
-        """Return the point of a time series that is on screen."""
-        if picked.axes.time is None:
-            return None
-        layer = picked.first
-        length = layer.data.shape[picked.axes.time]
-        return shown_index(self._viewer, layer, picked.axes.time, length)

@@ -10,30 +10,30 @@ from napari.layers import Labels, Layer
 from psygnal import Signal
 
 from napari_cam.errors import NapariCamError, TargetError
-from napari_cam.widgets.docks.cam.control.explainer import picked_volume
-from napari_cam.widgets.docks.cam.control.picking import Picker, voxel_at
+from napari_cam.widgets.docks.cam.control.picker import Picker, voxel_at
 from napari_cam.widgets.docks.cam.work.request import PixelSet
 from napari_cam.widgets.layers.derived_layers import mask_to_layer
 from napari_cam.widgets.layers.image_layers import layer_to_volume
 from napari_cam.widgets.layers.on_grid import lies_on
+from napari_cam.widgets.layers.position import bare
 from napari_cam.widgets.layers.records import layer_provenance
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from napari_cam.volumes.volume import Volume
-    from napari_cam.widgets.docks.cam.state import DockState
+    from napari_cam.widgets.docks.cam.state import CamState
     from napari_cam.widgets.docks.cam.views.region_box import RegionBox
 
 _NAME = "pixel set"
 
 
-class PixelSets:
+class PixelChooser:
     """Does on the canvas what the region box asks for."""
 
     failed = Signal(str)
 
-    def __init__(self, viewer: Any, state: DockState, box: RegionBox, parent: QWidget) -> None:
+    def __init__(self, viewer: Any, state: CamState, box: RegionBox, parent: QWidget) -> None:
         self._viewer = viewer
         self._state = state
         self._box = box
@@ -45,21 +45,26 @@ class PixelSets:
         box.paint_wanted.connect(self.paint)
         box.click_wanted.connect(self.toggle_click)
         box.changed.connect(self._watch)
-        state.image_changed.connect(self._on_image)
+        state.picture_changed.connect(self._on_image)
+
+    def follow_layers(self) -> None:
+        """Follow the viewer's labels layers."""
+        layers = [bare(layer) for layer in self._viewer.layers]
+        self._box.show_labels([layer for layer in layers if isinstance(layer, Labels)])
 
     def paint(self) -> None:
         """Show the layer to paint into, a new one where there is none yet, with brush in hand."""
-        picked = self._state.picked
-        if picked is None:
+        picture = self._state.picture
+        if picture is None:
             return
         layer = self._box.chosen_layer
         if layer is None:
             try:
-                source = picked.first
-                volume = picked_volume(self._viewer, picked)
+                source = picture.layer
+                volume = picture.volume(self._viewer)
                 facts = layer_provenance(None, source, kind=_NAME)
                 empty = np.zeros(volume.shape, np.uint8)
-                layer = Layer.create(*mask_to_layer(empty, source, _NAME, facts, axes=picked.axes))
+                layer = Layer.create(*mask_to_layer(empty, source, _NAME, facts, axes=picture.axes))
             except NapariCamError as error:
                 self.failed.emit(str(error))
                 return
@@ -67,7 +72,7 @@ class PixelSets:
             self._viewer.add_layer(layer)
         layer.visible, layer.mode = True, "paint"
         self._viewer.layers.selection.active = layer
-        self._box.take_painted(layer)
+        self._box.take_painted(layer, int(layer.selected_label) or 1)
 
     def toggle_click(self) -> None:
         """Wait for a click into the image, or no longer."""
@@ -80,12 +85,12 @@ class PixelSets:
             self.picker.start()
 
     def _on_picked(self, world: tuple[float, ...]) -> None:
-        picked = self._state.picked
-        if picked is None:
+        picture = self._state.picture
+        if picture is None:
             return
         try:
-            shape = picked_volume(self._viewer, picked).shape
-            point = voxel_at(world, picked.first, picked.axes, shape)
+            shape = picture.volume(self._viewer).shape
+            point = voxel_at(world, picture.layer, picture.axes, shape)
         except NapariCamError as error:
             self.failed.emit(str(error))
             return
@@ -98,13 +103,13 @@ class PixelSets:
 
     def _on_image(self) -> None:
         """Forget the point of another image."""
-        picked = self._state.picked
-        layers = [] if picked is None else list(picked.layers)
+        picture = self._state.picture
+        layers = [] if picture is None else list(picture.references)
         if [each() for each in layers] != [each() for each in self._layers]:
             self._layers = layers
             self._box.forget_point()
             self._box.show_waiting(self.picker.waiting)
-        self._box.show_paintable(self._state.no_image if picked is None else "")
+        self._box.show_paintable(self._state.no_picture if picture is None else "")
 
     def _watch(self) -> None:
         """Follow the strokes of the brush in the chosen layer."""
@@ -136,8 +141,8 @@ class PixelSets:
         if layer is None:
             raise TargetError(self._box.missing)
         labels = layer_to_volume(layer)
-        picked = self._state.picked
-        if picked is None or not lies_on(layer, labels, volume.grid, picked.first):
+        picture = self._state.picture
+        if picture is None or not lies_on(layer, labels, volume.grid, picture.layer):
             raise TargetError(
                 f"The labels layer '{layer.name}' does not lie on the image's own grid; choose "
                 "another, or paint the pixels."
