@@ -5,34 +5,15 @@ Run it under a display: ``xvfb-run -a -s "-screen 0 1600x1000x24" python docs/im
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
+from qtpy.QtCore import Qt
+from window import HERE, open_viewer, save, scroll_to, wait
 
-import napari  # noqa: E402
-from PIL import Image  # noqa: E402
-from qtpy.QtCore import Qt  # noqa: E402
-from qtpy.QtTest import QTest  # noqa: E402
-
-from napari_cam.sample import load_sample_phantom  # noqa: E402
+from napari_cam.sample import load_sample_phantom
 
 
-def wait(until: Callable[[], object], seconds: float = 60.0) -> None:
-    """Let the window work until something holds."""
-    for _ in range(int(seconds * 20)):
-        if until():
-            QTest.qWait(500)
-            return
-        QTest.qWait(50)
-    raise SystemExit("A step took too long.")
-
-
-def cut_a_mask(viewer: napari.Viewer, dock: Any) -> None:
+def cut_a_mask(viewer: Any, dock: Any) -> None:
     """Cut a mask of the class "damaged", clean it up and compare it with the truth."""
     image = viewer.layers[0]
     dock.network_step.class_id.setCurrentText("damaged")
@@ -56,16 +37,11 @@ def cut_a_mask(viewer: napari.Viewer, dock: Any) -> None:
 
 def main() -> None:
     """Cut a mask; explore a pixel set of the sample U-Net; show its levels side by side."""
-    viewer = napari.Viewer()
-    viewer.window.resize(1400, 900)
+    viewer = open_viewer(1400, 900)
 
     def take(name: str, top: object) -> None:
-        QTest.qWait(200)
-        place = top.mapTo(dock.scroll_area.widget(), top.rect().topLeft())  # type: ignore[attr-defined]
-        dock.scroll_area.verticalScrollBar().setValue(place.y() - 8)
-        QTest.qWait(800)
-        shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
-        shot.quantize(256).save(HERE / f"dock_{name}.png", optimize=True)
+        scroll_to(dock, top)
+        save(viewer, HERE / f"dock_{name}.png")
 
     viewer.open_sample("napari-cam", "volume")
     _, dock = viewer.window.add_plugin_dock_widget("napari-cam", "CAM")

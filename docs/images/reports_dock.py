@@ -7,57 +7,19 @@ With ``--all FOLDER`` every page of the dock is written there, to be looked at.
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
-
-from napari_cam.widgets.threads.beside_opengl import load_triton_apart  # noqa: E402
-
-load_triton_apart()
-
-import napari  # noqa: E402
-from napari.layers import Layer  # noqa: E402
-from PIL import Image  # noqa: E402
-from qtpy.QtTest import QTest  # noqa: E402
-
-import napari_cam as nc  # noqa: E402
-from napari_cam.widgets.layers.derived_layers import heatmap_to_layer  # noqa: E402
-
-
-def wait(until: Callable[[], object], seconds: float = 120.0) -> None:
-    """Let the window work until something holds."""
-    for _ in range(int(seconds * 20)):
-        if until():
-            QTest.qWait(500)
-            return
-        QTest.qWait(50)
-    raise SystemExit("A step took too long.")
+from qtpy.QtTest import QTest
+from window import HERE, add_heatmaps, open_viewer, save, wait
 
 
 def open_all() -> tuple[Any, Any]:
     """Open a viewer with the sample, three heatmaps and the dock."""
-    volume = nc.load_sample_volume()
-    maps = nc.explain(
-        nc.load_sample_model(),
-        volume,
-        methods=["gradcam", "layercam", "eigencam"],
-        targets=nc.ClassScore("damaged"),
-    )
-    viewer = napari.Viewer()
-    viewer.window.resize(1500, 960)
+    viewer = open_viewer(1500, 960)
     viewer.open_sample("napari-cam", "truth")
-    image, truth = viewer.layers[0], viewer.layers[1]
-    truth.visible = False
-    for heatmap in maps.values():
-        title = nc.METHODS[heatmap.provenance["method"]["name"]].title
-        layer = Layer.create(*heatmap_to_layer(heatmap, image, f"{title}: damaged"))
-        layer.visible = False
-        viewer.add_layer(layer)
+    viewer.layers[1].visible = False
+    add_heatmaps(viewer)
     _, dock = viewer.window.add_plugin_dock_widget("napari-cam", "CAM reports")
     QTest.qWait(800)
     return viewer, dock
@@ -81,9 +43,7 @@ def main(folder: Path | None) -> None:
     def take(name: str, where: Path | None) -> None:
         QTest.qWait(700)
         if where is not None:
-            shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
-            few = shot.quantize(256, method=Image.Quantize.MAXCOVERAGE)
-            few.save(where / f"{name}.png", optimize=True)
+            save(viewer, where / f"{name}.png")
 
     def make(kind: str) -> None:
         box = dock.choose.kind

@@ -5,30 +5,12 @@ Run it under a display: ``xvfb-run -a -s "-screen 0 1600x1000x24" python docs/im
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).parent
-FOLDER = Path(tempfile.mkdtemp())
-os.environ["NAPARI_CONFIG"] = str(FOLDER / "settings.yaml")  # the user's own stay as they are
-
-import napari  # noqa: E402
-import numpy as np  # noqa: E402
-from imageio.v3 import imwrite  # noqa: E402
-from qtpy.QtTest import QTest  # noqa: E402
-from qtpy.QtWidgets import QFileDialog  # noqa: E402
-
-
-def wait(until: Callable[[], object], seconds: float = 60.0) -> None:
-    """Let the window work until something holds."""
-    for _ in range(int(seconds * 20)):
-        if until():
-            QTest.qWait(300)
-            return
-        QTest.qWait(50)
-    raise SystemExit("The tutorial does not hold: a step took too long.")
+import numpy as np
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
+from window import FOLDER, HERE, open_viewer, save, scroll_to, wait
 
 
 def check(holds: object) -> None:
@@ -39,18 +21,11 @@ def check(holds: object) -> None:
 
 def main() -> None:
     """Walk through all steps, from the sample to the reopened files."""
-    viewer = napari.Viewer()
-    viewer.window.resize(1400, 900)
+    viewer = open_viewer(1400, 900)
 
-    def take(name: str) -> None:
-        QTest.qWait(500)
-        imwrite(HERE / f"tutorial_{name}.png", viewer.screenshot(canvas_only=False, flash=False))
-
-    def scroll_to(widget: object) -> None:
-        QTest.qWait(200)
-        dock.scroll_area.verticalScrollBar().setValue(
-            widget.mapTo(dock.scroll_area.widget(), widget.rect().topLeft()).y()  # type: ignore[attr-defined]
-        )
+    def take(name: str, top: object) -> None:
+        scroll_to(dock, top, above=0)
+        save(viewer, HERE / f"tutorial_{name}.png")
 
     # Open the sample and the dock.
     viewer.open_sample("napari-cam", "volume")
@@ -66,8 +41,7 @@ def main() -> None:
     viewer.dims.set_current_step(0, 12)
     dock.heatmap_step.preview.click()
     wait(lambda: not dock.explainer.running and "Grad-CAM: damaged" in viewer.layers)
-    scroll_to(dock.network_step.methods)
-    take("preview")
+    take("preview", dock.network_step.methods)
 
     # Run all slices, go to the next one with evidence.
     dock.heatmap_step.run.click()
@@ -103,8 +77,7 @@ def main() -> None:
     check(np.array_equal(painted, mask.data))
     stroke()
     mask.mode = "pan_zoom"
-    scroll_to(dock.mask_step)
-    take("mask")
+    take("mask", dock.mask_step)
 
     # Save both, close everything, open them again.
     for number, name in enumerate(("heatmap.nii.gz", "mask.nii.gz")):
@@ -121,10 +94,8 @@ def main() -> None:
     check([type(layer).__name__ for layer in viewer.layers] == ["Image", "Image", "Labels"])
     check(np.array_equal(viewer.layers["mask"].data, edited))
     viewer.dims.set_current_step(0, here)
-    scroll_to(dock.image_step)
-    QTest.qWait(300)
     viewer.reset_view()
-    take("reopened")
+    take("reopened", dock.image_step)
     viewer.close()
 
 
