@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 HEAD_BYTES = 132
 """So many of the first bytes are needed."""
 
@@ -9,6 +11,15 @@ HEAD_BYTES = 132
 def is_dicom(head: bytes) -> bool:
     """Whether a file that begins with `head` is DICOM by its signature."""
     return head[128:132] == b"DICM"
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Whether a file is DICOM by its signature; False where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return is_dicom(file.read(HEAD_BYTES))
+    except (OSError, ValueError):
+        return False
 
 
 def may_be_dicom(head: bytes) -> bool:

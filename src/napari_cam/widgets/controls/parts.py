@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt
@@ -11,6 +12,7 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
     QComboBox,
+    QFileDialog,
     QFormLayout,
     QLabel,
     QPushButton,
@@ -19,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible, QLabeledDoubleSlider
 
+from napari_cam.files import suffixes
 from napari_cam.widgets.controls.tooltips import describe
 
 if TYPE_CHECKING:
@@ -148,6 +151,36 @@ def button(name: str, text: str, on_click: Callable[[], object]) -> QPushButton:
     describe(result, name)
     result.clicked.connect(lambda _checked=False: on_click())
     return result
+
+
+def ask_where(
+    parent: QWidget, title: str, name: str, kinds: Mapping[str, str], endings: Sequence[str]
+) -> tuple[Path, bool] | None:
+    """Ask where to write a file; None where the user thinks better of it.
+
+    Parameters
+    ----------
+    parent, title
+        Of the dialog.
+    name
+        What is proposed.
+    kinds
+        What the dialog offers, and the ending that a name without one gets there.
+    endings
+        All that a name may have.
+
+    Returns
+    -------
+    tuple
+        The path, and whether the user agreed to replace what is there.
+    """
+    text, kind = QFileDialog.getSaveFileName(parent, title, name, ";;".join(kinds))
+    if not text:
+        return None
+    path = Path(text)
+    if suffixes(path) in endings or path.name.endswith(tuple(endings)):
+        return path, path.exists()  # the dialog has asked
+    return path.with_name(path.name + kinds.get(kind, next(iter(kinds.values())))), False
 
 
 def allow(widget: QWidget, missing: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_cam.errors import NapariCamError, VolumeError
-from napari_cam.volumes.dicom.signature import HEAD_BYTES, is_dicom
+from napari_cam.volumes.dicom.signature import is_dicom_file
 
 if TYPE_CHECKING:
     from napari_cam.volumes.dicom.series import SeriesInfo
@@ -54,11 +54,7 @@ def _is_dicom(file: Path) -> bool:
     """Whether a file is DICOM by its name, or else by its magic bytes."""
     if file.name.lower().endswith(_DICOM):
         return not file.is_dir()
-    try:
-        with file.open("rb") as opened:
-            return is_dicom(opened.read(HEAD_BYTES))
-    except (OSError, ValueError):
-        return False
+    return is_dicom_file(file)
 
 
 def holds_dicom(folder: Path) -> bool:
@@ -69,12 +65,8 @@ def holds_dicom(folder: Path) -> bool:
             if looked_at == _LOOKED_AT:
                 return False
             looked_at += 1
-            try:
-                with open(os.path.join(parent, name), "rb") as file:
-                    if is_dicom(file.read(HEAD_BYTES)):
-                        return True
-            except OSError:
-                continue
+            if is_dicom_file(Path(parent, name)):
+                return True
     return False
 
 

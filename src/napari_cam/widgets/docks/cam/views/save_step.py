@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from psygnal import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
-from napari_cam.files import suffixes
-from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill
+from napari_cam.widgets.controls.parts import (
+    Hint,
+    allow,
+    ask_where,
+    button,
+    column,
+    combo,
+    form,
+    refill,
+)
 
-NIFTI, TIFF = "NIfTI (*.nii.gz *.nii)", "TIFF (*.tif *.tiff)"
+_KINDS = {"NIfTI (*.nii.gz *.nii)": ".nii.gz", "TIFF (*.tif *.tiff)": ".tif"}
 _EXTENSIONS = (".nii", ".nii.gz", ".tif", ".tiff", ".ome.tif", ".ome.tiff")
 
 
@@ -64,18 +72,5 @@ class SaveStep(QWidget):
         self.done.setVisible(bool(text))
 
     def ask_path(self, name: str) -> tuple[Path, bool] | None:
-        """Ask where to write; None where the user thinks better of it.
-
-        Returns
-        -------
-        tuple
-            The path with an extension, and whether the user agreed to replace what is there.
-        """
-        text, kind = QFileDialog.getSaveFileName(self, "Save", name, f"{NIFTI};;{TIFF}")
-        if not text:
-            return None
-        path = Path(text)
-        if suffixes(path) in _EXTENSIONS:
-            return path, path.exists()  # the dialog has asked
-        extension = ".tif" if kind == TIFF else ".nii.gz"
-        return path.with_name(path.name + extension), False
+        """Ask where to write, and whether that may replace a file; None for not at all."""
+        return ask_where(self, "Save", name, _KINDS, _EXTENSIONS)

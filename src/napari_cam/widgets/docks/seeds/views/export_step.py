@@ -20,8 +20,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cam.files import suffixes
-from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill, tick
+from napari_cam.widgets.controls.parts import (
+    Hint,
+    allow,
+    ask_where,
+    button,
+    column,
+    combo,
+    form,
+    refill,
+    tick,
+)
 from napari_cam.widgets.controls.tooltips import describe
 
 _LABEL, _CATEGORY, _TYPE = range(3)
@@ -189,26 +198,15 @@ class ExportStep(QWidget):
         self.done.setVisible(bool(text))
 
     def ask_path(self, name: str) -> tuple[Path, bool] | None:
-        """Ask where to write; None where the user thinks better of it.
-
-        Returns
-        -------
-        tuple
-            The path, and whether the user agreed to replace what is there.
-        """
+        """Ask where to write, and whether that may replace a file; None for not at all."""
         chosen = self.chosen_format
         if chosen.folder:
             folder = QFileDialog.getExistingDirectory(self, "Folder for nnU-Net datasets")
             return (Path(folder), False) if folder else None
-        patterns = " ".join(f"*{ending}" for ending in chosen.endings)
-        title = f"{chosen.title} ({patterns})"
-        text, _ = QFileDialog.getSaveFileName(self, "Export", f"{name}{chosen.endings[0]}", title)
-        if not text:
-            return None
-        path = Path(text)
-        if suffixes(path) in chosen.endings or path.name.endswith(chosen.endings):
-            return path, path.exists()  # the dialog has asked
-        return path.with_name(path.name + chosen.endings[0]), False
+        ending = chosen.endings[0]
+        patterns = " ".join(f"*{each}" for each in chosen.endings)
+        kinds = {f"{chosen.title} ({patterns})": ending}
+        return ask_where(self, "Export", f"{name}{ending}", kinds, chosen.endings)
 
 
 def _line(name: str, text: str) -> QLineEdit:
