@@ -66,12 +66,16 @@ OWNERS = [
 
 
 class Import(NamedTuple):
-    """One import statement: the file it stands in, what it names, and whether loading runs it."""
+    """One import statement: the file it stands in, what it names, and when it is run.
+
+    `at_load`: when the file is loaded; `for_types`: never, a type checker alone reads it.
+    """
 
     file: str
     line: int
     target: str
     at_load: bool
+    for_types: bool
 
     @property
     def room(self) -> str:
@@ -93,13 +97,13 @@ def imports_of(path: Path) -> Iterator[Import]:
     """Yield every import of a file, also those inside functions."""
     file = path.relative_to(ROOT).as_posix()
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    delayed = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-        for inner in ast.walk(node)
-    }
+    delayed, for_types = set[int](), set[int]()
+    for node in ast.walk(tree):
+        inside = {id(inner) for inner in ast.walk(node)}
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            delayed |= inside
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for_types |= inside
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
@@ -111,7 +115,8 @@ def imports_of(path: Path) -> Iterator[Import]:
         else:
             continue
         for target in targets:
-            yield Import(file, node.lineno, target, id(node) not in delayed)
+            typed = id(node) in for_types
+            yield Import(file, node.lineno, target, not typed and id(node) not in delayed, typed)
 
 
 def room_used(target: str) -> str | None:
@@ -252,6 +257,70 @@ def loaded_by(code: str) -> set[str]:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+DOCKS = f"{PACKAGE}.widgets.docks"
+QT = {"qtpy", "superqt", "magicgui", "PyQt5", "PyQt6", "PySide2", "PySide6"}
+# What the folders of a dock never run: views are Qt alone, work runs in another thread. Modules
+# named "choices" hold the words that a setting may be, which views show; cutting and foregrounds
+# are the modules of layers that know no layer.
+NEVER = {
+    "views": {f"{PACKAGE}.{room}" for room in ("masks", "labels", "models", "cams", "learning")}
+    | {"napari.layers", f"{PACKAGE}.widgets.layers"},
+    "work": QT | {"napari", f"{PACKAGE}.widgets.layers", f"{PACKAGE}.widgets.controls"},
+}
+OF_OWN_DOCK = {
+    "views": {"work", "views"},
+    "work": {"work"},
+    "control": {"work", "views", "control", "state", "tooltips"},
+}
+WITHOUT_LAYERS = {f"{PACKAGE}.widgets.layers.{name}" for name in ("cutting", "foregrounds")}
+
+
+def place_in_dock(dotted: str) -> tuple[str, str] | None:
+    """Return the dock that holds a module, and its folder or file there; None outside of docks."""
+    parts = dotted.removeprefix(f"{DOCKS}.").split(".")
+    inside = dotted.startswith(f"{DOCKS}.") and (ROOT / "widgets" / "docks" / parts[0]).is_dir()
+    return (parts[0], parts[1] if len(parts) > 1 else "") if inside else None
+
+
+def test_no_dock_imports_another() -> None:
+    breaches = []
+    for found in ALL:
+        here, there = place_in_dock(module_of(ROOT / found.file)), place_in_dock(found.target)
+        if there is not None and (here is None or here[0] != there[0]):
+            breaches.append(str(found))
+    assert not breaches, "\n".join(breaches)
+
+
+def test_docks_share_no_room_that_knows_docks() -> None:
+    breaches = [
+        str(found)
+        for found in ALL
+        if found.file.startswith(("widgets/layers/", "widgets/controls/", "widgets/threads/"))
+        and is_of(found.target, {DOCKS})
+    ]
+    assert not breaches, "\n".join(breaches)
+
+
+def test_folders_of_docks_keep_apart() -> None:
+    breaches = []
+    for found in ALL:
+        here, there = place_in_dock(module_of(ROOT / found.file)), place_in_dock(found.target)
+        if here is None or found.for_types or here[1] not in OF_OWN_DOCK:
+            continue
+        of_words = ".choices." in found.target or is_of(found.target, WITHOUT_LAYERS)
+        strange = is_of(found.target, NEVER.get(here[1], set())) and not of_words
+        if strange or (there is not None and there[1] not in OF_OWN_DOCK[here[1]]):
+            breaches.append(str(found))
+    assert not breaches, "\n".join(breaches)
+
+
+def test_the_work_of_docks_loads_no_window() -> None:
+    work = [path for path in MODULES if path.parent.name == "work" and "docks" in path.parts]
+    assert work
+    loaded = loaded_by("import " + ", ".join(module_of(path) for path in work))
+    assert not loaded & {"napari", *QT}
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

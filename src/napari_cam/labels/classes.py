@@ -61,6 +61,12 @@ class LabelClass:
                 f"'{self.colour}' of class '{self.name}' is no colour; write it as #RRGGBB."
             )
 
+    @property
+    def is_background(self) -> bool:
+        """Whether it means background: by its name, or by its code and any name of its own."""
+        unnamed = self.name.startswith("label ")
+        return self.name.casefold() == "background" or (self.code == BACKGROUND and not unnamed)
+
 
 @dataclass(frozen=True)
 class LabelClasses(Sequence[LabelClass]):
@@ -91,6 +97,11 @@ class LabelClasses(Sequence[LabelClass]):
             for place, name in enumerate(names)
         ]
         return cls(tuple(classes))
+
+    @property
+    def background(self) -> int | None:
+        """The code that means background, None where no class does."""
+        return next((each.code for each in self.classes if each.is_background), None)
 
     @classmethod
     def read_csv(cls, path: str | os.PathLike[str]) -> LabelClasses:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_cam.errors import MaskError
 from napari_cam.heatmap import Heatmap
-from napari_cam.labels.classes import BACKGROUND, LabelClass, LabelClasses
+from napari_cam.labels.classes import BACKGROUND, LabelClasses
 from napari_cam.provenance import map_words, plain, stamp
 from napari_cam.volumes.heatmap_files import map_facts
 from napari_cam.volumes.stated_grid import grid_facts, stated_grid
@@ -136,20 +136,9 @@ def is_seeds(layer: Any) -> bool:
     return facts_of(layer).get("kind") == SEEDS
 
 
-def background_code(classes: LabelClasses) -> int | None:
-    """Return the code that means background, None where no class does."""
-    return next((each.code for each in classes if _is_background(each)), None)
-
-
 def background_in(layer: Labels) -> int | None:
     """Return the label that means background in a layer of seeds, None where none does."""
     try:
-        return background_code(LabelClasses.from_json(seeds_record(layer)["classes"]))
+        return LabelClasses.from_json(seeds_record(layer)["classes"]).background
     except (KeyError, MaskError):
         return BACKGROUND
-
-
-def _is_background(each: LabelClass) -> bool:
-    return each.name.casefold() == "background" or (
-        each.code == BACKGROUND and not each.name.startswith("label ")
-    )

@@ -13,7 +13,6 @@ from napari_cam.labels.classes import LabelClass, LabelClasses
 from napari_cam.widgets.docks.seeds.control.layer_classes import free_class
 from napari_cam.widgets.docks.seeds.views.class_table import ClassRow
 from napari_cam.widgets.layers.layer_axes import facts_of
-from napari_cam.widgets.layers.records import background_code
 
 if TYPE_CHECKING:
     from napari_cam.widgets.docks.seeds.state import SeedsState
@@ -65,7 +64,7 @@ class ClassEditor:
     def _give(self, layer: Any) -> None:
         """Tick a new heatmap for the class that it explains, or for the only one there is."""
         classes, target = self._state.classes, target_of(layer)
-        background = background_code(classes)
+        background = classes.background
         codes = [each.code for each in classes if each.name == target]
         others = [each.code for each in classes if each.code != background]
         if not codes and len(others) == 1 and not self._state.heatmaps_of(others[0]):
@@ -77,7 +76,7 @@ class ClassEditor:
         """Bring table and list up to date."""
         state = self._state
         classes, code = state.classes, state.class_code
-        background = background_code(classes)
+        background = classes.background
         rows = []
         for each in classes:
             heatmaps = str(len(state.heatmaps_of(each.code)))

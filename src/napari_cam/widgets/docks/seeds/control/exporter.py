@@ -21,7 +21,7 @@ from napari_cam.widgets.docks.seeds.work.exporting import Form, export_job, file
 from napari_cam.widgets.layers.derived_layers import layer_to_heatmap
 from napari_cam.widgets.layers.layer_axes import facts_of
 from napari_cam.widgets.layers.picture import heatmaps_on
-from napari_cam.widgets.layers.records import background_code, recorded
+from napari_cam.widgets.layers.records import recorded
 
 if TYPE_CHECKING:
     from napari_cam.grid import Grid
@@ -62,7 +62,7 @@ class Exporter(Saver):
 
     def _on_classes(self) -> None:
         classes = self._state.classes
-        background = background_code(classes)
+        background = classes.background
         segments = []
         for each in classes:
             usual = (CONCEPT, BACKGROUND) if each.code == background else (ABNORMAL, LESION)

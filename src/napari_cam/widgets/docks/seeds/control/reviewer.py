@@ -18,7 +18,6 @@ from napari_cam.widgets.docks.seeds.work.disputing import (
 )
 from napari_cam.widgets.layers.layer_axes import volume_view
 from napari_cam.widgets.layers.picture import Picture
-from napari_cam.widgets.layers.records import background_code
 from napari_cam.widgets.threads.follower import Follower
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ class Reviewer:
         if seeds is None or preview is None:
             return None
         proposal = volume_view(preview.data, seeds.axes)
-        return seeds_and_proposal(seeds.labels, proposal, background_code(seeds.classes) or 0)
+        return seeds_and_proposal(seeds.labels, proposal, seeds.classes.background or 0)
 
     @staticmethod
     def _find(asked: _Search) -> Iterator[Disagreement]:

@@ -25,7 +25,7 @@ from napari_cam.widgets.docks.seeds.work.seeding import (
 from napari_cam.widgets.layers.derived_layers import layer_to_heatmap, mask_to_layer
 from napari_cam.widgets.layers.picture import Picture, labels_on, read_mask
 from napari_cam.widgets.layers.position import bare
-from napari_cam.widgets.layers.records import SEEDS, background_code, is_seeds, layer_provenance
+from napari_cam.widgets.layers.records import SEEDS, is_seeds, layer_provenance
 from napari_cam.widgets.layers.result_layer import ResultLayer
 from napari_cam.widgets.threads.follower import Follower
 
@@ -109,7 +109,7 @@ class Seeder:
         heatmaps = {
             each.name: tuple(layer_to_heatmap(layer) for layer in state.heatmaps_of(each.code))
             for each in state.classes
-            if each.code != background_code(state.classes) and state.heatmaps_of(each.code)
+            if each.code != state.classes.background and state.heatmaps_of(each.code)
         }
         if not heatmaps:
             return None
@@ -189,7 +189,7 @@ class Seeder:
 
     def _recode(self, labels: Any, classes: LabelClasses) -> Any:
         into = self._state.classes
-        return recode(labels, classes, into, background_code(into))
+        return recode(labels, classes, into, into.background)
 
     def _looks(self) -> dict[str, Any]:
         return {"colormap": class_colormap(self._state.classes), "opacity": 0.45}

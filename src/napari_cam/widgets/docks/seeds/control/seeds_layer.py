@@ -23,7 +23,7 @@ from napari_cam.units import any_by_unit, by_unit
 from napari_cam.widgets.docks.seeds.control.layer_classes import class_colormap, classes_of
 from napari_cam.widgets.docks.seeds.control.tracker import open_tracker
 from napari_cam.widgets.layers.layer_axes import FACTS, ImageAxes, facts_of, image_axes, volume_view
-from napari_cam.widgets.layers.records import SEEDS, background_code, layer_provenance, seeds_record
+from napari_cam.widgets.layers.records import SEEDS, layer_provenance, seeds_record
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -185,9 +185,9 @@ class SeedsLayer:
                 f"Label {used[0]} is in use in '{self._alive().name}'; erase or relabel its voxels "
                 "before its class goes."
             )
-        unnamed = BACKGROUND in self.classes.codes and background_code(self.classes) is None
+        unnamed = BACKGROUND in self.classes.codes and self.classes.background is None
         named = next((each.name for each in classes if each.code == BACKGROUND), "")
-        if unnamed and named.casefold() != "background" and background_code(classes) == BACKGROUND:
+        if unnamed and named.casefold() != "background" and classes.background == BACKGROUND:
             raise MaskError(
                 f"Label {BACKGROUND} is kept for the background, so it cannot be '{named}'; "
                 "take these labels as the proposal of a new layer instead."

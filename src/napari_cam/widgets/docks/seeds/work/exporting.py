@@ -13,7 +13,6 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.labels.classes import BACKGROUND
 from napari_cam.labels.files.dicom.form import Code, SegmentationForm, SegmentForm
 from napari_cam.labels.seeds.seeds import Seeds
-from napari_cam.widgets.layers.records import background_code
 
 if TYPE_CHECKING:
     from napari_cam.volumes.volume import Volume
@@ -79,7 +78,7 @@ def export_job(
             "A heatmap is exported as a DICOM segmentation, or saved with File > Save; "
             "for labels commit it to seeds first."
         )
-    unnamed = BACKGROUND in item.classes.codes and background_code(item.classes) is None
+    unnamed = BACKGROUND in item.classes.codes and item.classes.background is None
     if unnamed and (kind == "nnunet" or form.nnunet_codes):
         raise MaskError(
             f"Label {BACKGROUND} would become the background of nnU-Net; call it 'background' in "
