@@ -105,7 +105,7 @@ def to_unit(values: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDAr
     """Return values with `low` at 0 and `high` at 1, clipped to [0, 1]; the three broadcast."""
     span = high - low
     shifted = (values - low) / np.where(span > 0, span, 1)
-    return np.clip(shifted, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(shifted, 0, 1), dtype=np.float32)
 
 
 def check_foreground(foreground: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:

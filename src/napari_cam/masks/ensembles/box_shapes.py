@@ -15,6 +15,7 @@ from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
 from napari_cam.masks.choices import LENGTH_UNITS, LengthUnit
 from napari_cam.masks.ensembles.boxes import BoxFilter, Mask
+from napari_cam.units import by_unit
 
 # Sizes and positions are sums of rounded numbers: 2.5 mm / 0.5 mm must be five pixels.
 _FUZZ = 1e-6
@@ -192,7 +193,7 @@ class Polygons(BoxFilter):
 
         in_plane = [axis for axis in range(3) if axis != self.axis]
         mask = np.zeros(grid.shape, bool)
-        slices = np.moveaxis(mask, self.axis, 0)
+        slices = by_unit(mask, self.axis)
         for corners in self.corners:
             points = np.array(corners)
             drawn = polygon2mask(slices.shape[1:], points[:, in_plane])

@@ -132,9 +132,7 @@ def mask_fractions(
                 f"The mask of subject '{subject}' has shape {mask.shape} but its foreground "
                 f"{counted.shape}; give both on one grid."
             )
-        across = tuple(each for each in range(mask.ndim) if each != axis)
-        sizes = np.atleast_1d(np.count_nonzero(counted, axis=across))
-        found = np.atleast_1d(np.count_nonzero(counted & mask, axis=across))
+        sizes, found = count_by_unit(counted, axis), count_by_unit(counted & mask, axis)
         rows += [
             {
                 "subject": str(subject),
