@@ -11,7 +11,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 from napari_cam.cams.explain import explain_one
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.models.loaded import wrap_model
 from napari_cam.reports.localisation import centred_gaussian, image_intensity
 from napari_cam.sample import load_sample_model, load_sample_phantom

@@ -16,7 +16,7 @@ import typer
 from numpy.typing import NDArray
 
 from napari_cam.cams.explain import explain
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.models.files.model_files import load_model
 from napari_cam.models.loaded import LoadedModel, wrap_model
 from napari_cam.reports.localisation import (

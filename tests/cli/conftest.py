@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from napari_cam.cli.main import main
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.models.card import ModelCard
 from napari_cam.models.files.model_files import save_model
 from napari_cam.models.loaded import LoadedModel, weights_sha256

@@ -16,7 +16,7 @@ from napari_cam.learning.classifier import train
 from napari_cam.learning.cohort.subjects import trained_on
 from napari_cam.learning.data.augmentation import Augmentation
 from napari_cam.learning.training.engine import Epoch
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.models.card import ModelCard
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.preparation.preparation import Preparation

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from napari_cam.errors import ModelError, TargetError
-from napari_cam.models.architectures.stems import infer_input
+from napari_cam.models.architectures.input_channels import infer_input
 from napari_cam.models.card import ModelCard
 from napari_cam.models.hooks import plain_module
 from napari_cam.models.preparation.preparation import Preparation

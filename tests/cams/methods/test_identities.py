@@ -16,7 +16,7 @@ from napari_cam.cams.network.tap import tap
 from napari_cam.cams.raw import raw_cams
 from napari_cam.cams.targets.region_score import bind_inputs
 from napari_cam.cams.targets.regions import Painted
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.models.hooks import LayerRef
 from tests.cams.networks import seeded
 from tests.cams.pixels import UNet, even_image

@@ -14,7 +14,7 @@ from napari_cam.cams.network.tap import tap
 from napari_cam.cams.raw import raw_cams
 from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.errors import MethodError
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.models.hooks import POOLING_INPUT, LayerRef
 from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, image, seeded
 from tests.cams.pixels import MeanOver, UNet, even_image

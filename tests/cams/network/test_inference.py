@@ -23,7 +23,7 @@ from napari_cam.cams.network import inference
 from napari_cam.cams.network.inference import Runner, choose_runner, forget_runner
 from napari_cam.cams.raw import as_layers, compute
 from napari_cam.cams.targets.arguments import as_targets
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.models.hooks import LayerRef
 from napari_cam.models.loaded import wrap_model
 from tests.cams.network.test_folding import trained

@@ -12,7 +12,7 @@ import torch
 
 import napari_cam as nc
 from napari_cam.cams.methods.table import METHODS
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.models.files.model_files import save_model
 from napari_cam.models.loaded import LoadedModel, wrap_model
 from napari_cam.volumes.heatmap_files import read_heatmap

@@ -204,7 +204,7 @@ def test_weights_alone_with_their_architecture(
 ) -> None:
     import torch
 
-    from napari_cam.models.architectures.table import build
+    from napari_cam.models.architectures.building import build
 
     torch.manual_seed(0)
     torch.save(build("squeezenet1_1", 3, 3).state_dict(), tmp_path / "w.pth")

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import napari_cam as nc
-from napari_cam.models.architectures.table import ARCHITECTURES, build
+from napari_cam.models.architectures.building import build
+from napari_cam.models.architectures.table import ARCHITECTURES
 from tests.cli.conftest import NAME, Call
 
 

@@ -11,14 +11,9 @@ import torchvision
 from torch import nn
 
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures.stems import first_convolution, set_input_channels
-from napari_cam.models.architectures.table import (
-    ARCHITECTURES,
-    architecture,
-    build,
-    outline,
-    timm_names,
-)
+from napari_cam.models.architectures.building import build, outline
+from napari_cam.models.architectures.input_channels import first_convolution, set_input_channels
+from napari_cam.models.architectures.table import ARCHITECTURES, architecture, timm_names
 
 TIMM = ("inception_v4", "inception_resnet_v2", "xception")
 # (height, width) at which a forward pass is cheap and every stage still has pixels
@@ -48,6 +43,13 @@ def test_the_table_holds_all_of_torchvisions_classifiers() -> None:
     assert ours - segmenters == theirs
     assert segmenters == set(torchvision.models.list_models(module=torchvision.models.segmentation))
     assert set(TIMM) <= ARCHITECTURES.keys()
+
+
+def test_input_sizes_are_those_of_torchvisions_weights() -> None:
+    for name in torchvision.models.list_models(module=torchvision.models):
+        weights = torchvision.models.get_model_weights(name)
+        # Some were trained on larger images as well.
+        assert ARCHITECTURES[name].input_size == min(w.transforms().crop_size[0] for w in weights)
 
 
 @pytest.mark.parametrize("name", list(ARCHITECTURES))
@@ -173,12 +175,12 @@ def test_outlines_leave_random_numbers_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_table_is_read_without_torchvision_and_timm() -> None:
+def test_the_table_is_read_without_torch_torchvision_and_timm() -> None:
     code = (
         "import sys; "
         "from napari_cam.models.architectures.table import ARCHITECTURES, architecture; "
         "architecture('resnet50'); "
-        "print(sorted({'timm', 'torchvision'} & set(sys.modules)))"
+        "print(sorted({'timm', 'torch', 'torchvision'} & set(sys.modules)))"
     )
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -8,8 +8,9 @@ import torchvision
 from torch import nn
 
 from napari_cam.errors import ModelError
+from napari_cam.models.architectures.building import build, outline
 from napari_cam.models.architectures.gap_networks import GapCNN, alexnet_gap, vgg_gap
-from napari_cam.models.architectures.table import ARCHITECTURES, build, outline
+from napari_cam.models.architectures.table import ARCHITECTURES
 
 
 def _settle(network: nn.Module, images: torch.Tensor) -> None:

@@ -8,9 +8,10 @@ from torch import nn
 
 import napari_cam as nc
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures import segmentation_networks
-from napari_cam.models.architectures.stems import set_input_channels
-from napari_cam.models.architectures.table import ARCHITECTURES, build, outline
+from napari_cam.models.architectures import table
+from napari_cam.models.architectures.building import build, outline
+from napari_cam.models.architectures.input_channels import set_input_channels
+from napari_cam.models.architectures.table import ARCHITECTURES
 from napari_cam.models.architectures.unet import UNet
 from napari_cam.models.preparation.steps import Pad
 
@@ -100,7 +101,7 @@ def test_a_module_of_ones_own_is_said_to_segment(tmp_path) -> None:
 
 
 def test_packages_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmentation_networks, "available", lambda _package: False)
+    monkeypatch.setattr(table, "find_spec", lambda _package: None)
     with pytest.raises(ModelError, match=r"not installed; install napari-cam\[segmentation\]"):
         build("unet-vgg16", 2)
     with pytest.raises(ModelError, match=r"not installed; install napari-cam\[monai\]"):

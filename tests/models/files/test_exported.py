@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.models.files.exported import is_exported, read_exported
 from napari_cam.models.files.model_files import load_model
 from napari_cam.models.preparation.preparation import Preparation

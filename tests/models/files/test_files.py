@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from napari_cam.errors import ModelError, NapariCamError, WriteError
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.models.card import ModelCard
 from napari_cam.models.files.model_files import load_model, save_model
 from napari_cam.models.loaded import LoadedModel, weights_sha256, wrap_model

@@ -8,7 +8,8 @@ import torchvision
 from torch import Tensor, nn
 
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures.table import ARCHITECTURES, build
+from napari_cam.models.architectures.building import build
+from napari_cam.models.architectures.table import ARCHITECTURES
 from napari_cam.models.files.fitting import find_sizes, fit_names, guess_architecture, pour
 
 

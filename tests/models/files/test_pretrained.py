@@ -17,7 +17,7 @@ import torchvision
 from torch import Tensor, nn
 
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.models.files.model_files import load_model, save_model
 from napari_cam.models.files.pretrained import imagenet_classes, pretrained
 from napari_cam.models.preparation.preparation import Preparation

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 import napari_cam as nc
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.reports.faithfulness.asking import unstable
 from napari_cam.reports.faithfulness.curves import CurveSettings, curves_of
 from napari_cam.reports.faithfulness.randomisation import (

@@ -20,7 +20,7 @@ from napari_cam.learning.training.engine import (
     logits_of,
     own_randomness,
 )
-from napari_cam.models.architectures.table import build
+from napari_cam.models.architectures.building import build
 from napari_cam.models.card import ModelCard
 from napari_cam.models.device import choose_device
 from napari_cam.models.loaded import LoadedModel, weights_sha256

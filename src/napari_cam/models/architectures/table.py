@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, Literal
 
-import torch
-from torch import nn
-from torch.overrides import TorchFunctionMode
-
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures.gap_networks import GapCNN, alexnet_gap, vgg_gap
-from napari_cam.models.architectures.segmentation_networks import (
-    MONAI_SEGMENTERS,
-    SMP,
-    build_monai,
-    build_smp,
-)
-from napari_cam.models.architectures.stems import set_input_channels
-from napari_cam.models.architectures.unet import UNet
 
 
 @dataclass(frozen=True)
@@ -75,114 +63,84 @@ class Architecture:
         """The optional package that builds it, empty where none is needed."""
         return {"smp": "segmentation_models_pytorch", "monai": "monai"}.get(self.source, "")
 
+    @property
+    def available(self) -> bool:
+        """Whether the package that builds it is installed."""
+        return not self.package or find_spec(self.package) is not None
+
 
 _GAP = "Zhou et al. 2016, arXiv:1512.04150; Kang et al. 2021"
 _OURS = (
     Architecture("gap-cnn", "GAP", "napari-cam", "Zhou et al. 2016, arXiv:1512.04150", 128, (2, 3)),
-    Architecture("alexnet-gap", "GAP", "napari-cam", _GAP, built_as="alexnet"),
-    Architecture("alexnet-gap-modified", "GAP", "napari-cam", _GAP, built_as="alexnet"),
-    Architecture("vgg16-gap", "GAP", "napari-cam", _GAP, built_as="vgg16"),
-    Architecture("vgg16-gap-modified", "GAP", "napari-cam", _GAP, built_as="vgg16"),
-    Architecture("vgg19-gap", "GAP", "napari-cam", _GAP, built_as="vgg19"),
-    Architecture("vgg19-gap-modified", "GAP", "napari-cam", _GAP, built_as="vgg19"),
-    Architecture("unet", "U-Net", "napari-cam", "Rheude et al. 2024", 256, (2, 3)),
+    *(
+        Architecture(f"{base}-gap{end}", "GAP", "napari-cam", _GAP, built_as=base)
+        for base in ("alexnet", "vgg16", "vgg19")
+        for end in ("", "-modified")
+    ),
+    Architecture(
+        *("unet", "U-Net", "napari-cam"),
+        *("Rheude et al. 2024; Ronneberger et al. 2015, arXiv:1505.04597", 256, (2, 3)),
+        task="segmentation",
+    ),
 )
 
-# family, reference, names
-_TORCHVISION = (
-    ("AlexNet", "Krizhevsky 2014, arXiv:1404.5997", "alexnet"),
-    (
-        "VGG",
-        "Simonyan and Zisserman 2015, arXiv:1409.1556",
-        "vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn",
-    ),
-    ("Inception", "Szegedy et al. 2015, arXiv:1409.4842", "googlenet"),
-    ("Inception", "Szegedy et al. 2016, arXiv:1512.00567", "inception_v3"),
-    (
-        "ResNet",
-        "He et al. 2016, arXiv:1512.03385",
-        "resnet18 resnet34 resnet50 resnet101 resnet152",
-    ),
-    (
-        "Wide ResNet",
-        "Zagoruyko and Komodakis 2016, arXiv:1605.07146",
-        "wide_resnet50_2 wide_resnet101_2",
-    ),
-    (
-        "ResNeXt",
-        "Xie et al. 2017, arXiv:1611.05431",
-        "resnext50_32x4d resnext101_32x8d resnext101_64x4d",
-    ),
-    (
-        "DenseNet",
-        "Huang et al. 2017, arXiv:1608.06993",
-        "densenet121 densenet161 densenet169 densenet201",
-    ),
-    ("SqueezeNet", "Iandola et al. 2016, arXiv:1602.07360", "squeezenet1_0 squeezenet1_1"),
-    ("MobileNet", "Sandler et al. 2018, arXiv:1801.04381", "mobilenet_v2"),
-    ("MobileNet", "Howard et al. 2019, arXiv:1905.02244", "mobilenet_v3_small mobilenet_v3_large"),
-    (
-        "ShuffleNet",
-        "Ma et al. 2018, arXiv:1807.11164",
-        "shufflenet_v2_x0_5 shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0",
-    ),
-    (
-        "MNASNet",
-        "Tan et al. 2019, arXiv:1807.11626",
-        "mnasnet0_5 mnasnet0_75 mnasnet1_0 mnasnet1_3",
-    ),
-    (
-        "EfficientNet",
-        "Tan and Le 2019, arXiv:1905.11946",
-        (
-            "efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 "
-            "efficientnet_b4 efficientnet_b5 efficientnet_b6 efficientnet_b7"
-        ),
-    ),
-    (
-        "EfficientNetV2",
-        "Tan and Le 2021, arXiv:2104.00298",
-        "efficientnet_v2_s efficientnet_v2_m efficientnet_v2_l",
-    ),
-    (
-        "RegNet",
-        "Radosavovic et al. 2020, arXiv:2003.13678",
-        (
-            "regnet_x_400mf regnet_x_800mf regnet_x_1_6gf regnet_x_3_2gf regnet_x_8gf "
-            "regnet_x_16gf regnet_x_32gf regnet_y_400mf regnet_y_800mf regnet_y_1_6gf "
-            "regnet_y_3_2gf regnet_y_8gf regnet_y_16gf regnet_y_32gf regnet_y_128gf"
-        ),
-    ),
-    (
-        "ConvNeXt",
-        "Liu et al. 2022, arXiv:2201.03545",
-        "convnext_tiny convnext_small convnext_base convnext_large",
-    ),
-    (
-        "Vision Transformer",
-        "Dosovitskiy et al. 2021, arXiv:2010.11929",
-        "vit_b_16 vit_b_32 vit_l_16 vit_l_32 vit_h_14",
-    ),
-    ("Swin Transformer", "Liu et al. 2021, arXiv:2103.14030", "swin_t swin_s swin_b"),
-    ("Swin Transformer V2", "Liu et al. 2022, arXiv:2111.09883", "swin_v2_t swin_v2_s swin_v2_b"),
-    ("MaxViT", "Tu et al. 2022, arXiv:2204.01697", "maxvit_t"),
-)
-_INPUT_SIZES = {
-    "inception_v3": 299,
-    "efficientnet_b1": 240,
-    "efficientnet_b2": 288,
-    "efficientnet_b3": 300,
-    "efficientnet_b4": 380,
-    "efficientnet_b5": 456,
-    "efficientnet_b6": 528,
-    "efficientnet_b7": 600,
-    "efficientnet_v2_s": 384,
-    "efficientnet_v2_m": 480,
-    "efficientnet_v2_l": 480,
-    "swin_v2_t": 256,
-    "swin_v2_s": 256,
-    "swin_v2_b": 256,
-}
+# A family and its paper, and below it the names, each with its input size where that is not 224.
+# Torchvision knows names and sizes too, but importing it to read them takes a second.
+_CLASSIFIERS = """
+AlexNet | Krizhevsky 2014, arXiv:1404.5997
+    alexnet
+VGG | Simonyan and Zisserman 2015, arXiv:1409.1556
+    vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn
+Inception | Szegedy et al. 2015, arXiv:1409.4842
+    googlenet
+Inception | Szegedy et al. 2016, arXiv:1512.00567
+    inception_v3@299
+ResNet | He et al. 2016, arXiv:1512.03385
+    resnet18 resnet34 resnet50 resnet101 resnet152
+Wide ResNet | Zagoruyko and Komodakis 2016, arXiv:1605.07146
+    wide_resnet50_2 wide_resnet101_2
+ResNeXt | Xie et al. 2017, arXiv:1611.05431
+    resnext50_32x4d resnext101_32x8d resnext101_64x4d
+DenseNet | Huang et al. 2017, arXiv:1608.06993
+    densenet121 densenet161 densenet169 densenet201
+SqueezeNet | Iandola et al. 2016, arXiv:1602.07360
+    squeezenet1_0 squeezenet1_1
+MobileNet | Sandler et al. 2018, arXiv:1801.04381
+    mobilenet_v2
+MobileNet | Howard et al. 2019, arXiv:1905.02244
+    mobilenet_v3_small mobilenet_v3_large
+ShuffleNet | Ma et al. 2018, arXiv:1807.11164
+    shufflenet_v2_x0_5 shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0
+MNASNet | Tan et al. 2019, arXiv:1807.11626
+    mnasnet0_5 mnasnet0_75 mnasnet1_0 mnasnet1_3
+EfficientNet | Tan and Le 2019, arXiv:1905.11946
+    efficientnet_b0 efficientnet_b1@240 efficientnet_b2@288 efficientnet_b3@300
+    efficientnet_b4@380 efficientnet_b5@456 efficientnet_b6@528 efficientnet_b7@600
+EfficientNetV2 | Tan and Le 2021, arXiv:2104.00298
+    efficientnet_v2_s@384 efficientnet_v2_m@480 efficientnet_v2_l@480
+RegNet | Radosavovic et al. 2020, arXiv:2003.13678
+    regnet_x_400mf regnet_x_800mf regnet_x_1_6gf regnet_x_3_2gf regnet_x_8gf regnet_x_16gf
+    regnet_x_32gf regnet_y_400mf regnet_y_800mf regnet_y_1_6gf regnet_y_3_2gf regnet_y_8gf
+    regnet_y_16gf regnet_y_32gf regnet_y_128gf
+ConvNeXt | Liu et al. 2022, arXiv:2201.03545
+    convnext_tiny convnext_small convnext_base convnext_large
+Vision Transformer | Dosovitskiy et al. 2021, arXiv:2010.11929
+    vit_b_16 vit_b_32 vit_l_16 vit_l_32 vit_h_14
+Swin Transformer | Liu et al. 2021, arXiv:2103.14030
+    swin_t swin_s swin_b
+Swin Transformer V2 | Liu et al. 2022, arXiv:2111.09883
+    swin_v2_t@256 swin_v2_s@256 swin_v2_b@256
+MaxViT | Tu et al. 2022, arXiv:2204.01697
+    maxvit_t
+"""
+_SEGMENTERS = """
+FCN | Long et al. 2015, arXiv:1411.4038
+    fcn_resnet50 fcn_resnet101
+DeepLabV3 | Chen et al. 2017, arXiv:1706.05587
+    deeplabv3_resnet50 deeplabv3_resnet101 deeplabv3_mobilenet_v3_large
+LR-ASPP | Howard et al. 2019, arXiv:1905.02244
+    lraspp_mobilenet_v3_large
+"""
 _FIXED_SIZE = ("Vision Transformer", "MaxViT")
 # The auxiliary heads serve training alone. init_weights is what is done today when it is not said,
 # with a warning that this will change.
@@ -202,106 +160,115 @@ _TIMM = (
 )
 
 
-_RHEUDE = "Rheude et al. 2024; Ronneberger et al. 2015, arXiv:1505.04597"
-_SMP_REFERENCES = {
-    "unet": "Ronneberger et al. 2015, arXiv:1505.04597",
-    "unetplusplus": "Zhou et al. 2018, arXiv:1807.10165",
-    "manet": "Fan et al. 2020",
-    "linknet": "Chaurasia and Culurciello 2017, arXiv:1707.03718",
-    "fpn": "Kirillov et al. 2019",
-    "pspnet": "Zhao et al. 2017, arXiv:1612.01105",
-    "deeplabv3": "Chen et al. 2017, arXiv:1706.05587",
-    "deeplabv3plus": "Chen et al. 2018, arXiv:1802.02611",
-    "upernet": "Xiao et al. 2018, arXiv:1807.10221",
-}
 _UNET_ENCODERS = ("vgg16", "vgg19", "resnet18", "resnet34", "resnet50")
-# name, reference
-_TORCHVISION_SEGMENTERS = (
-    ("FCN", "Long et al. 2015, arXiv:1411.4038", "fcn_resnet50 fcn_resnet101"),
-    (
-        "DeepLabV3",
-        "Chen et al. 2017, arXiv:1706.05587",
-        "deeplabv3_resnet50 deeplabv3_resnet101 deeplabv3_mobilenet_v3_large",
+# What segmentation-models-pytorch calls them; here in small letters, after "smp:".
+_SMP = {
+    "Unet": "Ronneberger et al. 2015, arXiv:1505.04597",
+    "UnetPlusPlus": "Zhou et al. 2018, arXiv:1807.10165",
+    "MAnet": "Fan et al. 2020",
+    "Linknet": "Chaurasia and Culurciello 2017, arXiv:1707.03718",
+    "FPN": "Kirillov et al. 2019",
+    "PSPNet": "Zhao et al. 2017, arXiv:1612.01105",
+    "DeepLabV3": "Chen et al. 2017, arXiv:1706.05587",
+    "DeepLabV3Plus": "Chen et al. 2018, arXiv:1802.02611",
+    "UPerNet": "Xiao et al. 2018, arXiv:1807.10221",
+}
+
+
+_DYNUNET_LEVELS = 5
+# What MONAI calls them, here in small letters after "monai:"; their options unless told otherwise.
+_MONAI_SEGMENTERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "UNet": (
+        *("U-Net", "Kerfoot et al. 2019"),
+        {"channels": (16, 32, 64, 128, 256), "strides": (2, 2, 2, 2), "num_res_units": 2},
     ),
-    ("LR-ASPP", "Howard et al. 2019, arXiv:1905.02244", "lraspp_mobilenet_v3_large"),
-)
-_MONAI_REFERENCES = {
-    "unet": ("U-Net", "Kerfoot et al. 2019"),
-    "dynunet": ("U-Net", "Isensee et al. 2021, arXiv:1904.08128"),
-    "segresnet": ("SegResNet", "Myronenko 2018, arXiv:1810.11654"),
-    "densenet121": ("DenseNet", "Huang et al. 2017, arXiv:1608.06993"),
+    "DynUNet": (
+        *("U-Net", "Isensee et al. 2021, arXiv:1904.08128"),
+        {
+            "kernel_size": [3] * _DYNUNET_LEVELS,
+            "strides": [1] + [2] * (_DYNUNET_LEVELS - 1),
+            "upsample_kernel_size": [2] * (_DYNUNET_LEVELS - 1),
+        },
+    ),
+    "SegResNet": ("SegResNet", "Myronenko 2018, arXiv:1810.11654", {}),
+}
+_MONAI_CLASSIFIERS = {
+    "DenseNet121": ("DenseNet", "Huang et al. 2017, arXiv:1608.06993"),
     "resnet18": ("ResNet", "Hara et al. 2018, arXiv:1711.09577"),
     "resnet50": ("ResNet", "Hara et al. 2018, arXiv:1711.09577"),
-    "seresnet50": ("SE-ResNet", "Hu et al. 2018, arXiv:1709.01507"),
+    "SEResNet50": ("SE-ResNet", "Hu et al. 2018, arXiv:1709.01507"),
 }
 
 
-def _segmenters() -> list[Architecture]:
-    rows = [Architecture("unet", "U-Net", "napari-cam", _RHEUDE, 256, (2, 3), task="segmentation")]
-    rows += [
-        Architecture(
-            *(f"unet-{encoder}", "U-Net", "smp", _SMP_REFERENCES["unet"], 256),
-            built_as="unet",
+def _listed(text: str) -> Iterator[tuple[str, str, str, int]]:
+    """Yield the family, paper, name and input size of every name in one of the lists above."""
+    family = paper = ""
+    for line in text.strip().splitlines():
+        if not line.startswith(" "):
+            family, _, paper = line.partition(" | ")
+            continue
+        for word in line.split():
+            name, _, size = word.partition("@")
+            yield family, paper, name, int(size or 224)
+
+
+def _of_torchvision() -> Iterator[Architecture]:
+    for family, paper, name, size in _listed(_CLASSIFIERS):
+        heads = _WITH_AUXILIARY_HEADS.get(name, ())
+        yield Architecture(
+            *(name, family, "torchvision", paper, size),
+            options=_NO_AUXILIARY_HEADS if heads else {},
+            training_only=heads,
+            fixed_size=family in _FIXED_SIZE,
+        )
+
+
+def _segmenters() -> Iterator[Architecture]:
+    for encoder in _UNET_ENCODERS:
+        yield Architecture(
+            *(f"unet-{encoder}", "U-Net", "smp", _SMP["Unet"], 256),
+            built_as="Unet",
             options={"encoder_name": encoder},
             task="segmentation",
             multiple_of=32,
         )
-        for encoder in _UNET_ENCODERS
-    ]
-    rows += [
-        Architecture(
-            *(f"smp:{kind}", SMP[kind], "smp", reference, 256),
-            built_as=kind,
+    for title, paper in _SMP.items():
+        yield Architecture(
+            *(f"smp:{title.lower()}", title, "smp", paper, 256),
+            built_as=title,
             task="segmentation",
             multiple_of=32,
         )
-        for kind, reference in _SMP_REFERENCES.items()
-    ]
-    for family, reference, names in _TORCHVISION_SEGMENTERS:
-        rows += [
-            Architecture(
-                *(name, family, "torchvision", reference, 520),
-                options={"weights_backbone": None},
-                training_only=("aux_classifier.",),
-                task="segmentation",
-            )
-            for name in names.split()
-        ]
-    return rows
-
-
-def _of_monai() -> list[Architecture]:
-    return [
-        Architecture(
-            *(f"monai:{kind}", family, "monai", reference, 96, (2, 3)),
-            built_as=kind,
-            task="segmentation" if kind in MONAI_SEGMENTERS else "classification",
-            multiple_of=16 if kind in MONAI_SEGMENTERS else 1,
+    for family, paper, name, _ in _listed(_SEGMENTERS):
+        yield Architecture(
+            *(name, family, "torchvision", paper, 520),
+            options={"weights_backbone": None},
+            training_only=("aux_classifier.",),
+            task="segmentation",
         )
-        for kind, (family, reference) in _MONAI_REFERENCES.items()
-    ]
 
 
-def _torchvision_row(name: str, family: str, reference: str) -> Architecture:
-    heads = _WITH_AUXILIARY_HEADS.get(name, ())
-    return Architecture(
-        *(name, family, "torchvision", reference, _INPUT_SIZES.get(name, 224)),
-        options=_NO_AUXILIARY_HEADS if heads else {},
-        training_only=heads,
-        fixed_size=family in _FIXED_SIZE,
-    )
+def _of_monai() -> Iterator[Architecture]:
+    for title, (family, paper, options) in _MONAI_SEGMENTERS.items():
+        yield Architecture(
+            *(f"monai:{title.lower()}", family, "monai", paper, 96, (2, 3)),
+            built_as=title,
+            options=options,
+            task="segmentation",
+            multiple_of=16,
+        )
+    for title, (family, paper) in _MONAI_CLASSIFIERS.items():
+        yield Architecture(
+            *(f"monai:{title.lower()}", family, "monai", paper, 96, (2, 3)),
+            built_as=title,
+            options={"pretrained": False},
+        )
 
 
-def _table() -> dict[str, Architecture]:
-    rows = [
-        _torchvision_row(name, family, reference)
-        for family, reference, names in _TORCHVISION
-        for name in names.split()
-    ]
-    return {row.name: row for row in (*_OURS, *rows, *_TIMM, *_segmenters(), *_of_monai())}
-
-
-ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(_table())
+ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
+    {row.name: row for row in (*_OURS, *_of_torchvision(), *_TIMM, *_segmenters(), *_of_monai())}
+)
+"""Every network that can be built by name, but for those that only timm knows."""
 
 
 def architecture(name: str) -> Architecture:
@@ -350,184 +317,3 @@ def _timm_architecture(name: str) -> Architecture:
         built_as=name,
         fixed_size=fixed,
     )
-
-
-# Options come out of model files too, which must not make timm read another file or the internet.
-_LOADING_OPTIONS = (
-    *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"),
-    *("weights", "weights_backbone", "encoder_weights"),
-)
-
-
-def build(
-    name: str | Architecture,
-    n_classes: int,
-    in_channels: int = 3,
-    spatial_ndim: int = 2,
-    **options: Any,
-) -> nn.Module:
-    """Build a network with untrained weights.
-
-    Parameters
-    ----------
-    name
-        See :func:`architecture`.
-    n_classes
-        Outputs; the classification head has this size.
-    in_channels
-        Channels of the input. Where torchvision's networks are to take another number than 3,
-        their first convolution is replaced
-        (:func:`~napari_cam.models.architectures.stems.set_input_channels`).
-    spatial_ndim
-        2, or 3 where the architecture can be built for volumes.
-    **options
-        Passed on to the builder: those of
-        :class:`~napari_cam.models.architectures.gap_networks.GapCNN`, of
-        :class:`~napari_cam.models.architectures.unet.UNet`, of torchvision's, timm's,
-        segmentation-models-pytorch's (``encoder_name``) or MONAI's model.
-
-    Raises
-    ------
-    ModelError
-        Where the name, a number or an option does not fit.
-    """
-    row = architecture(name) if isinstance(name, str) else name
-    if spatial_ndim not in row.spatial_ndims:
-        volumes = ", ".join(key for key, other in ARCHITECTURES.items() if 3 in other.spatial_ndims)
-        raise ModelError(
-            f"{row.name} takes images with {row.spatial_ndims[0]} spatial dimensions, not "
-            f"{spatial_ndim}; for volumes there is {volumes}."
-        )
-    if n_classes < 1 or in_channels < 1:
-        raise ModelError(
-            f"{row.name} needs at least one class and one channel, not {n_classes} classes and "
-            f"{in_channels} channels."
-        )
-    loading = [key for key in options if key in _LOADING_OPTIONS]
-    if loading:
-        raise ModelError(
-            f"{row.name} is built without weights, so it takes no option '{loading[0]}'; load a "
-            "model file, or 'imagenet:' and the architecture's name."
-        )
-    builder = {
-        "napari-cam": _build_ours,
-        "torchvision": _build_torchvision,
-        "timm": _build_timm,
-        "smp": _build_smp,
-        "monai": _build_monai,
-    }
-    try:
-        return builder[row.source](
-            row, n_classes, in_channels, spatial_ndim, {**row.options, **options}
-        )
-    except (TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(
-            f"{row.name} cannot be built with the options {dict(options)} ({reason})."
-        ) from error
-
-
-def _build_ours(
-    row: Architecture,
-    n_classes: int,
-    in_channels: int,
-    spatial_ndim: int,
-    options: Mapping[str, Any],
-) -> nn.Module:
-    if row.name == "gap-cnn":
-        return GapCNN(n_classes, in_channels, spatial_ndim, **options)
-    if row.name == "unet":
-        return UNet(n_classes, in_channels, spatial_ndim, **options)
-    if row.name == "unet":
-        return UNet(n_classes, in_channels, spatial_ndim, **options)
-    modified = row.name.endswith("-modified")
-    if row.built_as == "alexnet":
-        return alexnet_gap(n_classes, in_channels, modified, **options)
-    return vgg_gap(row.built_as, n_classes, in_channels, modified, **options)
-
-
-def _build_torchvision(
-    row: Architecture,
-    n_classes: int,
-    in_channels: int,
-    _spatial_ndim: int,
-    options: Mapping[str, Any],
-) -> nn.Module:
-    import torchvision
-
-    module: nn.Module = torchvision.models.get_model(
-        row.built_as or row.name, weights=None, num_classes=n_classes, **options
-    )
-    if in_channels != 3:
-        set_input_channels(module, in_channels)
-    return module
-
-
-def _build_timm(
-    row: Architecture,
-    n_classes: int,
-    in_channels: int,
-    _spatial_ndim: int,
-    options: Mapping[str, Any],
-) -> nn.Module:
-    import timm
-
-    module: nn.Module = timm.create_model(
-        row.built_as or row.name,
-        pretrained=False,
-        num_classes=n_classes,
-        in_chans=in_channels,
-        **options,
-    )
-    return module
-
-
-def _build_smp(
-    row: Architecture,
-    n_classes: int,
-    in_channels: int,
-    _spatial_ndim: int,
-    options: Mapping[str, Any],
-) -> nn.Module:
-    return build_smp(row.name, row.built_as, n_classes, in_channels, options)
-
-
-def _build_monai(
-    row: Architecture,
-    n_classes: int,
-    in_channels: int,
-    spatial_ndim: int,
-    options: Mapping[str, Any],
-) -> nn.Module:
-    return build_monai(row.name, row.built_as, n_classes, in_channels, spatial_ndim, options)
-
-
-class _EmptyOnMeta(TorchFunctionMode):
-    """Makes ``torch.empty`` give tensors without storage: names and shapes, no numbers.
-
-    Layers make their parameters with it, while what a network computes from its settings (position
-    tables, block widths) is made otherwise and stays real; ``torch.device("meta")`` would take
-    that away too, and some networks cannot be built without it.
-    """
-
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        if func is torch.empty:
-            kwargs = {**(kwargs or {}), "device": "meta"}
-        return func(*args, **(kwargs or {}))
-
-
-def outline(
-    row: Architecture, n_classes: int, in_channels: int, spatial_ndim: int, **options: Any
-) -> nn.Module:
-    """Build a network whose parameters have names and shapes but take neither time nor memory.
-
-    The state of torch's random numbers stays as it was.
-    """
-    with torch.random.fork_rng(devices=[]), _EmptyOnMeta():
-        return build(row, n_classes, in_channels, spatial_ndim, **options)

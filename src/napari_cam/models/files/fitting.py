@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures.segmentation_networks import available
-from napari_cam.models.architectures.table import ARCHITECTURES, Architecture, outline
+from napari_cam.models.architectures.building import outline
+from napari_cam.models.architectures.table import ARCHITECTURES, Architecture
 from napari_cam.models.files.checkpoints import Weights
 
 
@@ -100,7 +100,7 @@ def pour(module: nn.Module, weights: Weights, path: object, target: str) -> None
     Parameters
     ----------
     module
-        A network, or the :func:`~napari_cam.models.architectures.table.outline` of one, whose
+        A network, or the :func:`~napari_cam.models.architectures.building.outline` of one, whose
         parameters then become the given tensors.
     weights
         Under the network's names. Numbers are converted to the network's type (half and bfloat16
@@ -259,7 +259,7 @@ def guess_architecture(weights: Weights) -> str | None:
     """
     families: dict[tuple[str, str], bool] = {}
     for row in ARCHITECTURES.values():
-        if row.package and not available(row.package):
+        if not row.available:
             continue
         family = (row.family, row.reference)
         if families.get(family, True):

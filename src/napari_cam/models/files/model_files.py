@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from napari_cam.errors import ModelError, NapariCamError
 from napari_cam.files import writing
-from napari_cam.models.architectures.table import Architecture, architecture, build, outline
+from napari_cam.models.architectures.building import build, outline
+from napari_cam.models.architectures.table import Architecture, architecture
 from napari_cam.models.card import ModelCard
 from napari_cam.models.files.checkpoints import Weights, read_checkpoint, read_safetensors
 from napari_cam.models.files.exported import is_exported, read_exported

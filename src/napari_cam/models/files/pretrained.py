@@ -15,8 +15,9 @@ import torch
 from torch import nn
 
 from napari_cam.errors import ModelError
-from napari_cam.models.architectures.stems import set_input_channels
-from napari_cam.models.architectures.table import Architecture, architecture, build, outline
+from napari_cam.models.architectures.building import build, outline
+from napari_cam.models.architectures.input_channels import set_input_channels
+from napari_cam.models.architectures.table import Architecture, architecture
 from napari_cam.models.card import ModelCard
 from napari_cam.models.loaded import LoadedModel, weights_sha256
 from napari_cam.models.preparation.preparation import Preparation
@@ -42,7 +43,7 @@ def pretrained(
         one of that size, drawn from torch's random numbers: the start for training.
     in_channels
         Other numbers than 3 spread the first convolution's kernels
-        (:func:`~napari_cam.models.architectures.stems.set_input_channels`, as timm does).
+        (:func:`~napari_cam.models.architectures.input_channels.set_input_channels`, as timm does).
 
     Raises
     ------
