@@ -17,8 +17,9 @@ import torch
 import torchvision
 
 import napari_cam as nc
-from napari_cam.cams.explain import build_heatmaps
-from napari_cam.cams.plan import ExplainedUnits, plan_explanation
+from napari_cam.cams.build_heatmaps import build_heatmaps
+from napari_cam.cams.explained_units import ExplainedUnits
+from napari_cam.cams.plan import RunOptions, plan_explanation
 
 METHODS = ("gradcam", "hirescam", "layercam")
 
@@ -40,7 +41,7 @@ def main() -> None:
     volume = nc.Volume.from_array(values, spacing=(1.0, 0.24, 0.24))
     net = torchvision.models.resnet18(weights=None).eval()
     model = nc.wrap_model(net, preparation=nc.Preparation.imagenet())
-    plan = plan_explanation(model, volume, METHODS, 0, device=options.device)
+    plan = plan_explanation(model, volume, METHODS, 0, options=RunOptions(device=options.device))
     parts: list[ExplainedUnits] = list(plan.run())
     on_device = net.to(options.device)
     prepared = torch.from_numpy(plan.prepared.batch(plan.units)).to(options.device)

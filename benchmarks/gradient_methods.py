@@ -22,10 +22,11 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from napari_cam.cams.keys import as_layers
 from napari_cam.cams.methods.base import Evidence
 from napari_cam.cams.methods.gradient import EigenCAM
 from napari_cam.cams.methods.table import as_methods
-from napari_cam.cams.raw import as_layers, compute
+from napari_cam.cams.raw import compute
 from napari_cam.cams.targets.region_score import RegionScore, bind_inputs
 from napari_cam.cams.targets.scores import ClassScore, Target
 from napari_cam.models.architectures.unet import UNet

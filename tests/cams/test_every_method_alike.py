@@ -15,12 +15,13 @@ import napari_cam as nc
 from napari_cam.cams.keys import MapKey
 from napari_cam.cams.methods import full_gradients, input_gradients, perturbation
 from napari_cam.cams.methods.table import METHODS
-from napari_cam.cams.network import probe
+from napari_cam.cams.network import rescoring
 from napari_cam.cams.network.replay import Replay
 from napari_cam.cams.raw import compute
+from napari_cam.cams.stitching import compute_in_windows
 from napari_cam.cams.targets.region_score import bind_inputs
 from napari_cam.cams.targets.scores import ClassScore
-from napari_cam.cams.windows import Windows, compute_in_windows
+from napari_cam.cams.windows import Windows
 from napari_cam.models.hooks import LayerRef
 from napari_cam.models.preparation.preparation import Preparation
 from napari_cam.models.preparation.steps import Channels, Slices
@@ -133,7 +134,7 @@ def test_chunks_do_not_matter(name, task, ndim, rows, monkeypatch):
     monkeypatch.setattr(perturbation, "_MASKS_AT_ONCE", rows)
     for own in ("_CHUNK", "_NOISY_COPIES"):
         monkeypatch.setattr(input_gradients, own, rows)
-    monkeypatch.setattr(probe, "_MOST_ROWS", rows)
+    monkeypatch.setattr(rescoring, "_MOST_ROWS", rows)
     assert_same(run(net, x, name, task)[0], expected)
 
 
@@ -147,7 +148,7 @@ def test_the_part_above_the_layer_is_as_good_as_all(name, task, ndim, monkeypatc
     monkeypatch.setattr(Replay, "run", lambda self, maps: runs.append(1) or replayed(self, maps))
     part, _ = run(net, x, name, task)
     assert runs, "nothing was replayed"
-    monkeypatch.setattr(probe, "find_replay", lambda *_: None)
+    monkeypatch.setattr(rescoring, "find_replay", lambda *_: None)
     runs.clear()
     whole, _ = run(net, x, name, task)
     assert not runs

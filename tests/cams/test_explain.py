@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 import napari_cam as nc
-from napari_cam.cams.plan import plan_explanation
+from napari_cam.cams.build_heatmaps import build_heatmaps
+from napari_cam.cams.plan import RunOptions, plan_explanation
 from napari_cam.errors import (
     DeviceError,
     MaskError,
@@ -353,11 +354,11 @@ def test_some_slices_and_cancel():
     assert np.isnan(some.score[[0, 2, 3, 4, 6]]).all()
     assert some.predicted_index[0] == -1
     # Cancelled after two batches: what came stays good.
-    plan = plan_explanation(wrapped, image, "gradcam", "b", "relu2", batch_size=2)
+    plan = plan_explanation(wrapped, image, "gradcam", "b", "relu2", RunOptions(batch_size=2))
     run = plan.run()
     parts = [next(run), next(run)]
     run.close()
-    kept = nc.cams.explain.build_heatmaps(plan, parts)["gradcam"]
+    kept = build_heatmaps(plan, parts)["gradcam"]
     np.testing.assert_allclose(kept.values[:3], whole.values[:3], atol=1e-6)
     assert not kept.inside[3:].any()
     assert not wrapped.module.relu2._forward_hooks

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 import napari_cam as nc
 from napari_cam.cams.methods.table import as_methods
 from napari_cam.cams.raw import compute
+from napari_cam.cams.stitching import compute_in_windows
 from napari_cam.cams.targets.region_score import bind_inputs
 from napari_cam.cams.targets.scores import ClassScore
-from napari_cam.cams.windows import Windows, compute_in_windows
+from napari_cam.cams.windows import Windows
 from napari_cam.errors import PreparationError
 from napari_cam.models.hooks import LayerRef
 from napari_cam.models.preparation.preparation import Preparation

@@ -1,15 +1,19 @@
-"""Which map: a method, a layer or a fusion of layers, a target."""
+"""Which map: a method, a layer or a fusion of layers, a target; and layers as callers name them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from torch import Tensor, nn
 
 from napari_cam.cams.methods.base import CamMethod
 from napari_cam.cams.targets.scores import Target
 from napari_cam.errors import LayerError
-from napari_cam.models.hooks import LayerRef
+from napari_cam.models.hooks import INPUT, LayerRef
+from napari_cam.models.layers.candidates import LEGACY_LAST_CONV, find_default, legacy_last_conv
+from napari_cam.models.loaded import LoadedModel
 
 
 @dataclass(frozen=True, init=False)
@@ -91,3 +95,60 @@ class MapKey:
 
     def __str__(self) -> str:
         return " / ".join(self.parts)
+
+
+def as_layers(
+    layers: AnyLayer | Sequence[AnyLayer] | None,
+    model: LoadedModel | None,
+    module: nn.Module,
+    batch: Tensor,
+    methods: Sequence[CamMethod] = (),
+) -> list[Layer]:
+    """Return layers as a list; None is the card's default, else the network's own.
+
+    "legacy-last-conv" names the convolution that runs last. Where all `methods` explain the input,
+    no layer is needed and none is looked for.
+    """
+    if layers is None and methods and all(method.space == "input" for method in methods):
+        return []
+    if layers is None:
+        default = model.card.default_layer if model is not None else None
+        return [LayerRef.parse(default or find_default(module, batch))]
+    wanted = [
+        legacy_last_conv(module, batch) if _is_legacy(item) else item for item in _listed(layers)
+    ]
+    parsed: list[Layer] = [
+        item if isinstance(item, Fused) else LayerRef.parse(item) for item in wanted
+    ]
+    if not parsed:
+        raise LayerError("No layer is given; name one, or None for the network's default.")
+    return list(dict.fromkeys(parsed))
+
+
+def asks_the_network(layers: AnyLayer | Sequence[AnyLayer] | None, model: LoadedModel) -> bool:
+    """Whether :func:`as_layers` must run the network on a batch to know which layers are meant."""
+    if layers is None:
+        return model.card.default_layer is None
+    return any(_is_legacy(item) for item in _listed(layers))
+
+
+def _listed(layers: Any) -> list[Any]:
+    several = isinstance(layers, Iterable) and not isinstance(layers, str)
+    return list(layers) if several else [layers]
+
+
+def _is_legacy(item: Any) -> bool:
+    return isinstance(item, str) and item == LEGACY_LAST_CONV
+
+
+def layers_of(method: CamMethod, layers: Sequence[Layer]) -> Sequence[Layer]:
+    """Return where a method has its maps: the layers asked for, or the network's input."""
+    return layers if method.space == "layer" else (LayerRef(INPUT),)
+
+
+def single_layers(layers: Sequence[Layer]) -> list[LayerRef]:
+    """Return every layer that must be met, those of fusions too."""
+    singles: list[LayerRef] = []
+    for item in layers:
+        singles += item.layers if isinstance(item, Fused) else (item,)
+    return list(dict.fromkeys(singles))

@@ -9,28 +9,21 @@ from numbers import Integral
 from operator import index
 from typing import Any, SupportsIndex
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from napari_cam import checks
-from napari_cam.cams.keys import AnyLayer, Layer, MapKey
+from napari_cam.cams.explained_units import ExplainedUnits
+from napari_cam.cams.keys import AnyLayer, Layer, MapKey, as_layers, asks_the_network, layers_of
 from napari_cam.cams.methods.base import CamMethod
 from napari_cam.cams.methods.table import AnyMethod, as_methods
-from napari_cam.cams.network.inference import forget_runner
+from napari_cam.cams.network.optimized import forget_runner
 from napari_cam.cams.network.tap import widen
-from napari_cam.cams.raw import (
-    BatchCams,
-    as_input,
-    as_layers,
-    asks_the_network,
-    compute,
-    layers_of,
-)
+from napari_cam.cams.raw import BatchCams, as_input, compute
+from napari_cam.cams.stitching import compute_in_windows
 from napari_cam.cams.targets.arguments import as_targets
 from napari_cam.cams.targets.region_score import bind_units, shares
 from napari_cam.cams.targets.scores import AnyTarget, Target, class_logits
-from napari_cam.cams.windows import Windows, compute_in_windows, first_window
+from napari_cam.cams.windows import Windows, first_window
 from napari_cam.errors import DeviceError, ModelError, PreparationError, VolumeError
 from napari_cam.heatmap import Maps
 from napari_cam.models.device import (
@@ -50,66 +43,25 @@ _AUTO_BATCH = {("cpu", 2): 8, ("cpu", 3): 1, ("cuda", 2): 32, ("cuda", 3): 1}
 
 
 @dataclass(frozen=True, eq=False)
-class ExplainedUnits:
-    """What one batch of units gave.
+class RunOptions:
+    """Which units are explained, where and how; parameters of :func:`napari_cam.explain`.
 
     Attributes
     ----------
-    units
-        (n,) which units: slice numbers along the unit axis, or (0,) for a 3D network.
-    maps
-        Key -> raw map (n, *f), signed.
-    class_index, score
-        Target -> (n,) explained class and score.
-    logits
-        (n, classes) the network's class scores. Of a segmentation network the share of pixels in
-        which it predicts each class.
-    batch_size
-        Units per forward pass from here on; smaller than asked for once memory has run out.
-    pixels
-        Target -> (n,) how many pixels its region holds; without entry for targets that have none.
-    segmentation
-        Whether the network gives maps of scores.
-    notes
-        Sentences on what is to be known about these maps.
-    path
-        How the network ran: "plain", or what was done to its copy.
+    first
+        The unit that comes alone and before all others.
     """
 
-    units: tuple[int, ...]
-    maps: Maps[MapKey, NDArray[np.float32]]
-    class_index: dict[Target, NDArray[np.int64]]
-    score: dict[Target, NDArray[np.float32]]
-    logits: NDArray[np.float32]
-    batch_size: int
-    pixels: dict[Target, NDArray[np.int64]] = field(default_factory=dict)
-    segmentation: bool = False
-    notes: tuple[str, ...] = ()
-    path: str = "plain"
+    units: Sequence[int] | None = None
+    first: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | str = "auto"
+    windows: Windows | int | Sequence[int] | None = None
+    optimize: bool = True
 
-    @property
-    def predicted_index(self) -> NDArray[np.int64]:
-        """(n,) the network's own choice; in a segmentation the largest label other than 0, if any.
 
-        Label 0 is taken to be background.
-        """
-        if not self.segmentation:
-            return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
-        others = self.logits[:, 1:]
-        found = others.max(axis=1) > 0
-        return np.where(found, others.argmax(axis=1) + 1, 0).astype(np.int64)
-
-    def predicted_for(self, target: Target) -> NDArray[np.int64]:
-        """(n,) as `predicted_index`, but the explained class wherever it is predicted at all.
-
-        In a segmentation a unit may hold several classes; masks that are kept where the explained
-        class is predicted ask this.
-        """
-        explained = self.class_index[target]
-        if not self.segmentation:
-            return self.predicted_index
-        area = self.logits[np.arange(len(explained)), explained]
-        return np.where(area > 0, explained, self.predicted_index)
+_AS_THEY_ARE = RunOptions()
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,25 +216,19 @@ def plan_explanation(
     methods: AnyMethod | Sequence[AnyMethod] = "gradcam",
     targets: AnyTarget | Sequence[AnyTarget] = None,
     layers: AnyLayer | Sequence[AnyLayer] | None = None,
-    units: Sequence[int] | None = None,
-    first: int | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    batch_size: int | str = "auto",
-    windows: Windows | int | Sequence[int] | None = None,
-    optimize: bool = True,
+    options: RunOptions = _AS_THEY_ARE,
 ) -> Plan:
     """Check and resolve everything; see :func:`napari_cam.explain` for the parameters."""
     _check_model(model)
     volume = as_volume(volume_or_array)
     chosen_methods = as_methods(methods)
     chosen_targets = as_targets(targets, model)
-    place = choose_device(device)
-    autocast = choose_precision(precision, place)
+    place = choose_device(options.device)
+    autocast = choose_precision(options.precision, place)
     prepared = model.card.bind(volume)
-    wanted = _order(units, first, prepared.n_units)
+    wanted = _order(options.units, options.first, prepared.n_units)
     bind_units(chosen_targets, prepared, wanted[:1])  # a region that does not fit is refused now
-    cut = Windows.of(windows)
+    cut = Windows.of(options.windows)
     if cut is not None:
         cut.shape(model.card.spatial_ndim)
     given: Any = layers
@@ -303,11 +249,11 @@ def plan_explanation(
         layers=tuple(chosen_layers),
         units=wanted,
         device=place,
-        precision="float32" if precision == "auto" else precision,
-        batch_size=_batch_size(batch_size, place, model.card.spatial_ndim),
+        precision="float32" if options.precision == "auto" else options.precision,
+        batch_size=_batch_size(options.batch_size, place, model.card.spatial_ndim),
         autocast=autocast,
         windows=cut,
-        optimize=bool(optimize),
+        optimize=bool(options.optimize),
     )
 
 

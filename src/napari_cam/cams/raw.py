@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -10,22 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey
+from napari_cam.cams.keys import AnyLayer, Fused, Layer, MapKey, as_layers, layers_of, single_layers
 from napari_cam.cams.methods.base import CamMethod, Evidence
 from napari_cam.cams.methods.table import AnyMethod, as_methods
+from napari_cam.cams.network.class_weights import weights_of_classes
 from napari_cam.cams.network.enlarge import enlarge
-from napari_cam.cams.network.head import weights_of_classes
-from napari_cam.cams.network.inference import Runner, choose_runner
-from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.optimized import Runner, choose_runner
+from napari_cam.cams.network.rescoring import Rescorer
 from napari_cam.cams.network.tap import Tapped, tap, widen
 from napari_cam.cams.targets.arguments import as_targets
 from napari_cam.cams.targets.region_score import bind_inputs
 from napari_cam.cams.targets.scores import AnyTarget, Scored, Target
-from napari_cam.errors import LayerError, ModelError, PreparationError
+from napari_cam.errors import ModelError, PreparationError
 from napari_cam.heatmap import Maps
 from napari_cam.models.device import exact_float32
 from napari_cam.models.hooks import INPUT, LayerRef
-from napari_cam.models.layers.candidates import LEGACY_LAST_CONV, find_default, legacy_last_conv
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.normalize import ROUNDING
 
@@ -129,50 +128,6 @@ def as_input(batch: Tensor, module: nn.Module) -> Tensor:
     return batch.float() if weight is None else batch.to(weight.device, weight.dtype)
 
 
-def as_layers(
-    layers: AnyLayer | Sequence[AnyLayer] | None,
-    model: LoadedModel | None,
-    module: nn.Module,
-    batch: Tensor,
-    methods: Sequence[CamMethod] = (),
-) -> list[Layer]:
-    """Return layers as a list; None is the card's default, else the network's own.
-
-    "legacy-last-conv" names the convolution that runs last. Where all `methods` explain the input,
-    no layer is needed and none is looked for.
-    """
-    if layers is None and methods and all(method.space == "input" for method in methods):
-        return []
-    if layers is None:
-        default = model.card.default_layer if model is not None else None
-        return [LayerRef.parse(default or find_default(module, batch))]
-    wanted = [
-        legacy_last_conv(module, batch) if _is_legacy(item) else item for item in _listed(layers)
-    ]
-    parsed: list[Layer] = [
-        item if isinstance(item, Fused) else LayerRef.parse(item) for item in wanted
-    ]
-    if not parsed:
-        raise LayerError("No layer is given; name one, or None for the network's default.")
-    return list(dict.fromkeys(parsed))
-
-
-def asks_the_network(layers: AnyLayer | Sequence[AnyLayer] | None, model: LoadedModel) -> bool:
-    """Whether :func:`as_layers` must run the network on a batch to know which layers are meant."""
-    if layers is None:
-        return model.card.default_layer is None
-    return any(_is_legacy(item) for item in _listed(layers))
-
-
-def _listed(layers: Any) -> list[Any]:
-    several = isinstance(layers, Iterable) and not isinstance(layers, str)
-    return list(layers) if several else [layers]
-
-
-def _is_legacy(item: Any) -> bool:
-    return isinstance(item, str) and item == LEGACY_LAST_CONV
-
-
 def compute(
     module: nn.Module,
     batch: Tensor,
@@ -185,62 +140,88 @@ def compute(
 ) -> BatchCams:
     """Run one forward pass and every formula on it; see :func:`raw_cams`.
 
-    With `optimize` the network's private copy runs (:mod:`napari_cam.cams.network.inference`).
+    With `optimize` the network's private copy runs (:mod:`napari_cam.cams.network.optimized`).
     `bound` says what reads the score in a target's place: a region as it lies in this batch.
     """
     singles = single_layers(layers)
+    maps: dict[MapKey, Tensor] = {}
+    scored: dict[Target, Scored] = {}
+    shared: dict[tuple[CamMethod, LayerRef], Tensor] = {}
     # The caller may be inside no_grad or inference_mode, and gradients are needed all the same.
     with torch.inference_mode(False), torch.enable_grad(), exact_float32():
         runner = choose_runner(module, batch, singles) if optimize else Runner(module)
         tapped = tap(runner.module, runner.lay_out(batch), singles, autocast)
-        return _formulas(module, runner, batch, tapped, methods, targets, layers, autocast, bound)
-
-
-def _formulas(
-    module: nn.Module,
-    runner: Runner,
-    batch: Tensor,
-    tapped: Tapped,
-    methods: Sequence[CamMethod],
-    targets: Sequence[Target],
-    layers: Sequence[Layer],
-    autocast: torch.dtype | None,
-    bound: Mapping[Target, Target],
-) -> BatchCams:
-    maps: dict[MapKey, Tensor] = {}
-    scored: dict[Target, Scored] = {}
-    shared: dict[tuple[CamMethod, LayerRef], Tensor] = {}
-    for target in targets:
-        read = bound.get(target, target).read(tapped.output)
-        gradients = _gradients(tapped, read, methods)
-        fixed = scored[target] = replace(read, scores=read.scores.detach())
-        for method in methods:
-            single: dict[LayerRef, Tensor] = {}
-            for layer, activations in _places(method, tapped, batch).items():
-                # A map that reads activations alone is the same for every class.
-                if method.needs == {"activations"} and (method, layer) in shared:
-                    single[layer] = _where_asked(shared[method, layer], fixed)
-                    continue
-                # Formulas flatten places, which is free of copies in this layout alone.
-                A = widen(activations.detach()).contiguous()
-                asked = Runner(module) if method.reads_modules else runner
-                evidence = Evidence(
-                    A,
-                    gradients.get(layer),
-                    weights_of_classes(runner.module, tapped, layer, read.class_index)
-                    if "class weights" in method.needs
-                    else None,
-                    Probe(asked.module, asked.lay_out(batch), layer, A, fixed, autocast)
-                    if "rescoring" in method.needs
-                    else None,
-                )
-                shared[method, layer] = method.raw(evidence)
-                single[layer] = _where_asked(_where_scored(shared[method, layer], fixed), fixed)
-            for wanted in layers_of(method, layers):
-                maps[MapKey(method, wanted, target)] = (
-                    fuse(single, wanted) if isinstance(wanted, Fused) else single[wanted]
-                )
+        forward = _Pass(module, runner, batch, tapped, autocast)
+        for target in targets:
+            read = bound.get(target, target).read(tapped.output)
+            gradients = _gradients(tapped, read, methods)
+            fixed = scored[target] = replace(read, scores=read.scores.detach())
+            for method in methods:
+                single = forward.maps(method, fixed, gradients, shared)
+                for wanted in layers_of(method, layers):
+                    maps[MapKey(method, wanted, target)] = (
+                        fuse(single, wanted) if isinstance(wanted, Fused) else single[wanted]
+                    )
     return BatchCams(Maps(maps), scored, tapped.output.detach(), tapped.note, runner.path)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """One forward pass of a batch, and the formulas that work on it.
+
+    Attributes
+    ----------
+    module
+        The user's network.
+    runner
+        What ran in its place.
+    """
+
+    module: nn.Module
+    runner: Runner
+    batch: Tensor
+    tapped: Tapped
+    autocast: torch.dtype | None
+
+    def maps(
+        self,
+        method: CamMethod,
+        read: Scored,
+        gradients: dict[LayerRef, Tensor],
+        shared: dict[tuple[CamMethod, LayerRef], Tensor],
+    ) -> dict[LayerRef, Tensor]:
+        """Return a method's raw maps, at its layers or the input; `shared` holds earlier ones."""
+        found: dict[LayerRef, Tensor] = {}
+        at_layers = method.space == "layer"
+        places = self.tapped.activations if at_layers else {LayerRef(INPUT): self.batch}
+        for layer, activations in places.items():
+            # A map that reads activations alone is the same for every class.
+            if method.needs == {"activations"} and (method, layer) in shared:
+                found[layer] = _where_asked(shared[method, layer], read)
+                continue
+            evidence = self._evidence(method, layer, activations, read, gradients.get(layer))
+            shared[method, layer] = method.raw(evidence)
+            found[layer] = _where_asked(_where_scored(shared[method, layer], read), read)
+        return found
+
+    def _evidence(
+        self,
+        method: CamMethod,
+        layer: LayerRef,
+        activations: Tensor,
+        read: Scored,
+        gradients: Tensor | None,
+    ) -> Evidence:
+        # Formulas flatten places, which is free of copies in this layout alone.
+        A = widen(activations.detach()).contiguous()
+        weights = rescorer = None
+        if "class weights" in method.needs:
+            weights = weights_of_classes(self.runner.module, self.tapped, layer, read.class_index)
+        if "rescoring" in method.needs:
+            runner = Runner(self.module) if method.reads_modules else self.runner
+            batch = runner.lay_out(self.batch)
+            rescorer = Rescorer(runner.module, batch, layer, A, read, self.autocast)
+        return Evidence(A, gradients, weights, rescorer)
 
 
 def _where_asked(maps: Tensor, read: Scored) -> Tensor:
@@ -255,23 +236,6 @@ def _where_scored(maps: Tensor, read: Scored) -> Tensor:
     """Return maps (n, *f), NaN for images whose score is NaN: a ReLU's slope hides it."""
     unknown = read.scores.isnan().reshape(-1, *(1,) * (maps.ndim - 1))
     return torch.where(unknown, torch.nan, maps)
-
-
-def layers_of(method: CamMethod, layers: Sequence[Layer]) -> Sequence[Layer]:
-    """Return where a method has its maps: the layers asked for, or the network's input."""
-    return layers if method.space == "layer" else (LayerRef(INPUT),)
-
-
-def _places(method: CamMethod, tapped: Tapped, batch: Tensor) -> dict[LayerRef, Tensor]:
-    return tapped.activations if method.space == "layer" else {LayerRef(INPUT): batch}
-
-
-def single_layers(layers: Sequence[Layer]) -> list[LayerRef]:
-    """Return every layer that must be met, those of fusions too."""
-    singles: list[LayerRef] = []
-    for item in layers:
-        singles += item.layers if isinstance(item, Fused) else (item,)
-    return list(dict.fromkeys(singles))
 
 
 def _gradients(

@@ -8,7 +8,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from napari_cam.cams.methods.perturbation import AblationCAM
-from napari_cam.cams.network import probe as probe_room
+from napari_cam.cams.network import rescoring
 from napari_cam.cams.raw import raw_cams
 from napari_cam.cams.targets.scores import ClassScore
 from tests.cams.networks import GapNet, MlpNet, image, seeded
@@ -119,7 +119,7 @@ def test_nothing_but_the_image_matters(ndim, monkeypatch):
     net, x = seeded(MlpNet(ndim)), image(ndim)
     whole = only(net, x)
     tolerance = {"rtol": 1e-5, "atol": 1e-5 * float(whole.abs().max())}
-    monkeypatch.setattr(probe_room, "_MOST_ROWS", 2)
+    monkeypatch.setattr(rescoring, "_MOST_ROWS", 2)
     torch.testing.assert_close(only(net, x.flip(0)).flip(0), whole, **tolerance)
     torch.testing.assert_close(only(net, x[1:2])[0], whole[1], **tolerance)
     together = raw_cams(net, x, ["gradcam", AblationCAM()], [0, 1], ["relu1", "relu2"])

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.cams.methods.full_gradients import full_gradients, psi
-from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.rescoring import Rescorer
 from napari_cam.cams.raw import raw_cams
 from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.errors import MethodError
@@ -25,8 +25,8 @@ def decompose(net, x, target=None):
     net.eval()
     with torch.no_grad():
         scored = (target or ClassScore(1)).read(net(x))
-    probe = Probe(net, x, LayerRef(INPUT), x, scored)
-    return full_gradients(probe, torch.arange(len(x)))
+    rescorer = Rescorer(net, x, LayerRef(INPUT), x, scored)
+    return full_gradients(rescorer, torch.arange(len(x)))
 
 
 class TwoPixels(nn.Module):

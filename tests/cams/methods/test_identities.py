@@ -11,7 +11,7 @@ from napari_cam.cams.methods.deeplift import contributions
 from napari_cam.cams.methods.full_gradients import full_gradients
 from napari_cam.cams.methods.gradient import XResCAM
 from napari_cam.cams.methods.score import FasterScoreCAM
-from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.rescoring import Rescorer
 from napari_cam.cams.network.tap import tap
 from napari_cam.cams.raw import raw_cams
 from napari_cam.cams.targets.region_score import bind_inputs
@@ -93,11 +93,11 @@ def test_faster_scorecam_of_all_channels_is_scorecam(ndim, limit):
     assert not torch.allclose(few, whole, rtol=1e-2)
 
 
-def probe_at(net, x, target, layer):
+def rescorer_at(net, x, target, layer):
     reference = LayerRef.parse(layer)
     tapped = tap(net, x, [reference])
     scored = bind_inputs([target], x.shape)[target].read(tapped.output)
-    return Probe(net, x, reference, tapped.activations[reference].detach(), scored)
+    return Rescorer(net, x, reference, tapped.activations[reference].detach(), scored)
 
 
 def means(net, x, region):
@@ -116,11 +116,11 @@ def test_fullgrad_and_liftcam_are_complete_over_a_region(ndim, norm):
     x, region = images(ndim), parts(ndim)[1]
     score = means(net, x, region)
     target = nc.RegionScore(1, Painted(region))
-    probe = probe_at(net, x, target, "bottleneck")
-    full = full_gradients(probe, torch.arange(2))
+    rescorer = rescorer_at(net, x, target, "bottleneck")
+    full = full_gradients(rescorer, torch.arange(2))
     assert full.complete
     torch.testing.assert_close(full.total, score, rtol=1e-9, atol=1e-11)
-    lift = contributions(probe)
+    lift = contributions(rescorer)
     assert lift.complete
     torch.testing.assert_close(lift.score, score, rtol=1e-9, atol=1e-11)
     torch.testing.assert_close(

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.cams.methods.deeplift import contributions
-from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.rescoring import Rescorer
 from napari_cam.cams.network.tap import tap
 from napari_cam.cams.raw import raw_cams
 from napari_cam.cams.targets.scores import ClassScore
@@ -20,11 +20,11 @@ from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, image, seede
 from tests.cams.pixels import MeanOver, UNet, even_image
 
 
-def probe_at(net, x, layer, target=None):
+def rescorer_at(net, x, layer, target=None):
     reference = LayerRef.parse(layer)
     tapped = tap(net, x, [reference])
     scored = (target or ClassScore(1)).read(tapped.output)
-    return Probe(net, x, reference, tapped.activations[reference].detach(), scored)
+    return Rescorer(net, x, reference, tapped.activations[reference].detach(), scored)
 
 
 class Typed(nn.Module):
@@ -48,7 +48,7 @@ def test_relu_by_hand():
 
     x = torch.zeros(1, 2, 1, 2)
     x[0, 0, 0, 0], x[0, 1, 0, 1] = 2.0, 3.0
-    found = contributions(probe_at(Typed(head), x, "maps"))
+    found = contributions(rescorer_at(Typed(head), x, "maps"))
     expected = torch.zeros_like(x)
     expected[0, 0, 0, 0], expected[0, 1, 0, 1] = 1.25, 3.75
     torch.testing.assert_close(found.values, expected)
@@ -65,7 +65,7 @@ def test_max_pooling_by_hand():
         return torch.cat([torch.zeros(len(a), 1), pooled.flatten(1).sum(1, keepdim=True)], 1)
 
     x = torch.tensor([[[[4.0, 1.0, -5.0, -2.0, -3.0, 0.0]]]])
-    found = contributions(probe_at(Typed(head), x, "maps"))
+    found = contributions(rescorer_at(Typed(head), x, "maps"))
     torch.testing.assert_close(found.values, torch.tensor([[[[4.0, 0, 0, -20, 0, 0]]]]))
     assert found.difference.item() == -16.0
 
@@ -78,7 +78,7 @@ def test_a_maximum_that_fell_is_charged_to_where_it_was():
         return torch.cat([torch.zeros(len(a), 1), pooled.flatten(1)], 1)
 
     x = torch.tensor([[[[-4.0, 1.0]]]])
-    found = contributions(probe_at(Typed(head), x, "maps"))
+    found = contributions(rescorer_at(Typed(head), x, "maps"))
     torch.testing.assert_close(found.values, torch.tensor([[[[-2.0, 0.0]]]]))
 
 
@@ -89,7 +89,7 @@ def test_overlapping_max_pooling_by_hand():
         return torch.cat([torch.zeros(len(a), 1), pooled.flatten(1).sum(1, keepdim=True)], 1)
 
     x = torch.tensor([[[[1.0, 2.0, 7.0, 3.0, 1.0]]]])
-    found = contributions(probe_at(Typed(head), x, "maps"))
+    found = contributions(rescorer_at(Typed(head), x, "maps"))
     torch.testing.assert_close(found.values, torch.tensor([[[[0.0, 0, 21, 0, 0]]]]))
 
 
@@ -113,7 +113,7 @@ def test_float64_reference(ndim):
         slope = (np.tanh(h) - np.tanh(h0)) / (h - h0)
         multipliers = ((w * slope) @ W).reshape(5, cells) @ pooling.T
         expected[n] = multipliers.reshape(a.shape) * a
-    found = contributions(probe_at(net, x, "relu2"))
+    found = contributions(rescorer_at(net, x, "relu2"))
     np.testing.assert_allclose(found.values.numpy(), expected, rtol=1e-9, atol=1e-12)
     weights = expected.reshape(*expected.shape[:2], -1).sum(2)
     map_ = np.einsum("nk,nk...->n...", weights, A.numpy())
@@ -147,7 +147,7 @@ def test_equals_captum(ndim, activation):
     x = x.double()
     start = x.clone().requires_grad_()
     oracle = captum.DeepLift(head).attribute(start, torch.zeros_like(x), target=1)
-    found = contributions(probe_at(Typed(head), x, "maps"))
+    found = contributions(rescorer_at(Typed(head), x, "maps"))
     torch.testing.assert_close(found.values, oracle.detach(), rtol=1e-6, atol=1e-8)
     assert found.complete
 
@@ -173,7 +173,7 @@ def test_max_pooling_after_an_activation_in_loops(seed):
         multipliers[r, 2 * j + c] = w[j] * (now.max() - then.max()) / (now[r, c] - then[r, c])
     through_tanh = (multipliers * (a - b)).ravel() / (h - h0)
     expected = (through_tanh @ weight) * x.numpy().ravel()
-    found = contributions(probe_at(Typed(head), x, "maps"))
+    found = contributions(rescorer_at(Typed(head), x, "maps"))
     np.testing.assert_allclose(found.values.numpy().ravel(), expected, rtol=1e-9, atol=1e-12)
 
 
@@ -189,7 +189,7 @@ def test_every_elementwise_function_adds_up(function):
     net.relu2 = nn.Identity()
     net.pool = nn.Sequential()
     net.pool.forward = lambda x: function(x * 1.0).mean((2, 3))
-    found = contributions(probe_at(net, image().double(), "relu1"))
+    found = contributions(rescorer_at(net, image().double(), "relu1"))
     assert found.uncovered == ()
     assert found.error.max() < 1e-10
 
@@ -198,7 +198,7 @@ def test_every_elementwise_function_adds_up(function):
 def test_linear_above_the_layer_gives_shap_values(ndim):
     # alpha_k = y(A) - y(A without channel k), whatever other channels are there.
     net, x = seeded(GapNet(ndim)).eval(), image(ndim)
-    found = contributions(probe_at(net, x, "relu2"))
+    found = contributions(rescorer_at(net, x, "relu2"))
     with torch.no_grad():
         A = net.relu2(net.second(net.relu1(net.first(x))))
         for k in range(5):
@@ -213,7 +213,7 @@ def test_linear_above_the_layer_gives_shap_values(ndim):
 def test_a_reused_relu_and_a_shared_convolution_add_up():
     net, x = seeded(SharedNet()), image()
     for layer in ("inlet", "relu#1", "relu#2"):
-        found = contributions(probe_at(net, x, layer))
+        found = contributions(rescorer_at(net, x, layer))
         assert found.uncovered == ()
         assert (found.error / found.difference.abs()).max() < 1e-4
 
@@ -233,7 +233,7 @@ def test_adds_up_on_known_networks(name, layer):
                 part.running_var.uniform_(0.5, 2)
                 nn.init.normal_(part.bias, 0, 0.3)
         x = torch.randn(2, 3, 64, 64)
-    found = contributions(probe_at(net, x, layer))
+    found = contributions(rescorer_at(net, x, layer))
     assert found.uncovered == ()
     assert found.complete
     assert (found.error <= 1e-3 * found.difference.abs() + 1e-6).all()
@@ -243,7 +243,7 @@ def test_adds_up_on_known_networks(name, layer):
 @pytest.mark.parametrize("layer", ["relu#1", "relu#3", "ups.0"])
 def test_adds_up_on_a_unet(ndim, layer):
     net, x = seeded(UNet(ndim)).eval(), even_image(ndim)
-    found = contributions(probe_at(net, x, layer, MeanOver()))
+    found = contributions(rescorer_at(net, x, layer, MeanOver()))
     assert found.uncovered == ()
     assert (found.error <= 1e-4 * found.difference.abs() + 1e-5).all()
 
@@ -296,7 +296,7 @@ def test_probability_of_two_classes_or_more_is_refused_and_of_one_output_explain
         def forward(self, x):
             return super().forward(x)[:, :1]
 
-    found = contributions(probe_at(seeded(Binary()), x, "relu2", ClassScore(1, "probability")))
+    found = contributions(rescorer_at(seeded(Binary()), x, "relu2", ClassScore(1, "probability")))
     assert found.complete
     assert 0 < found.difference.abs().max() < 1
 
@@ -335,7 +335,7 @@ def test_maps_add_up_over_disjoint_sets_of_pixels(ndim):
 
     net, x = seeded(UNet(ndim)).eval(), even_image(ndim)
     upper, lower, whole = (
-        contributions(probe_at(net, x, "relu#2", target)).values
+        contributions(rescorer_at(net, x, "relu#2", target)).values
         for target in (MeanOver(), Lower(), Halves())
     )
     assert (upper - lower).abs().amax() > 0.1 * upper.abs().amax()
@@ -346,7 +346,7 @@ def test_maps_add_up_over_disjoint_sets_of_pixels(ndim):
 def test_what_enters_pooling_though_no_module_returns_it():
     # Mean pooling and a linear layer: contributions w A / Z, whose sum is the score less the bias.
     net, x = seeded(SkipNet()).eval(), image()
-    found = contributions(probe_at(net, x, POOLING_INPUT))
+    found = contributions(rescorer_at(net, x, POOLING_INPUT))
     with torch.no_grad():
         expected = net(x)[:, 1] - net.head.bias[1]
     torch.testing.assert_close(found.values.flatten(1).sum(1), expected)

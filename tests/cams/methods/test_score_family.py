@@ -9,7 +9,7 @@ from torch import nn
 
 from napari_cam.cams.methods.score import ISCAM, SSCAM, FasterScoreCAM, ScoreCAM, as_masks, blur
 from napari_cam.cams.methods.table import METHODS
-from napari_cam.cams.network import probe as probe_room
+from napari_cam.cams.network import rescoring
 from napari_cam.cams.raw import raw_cams
 from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.errors import MethodError
@@ -243,7 +243,7 @@ def test_nothing_but_the_image_matters(method, ndim, monkeypatch):
     whole = only(net, x, method)
     assert whole.abs().max() > 0
     together = raw_cams(net, x, ["gradcam", method], [0, 1], ["relu1", "relu2"])
-    monkeypatch.setitem(probe_room._INPUT_BYTES, "cpu", 2 * x[0].numel() * 4)
+    monkeypatch.setitem(rescoring._INPUT_BYTES, "cpu", 2 * x[0].numel() * 4)
     tolerance = {"rtol": 1e-5, "atol": 1e-5 * float(whole.abs().max())}
     torch.testing.assert_close(only(net, x.flip(0), method).flip(0), whole, **tolerance)
     torch.testing.assert_close(only(net, x[1:2], method)[0], whole[1], **tolerance)

@@ -7,18 +7,9 @@ import pytest
 import torch
 
 import napari_cam as nc
+from napari_cam.cams.targets.output_regions import Component, Everything, Predicted, Probability
 from napari_cam.cams.targets.region_syntax import as_limit, as_region, parse_region
-from napari_cam.cams.targets.regions import (
-    Box,
-    Component,
-    Everything,
-    Labelled,
-    Painted,
-    Point,
-    Predicted,
-    Probability,
-    Slice,
-)
+from napari_cam.cams.targets.regions import Box, Labelled, Painted, Point, Slice
 from napari_cam.errors import PreparationError, TargetError
 from napari_cam.models.preparation.preparation import Preparation
 from napari_cam.models.preparation.steps import Channels, Crop, Orient, Resize, Slices

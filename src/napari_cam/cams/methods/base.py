@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from napari_cam import checks
-from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.rescoring import Rescorer
 from napari_cam.errors import MethodError
 
 ReLU = Literal["sum", "none", "per_channel"]
@@ -29,14 +29,14 @@ class Evidence:
         G = d score / dA (n, k, *f), for methods that need gradients.
     class_weights
         (n, k) weights of the linear layer after global average pooling, for the class explained.
-    probe
+    rescorer
         Runs the network again, for methods that need "rescoring".
     """
 
     activations: Tensor
     gradients: Tensor | None = None
     class_weights: Tensor | None = None
-    probe: Probe | None = None
+    rescorer: Rescorer | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class CamMethod(ABC):
         "sum" rectifies the finished map when a heatmap is made of it, "none" keeps its sign.
         "per_channel", where a method offers it, rectifies each channel before the sum.
     reads_modules
-        Whether the formula looks into the network's modules through the probe, and not only at
+        Whether the formula looks into the network's modules through the rescorer, and not only at
         what they return; it is then given the user's own network, never the folded copy.
     """
 
@@ -113,8 +113,8 @@ def real_number(
     checks.number(value, what, MethodError, least=least, most=most)
 
 
-def probe_of(evidence: Evidence) -> Probe:
-    """Return the probe; a formula that asks for rescoring was given one."""
-    if evidence.probe is None:
+def rescorer_of(evidence: Evidence) -> Rescorer:
+    """Return the rescorer; a formula that asks for rescoring was given one."""
+    if evidence.rescorer is None:
         raise MethodError("This method asks the network again, and was not given it.")
-    return evidence.probe
+    return evidence.rescorer

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from napari_cam.cams.methods.base import CamMethod, Evidence, probe_of, whole_number
+from napari_cam.cams.methods.base import CamMethod, Evidence, rescorer_of, whole_number
 from napari_cam.cams.methods.noise import Draws
 
 
@@ -40,5 +40,5 @@ class RandomMap(CamMethod):
         """Return uniform noise (n, *f)."""
         A = evidence.activations
         shape = tuple(A.shape[2:])
-        maps = [Draws(self.seed, image).uniform(0, shape) for image in probe_of(evidence).batch]
+        maps = [Draws(self.seed, image).uniform(0, shape) for image in rescorer_of(evidence).batch]
         return torch.stack(maps).to(A)

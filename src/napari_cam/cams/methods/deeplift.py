@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from napari_cam.cams.methods.base import CamMethod, Evidence, probe_of
+from napari_cam.cams.methods.base import CamMethod, Evidence, rescorer_of
 from napari_cam.cams.methods.gradient import weighted_sum
 from napari_cam.cams.network.operations import (
     ELEMENTWISE,
@@ -30,7 +30,7 @@ from napari_cam.cams.network.operations import (
     is_linear,
     name_of,
 )
-from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.rescoring import Rescorer
 from napari_cam.cams.network.tap import tap_replaced
 from napari_cam.errors import MethodError
 
@@ -57,7 +57,7 @@ class LiftCAM(CamMethod):
 
     def raw(self, evidence: Evidence) -> Tensor:
         """Return sum_k alpha_k A_k."""
-        weights = complete_contributions(probe_of(evidence)).flatten(2).sum(2)
+        weights = complete_contributions(rescorer_of(evidence)).flatten(2).sum(2)
         return weighted_sum(weights, evidence.activations)
 
 
@@ -100,31 +100,31 @@ class Contributions:
         return not bool((self.error > limit).any())  # NaN is no evidence, and no failure
 
 
-def contributions(probe: Probe) -> Contributions:
+def contributions(rescorer: Rescorer) -> Contributions:
     """Return the DeepLIFT contributions of a layer's maps, with reference 0.
 
     Costs one forward pass of twice the images and the derivatives above the layer.
     """
-    A = probe.activations
+    A = rescorer.activations
     n = len(A)
     rule = _RescaleRule()
     tapped = tap_replaced(
-        probe.module,
-        torch.cat([probe.batch, probe.batch]),
-        probe.layer,
+        rescorer.module,
+        torch.cat([rescorer.batch, rescorer.batch]),
+        rescorer.layer,
         torch.cat([A, torch.zeros_like(A)]),
         handled(rule),
     )
     both = torch.arange(n, device=A.device).repeat(2)
     with handled(rule):
-        scores = probe.scored.again(tapped.output, both)
-    multipliers = tapped.gradients(scores[:n])[probe.layer][:n]
+        scores = rescorer.scored.again(tapped.output, both)
+    multipliers = tapped.gradients(scores[:n])[rescorer.layer][:n]
     score, reference = scores.detach().chunk(2)
     uncovered = tuple(dict.fromkeys(rule.uncovered))
     return Contributions(multipliers * A, score, reference, uncovered)
 
 
-def complete_contributions(probe: Probe) -> Tensor:
+def complete_contributions(rescorer: Rescorer) -> Tensor:
     """Return contributions (n, k, *f) that add up.
 
     Raises
@@ -132,14 +132,14 @@ def complete_contributions(probe: Probe) -> Tensor:
     MethodError
         Where they miss the difference of the scores by more than 1 %; names the operation.
     """
-    found = contributions(probe)
+    found = contributions(rescorer)
     if not found.complete:
         share = float((found.error / found.difference.abs()).nan_to_num(posinf=torch.inf).max())
         names = ", ".join(f"'{name}'" for name in found.uncovered)
         cause = (
-            f"it holds {names} after layer '{probe.layer}', which no DeepLIFT rule covers"
+            f"it holds {names} after layer '{rescorer.layer}', which no DeepLIFT rule covers"
             if names
-            else f"something after layer '{probe.layer}' is no torch function with a rule"
+            else f"something after layer '{rescorer.layer}' is no torch function with a rule"
         )
         raise MethodError(
             f"LIFT-CAM's contributions miss the score of this network by {100 * share:.3g} %: "

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from napari_cam.cams.methods.base import CamMethod, Evidence, Space, probe_of
+from napari_cam.cams.methods.base import CamMethod, Evidence, Space, rescorer_of
 from napari_cam.cams.methods.implicit_biases import implicit_bias
 from napari_cam.cams.network.chunks import in_chunks
 from napari_cam.cams.network.enlarge import enlarge
@@ -20,7 +20,7 @@ from napari_cam.cams.network.operations import (
     is_linear,
     name_of,
 )
-from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.rescoring import Rescorer
 from napari_cam.cams.network.tap import tap_input
 from napari_cam.errors import MethodError
 from napari_cam.models.hooks import INPUT, LayerRef, is_spatial
@@ -54,12 +54,12 @@ class FullGrad(CamMethod):
 
     def raw(self, evidence: Evidence) -> Tensor:
         """Return psi(x dy/dx) + sum psi(b dy/db)."""
-        probe = probe_of(evidence)
-        batch = probe.batch
+        rescorer = rescorer_of(evidence)
+        batch = rescorer.batch
         maps = evidence.activations.new_zeros((len(batch), *batch.shape[2:]))
 
         def fill(numbers: Tensor) -> None:
-            found = full_gradients(probe, numbers)
+            found = full_gradients(rescorer, numbers)
             check_completeness(found)
             maps[numbers] = found.map.to(maps.dtype)
 
@@ -122,14 +122,14 @@ class FullGradients:
         return not bool((self.error > limit).any())  # NaN is no evidence, and no failure
 
 
-def full_gradients(probe: Probe, numbers: Tensor) -> FullGradients:
-    """Decompose the scores of images `numbers` (m,) of the probe's batch."""
-    images = probe.batch[numbers]
+def full_gradients(rescorer: Rescorer, numbers: Tensor) -> FullGradients:
+    """Decompose the scores of images `numbers` (m,) of the rescorer's batch."""
+    images = rescorer.batch[numbers]
     terms = _Terms(images)
     with_biases = _Biases(terms)
-    tapped = tap_input(probe.module, images, around=handled(with_biases))
+    tapped = tap_input(rescorer.module, images, around=handled(with_biases))
     with handled(with_biases):
-        scores = probe.scored.again(tapped.output, numbers)
+        scores = rescorer.scored.again(tapped.output, numbers)
     leaf = tapped.activations[LayerRef(INPUT)]
     (gradient,) = tapped.differentiate(scores, [leaf])
     if gradient is not None:

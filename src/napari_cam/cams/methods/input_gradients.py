@@ -16,14 +16,14 @@ from napari_cam.cams.methods.base import (
     CamMethod,
     Evidence,
     Space,
-    probe_of,
     real_number,
+    rescorer_of,
     whole_number,
 )
 from napari_cam.cams.methods.gradient import over_places, weighted_sum
 from napari_cam.cams.methods.noise import Draws, noisy
 from napari_cam.cams.network.chunks import in_chunks
-from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.rescoring import Rescorer
 from napari_cam.cams.network.tap import tap_input
 from napari_cam.models.hooks import INPUT, LayerRef
 
@@ -33,10 +33,10 @@ _CHUNK = 4
 _NOISY_COPIES = 8
 
 
-def input_gradients(probe: Probe, images: Tensor, of: Tensor) -> Tensor:
+def input_gradients(rescorer: Rescorer, images: Tensor, of: Tensor) -> Tensor:
     """Return d score / d input (m, c, *s) of images (m, c, *s), variants of images `of` (m,)."""
-    tapped = tap_input(probe.module, images, probe.autocast)
-    return tapped.gradients(probe.scored.again(tapped.output, of))[LayerRef(INPUT)]
+    tapped = tap_input(rescorer.module, images, rescorer.autocast)
+    return tapped.gradients(rescorer.scored.again(tapped.output, of))[LayerRef(INPUT)]
 
 
 def _check_copies(method: SmoothGrad | SmoothGradCAMPlusPlus) -> None:
@@ -62,11 +62,15 @@ class Saliency(CamMethod):
 
     def raw(self, evidence: Evidence) -> Tensor:
         """Return max_c |dy/dx_c|."""
-        probe = probe_of(evidence)
-        maps = evidence.activations.new_zeros((len(probe.batch), *evidence.activations.shape[2:]))
+        rescorer = rescorer_of(evidence)
+        maps = evidence.activations.new_zeros(
+            (len(rescorer.batch), *evidence.activations.shape[2:])
+        )
 
         def fill(numbers: Tensor) -> None:
-            maps[numbers] = input_gradients(probe, probe.batch[numbers], numbers).abs().amax(1)
+            maps[numbers] = (
+                input_gradients(rescorer, rescorer.batch[numbers], numbers).abs().amax(1)
+            )
 
         in_chunks(fill, len(maps), _CHUNK, maps.device)
         return maps
@@ -109,17 +113,17 @@ class SmoothGrad(CamMethod):
 
     def raw(self, evidence: Evidence) -> Tensor:
         """Return max_c mean |dy/dx_c|."""
-        probe = probe_of(evidence)
-        return torch.stack([self._map(probe, i) for i in range(len(probe.batch))])
+        rescorer = rescorer_of(evidence)
+        return torch.stack([self._map(rescorer, i) for i in range(len(rescorer.batch))])
 
-    def _map(self, probe: Probe, image: int) -> Tensor:
-        picture = probe.batch[image]
+    def _map(self, rescorer: Rescorer, image: int) -> Tensor:
+        picture = rescorer.batch[image]
         draws = Draws(self.seed, picture)
         total = torch.zeros_like(picture, dtype=torch.promote_types(picture.dtype, torch.float32))
 
         def add(numbers: Tensor) -> None:
             copies = noisy(picture, draws, numbers, self.noise)
-            found = input_gradients(probe, copies, torch.full_like(numbers, image))
+            found = input_gradients(rescorer, copies, torch.full_like(numbers, image))
             total.add_((found if self.signed_mean else found.abs()).sum(0))
 
         in_chunks(add, self.samples, _CHUNK, picture.device)
@@ -160,23 +164,23 @@ class SmoothGradCAMPlusPlus(CamMethod):
 
     def raw(self, evidence: Evidence) -> Tensor:
         """Return sum_k w_k A_k."""
-        probe = probe_of(evidence)
-        weights = [self._weights(probe, i) for i in range(len(probe.batch))]
+        rescorer = rescorer_of(evidence)
+        weights = [self._weights(rescorer, i) for i in range(len(rescorer.batch))]
         return weighted_sum(torch.stack(weights), evidence.activations)
 
-    def _weights(self, probe: Probe, image: int) -> Tensor:
+    def _weights(self, rescorer: Rescorer, image: int) -> Tensor:
         """Return the weights (k,) of one image's channels."""
-        A = probe.activations[image]
+        A = rescorer.activations[image]
         # Cubes of small gradients leave float32's range; MPS has nothing wider.
         exact = A.dtype if A.device.type == "mps" else torch.float64
         sums = torch.zeros((3, *A.shape), dtype=exact, device=A.device)
-        picture = probe.batch[image]
+        picture = rescorer.batch[image]
         draws = Draws(self.seed, picture)
 
         def add(numbers: Tensor) -> None:
-            tapped = probe.tapped(noisy(picture, draws, numbers, self.noise))
-            scores = probe.scored.again(tapped.output, torch.full_like(numbers, image))
-            G = tapped.gradients(scores)[probe.layer].to(exact)
+            tapped = rescorer.tapped(noisy(picture, draws, numbers, self.noise))
+            scores = rescorer.scored.again(tapped.output, torch.full_like(numbers, image))
+            G = tapped.gradients(scores)[rescorer.layer].to(exact)
             part = torch.stack([G.sum(0), G.square().sum(0), G.pow(3).sum(0)])
             sums.add_(part)
 

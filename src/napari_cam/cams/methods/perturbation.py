@@ -18,13 +18,13 @@ from napari_cam.cams.methods.base import (
     CamMethod,
     Evidence,
     Space,
-    probe_of,
     real_number,
+    rescorer_of,
     whole_number,
 )
 from napari_cam.cams.methods.gradient import weighted_sum
 from napari_cam.cams.methods.noise import Draws
-from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.rescoring import Rescorer
 from napari_cam.errors import MethodError
 
 # RISE's masks that are held at once while they are summed.
@@ -48,7 +48,7 @@ class AblationCAM(CamMethod):
 
     def raw(self, evidence: Evidence) -> Tensor:
         """Return sum_k w_k A_k."""
-        probe, A = probe_of(evidence), evidence.activations
+        rescorer, A = rescorer_of(evidence), evidence.activations
         weights = A.new_zeros(A.shape[:2])
         for image in range(len(A)):
             # Without a channel that is zero everywhere nothing changes.
@@ -56,7 +56,7 @@ class AblationCAM(CamMethod):
             if len(alive) == 0:
                 continue
             variants = _Ablated(A[image], alive)
-            scores = probe.score_activations(variants.make, len(alive) + 1, image)
+            scores = rescorer.score_activations(variants.make, len(alive) + 1, image)
             weights[image, alive] = (scores[0] - scores[1:]).to(A)
         return weighted_sum(weights, A)
 
@@ -124,19 +124,19 @@ class Occlusion(CamMethod):
 
     def raw(self, evidence: Evidence) -> Tensor:
         """Return the mean drop over the windows that cover a pixel."""
-        probe = probe_of(evidence)
+        rescorer = rescorer_of(evidence)
         windows = [
             tuple(slice(start, start + self.window) for start in starts)
-            for starts in product(*(self._starts(length) for length in probe.batch.shape[2:]))
+            for starts in product(*(self._starts(length) for length in rescorer.batch.shape[2:]))
         ]
-        return torch.stack([self._map(probe, i, windows) for i in range(len(probe.batch))])
+        return torch.stack([self._map(rescorer, i, windows) for i in range(len(rescorer.batch))])
 
     def _starts(self, length: int) -> list[int]:
         last = max(length - self.window, 0)
         return [*range(0, last, self.stride), last]
 
-    def _map(self, probe: Probe, image: int, windows: list[tuple[slice, ...]]) -> Tensor:
-        picture = probe.batch[image]
+    def _map(self, rescorer: Rescorer, image: int, windows: list[tuple[slice, ...]]) -> Tensor:
+        picture = rescorer.batch[image]
 
         def make(numbers: Tensor) -> Tensor:
             variants = picture.repeat(len(numbers), *(1,) * picture.ndim)
@@ -145,7 +145,7 @@ class Occlusion(CamMethod):
                     variant[(slice(None), *windows[number - 1])] = self.value
             return variants
 
-        scores = probe.score_inputs(make, len(windows) + 1, image)
+        scores = rescorer.score_inputs(make, len(windows) + 1, image)
         drops = scores[0] - scores[1:]
         total = drops.new_zeros(picture.shape[1:])
         times = torch.zeros_like(total)
@@ -198,8 +198,8 @@ class RISE(CamMethod):
 
     def raw(self, evidence: Evidence) -> Tensor:
         """Return (1 / N p) sum_i y(x * M_i) M_i."""
-        probe = probe_of(evidence)
-        batch = probe.batch
+        rescorer = rescorer_of(evidence)
+        batch = rescorer.batch
         masks = _Masks(self, tuple(batch.shape[2:]))
         maps = []
         for image in range(len(batch)):
@@ -208,7 +208,7 @@ class RISE(CamMethod):
             def make(numbers: Tensor, picture: Tensor = picture) -> Tensor:
                 return picture * masks(numbers)[:, None].to(picture)
 
-            scores = probe.score_inputs(make, self.masks, image)
+            scores = rescorer.score_inputs(make, self.masks, image)
             total = scores.new_zeros(picture.shape[1:])
             for numbers in torch.split(torch.arange(self.masks), _MASKS_AT_ONCE):
                 held = masks(numbers).to(total)

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from napari_cam.cams.methods.base import CamMethod, Evidence, probe_of, real_number, whole_number
+from napari_cam.cams.methods.base import CamMethod, Evidence, real_number, rescorer_of, whole_number
 from napari_cam.cams.methods.gradient import weighted_sum
-from napari_cam.cams.network.probe import Probe
+from napari_cam.cams.network.rescoring import Rescorer
 from napari_cam.cams.targets.scores import class_logits
 from napari_cam.errors import MethodError
 
@@ -79,12 +79,12 @@ class ScoreCAM(CamMethod):
 
     def raw(self, evidence: Evidence) -> Tensor:
         """Return sum_k w_k A_k."""
-        probe, A = probe_of(evidence), evidence.activations
+        rescorer, A = rescorer_of(evidence), evidence.activations
         weights = A.new_zeros(A.shape[:2])
         for image in range(len(A)):
             channels = self._channels(A[image])
             if len(channels):
-                weights[image, channels] = self._weights(probe, A[image], channels, image).to(A)
+                weights[image, channels] = self._weights(rescorer, A[image], channels, image).to(A)
         return weighted_sum(weights, A)
 
     def _channels(self, maps: Tensor) -> Tensor:
@@ -99,19 +99,19 @@ class ScoreCAM(CamMethod):
             clear &= chosen
         return clear.nonzero()[:, 0]
 
-    def _weights(self, probe: Probe, maps: Tensor, channels: Tensor, image: int) -> Tensor:
+    def _weights(self, rescorer: Rescorer, maps: Tensor, channels: Tensor, image: int) -> Tensor:
         """Return the weights (k,) of `channels` of maps (K, *f)."""
-        read = _double_softmax(probe) if self.legacy_double_softmax else None
-        variants = _Masked(probe.batch[image], maps, channels, self.repeats, self)
-        scores = probe.score_inputs(variants.make, len(channels) * self.repeats, image, read)
+        read = _double_softmax(rescorer) if self.legacy_double_softmax else None
+        variants = _Masked(rescorer.batch[image], maps, channels, self.repeats, self)
+        scores = rescorer.score_inputs(variants.make, len(channels) * self.repeats, image, read)
         means = scores.reshape(len(channels), self.repeats).mean(1)
         if self.legacy_double_softmax:
             return means
-        increases = means - probe.score_inputs(self._baseline(probe, image), 1, image)
+        increases = means - rescorer.score_inputs(self._baseline(rescorer, image), 1, image)
         return increases.softmax(0) if self.channel_softmax else increases
 
-    def _baseline(self, probe: Probe, image: int) -> Callable[[Tensor], Tensor]:
-        one = probe.batch[image : image + 1]
+    def _baseline(self, rescorer: Rescorer, image: int) -> Callable[[Tensor], Tensor]:
+        one = rescorer.batch[image : image + 1]
         return lambda _: torch.zeros_like(one) if self.baseline == "black" else blur(one)
 
     def alter_activations(self, maps: Tensor, channels: Tensor, repeats: Tensor) -> None:
@@ -298,8 +298,8 @@ def blur(images: Tensor) -> Tensor:
     return images
 
 
-def _double_softmax(probe: Probe) -> Callable[[Tensor, Tensor], Tensor]:
-    index = probe.scored.class_index
+def _double_softmax(rescorer: Rescorer) -> Callable[[Tensor, Tensor], Tensor]:
+    index = rescorer.scored.class_index
 
     def read(output: Tensor, of: Tensor) -> Tensor:
         twice = class_logits(output).softmax(1).softmax(1)

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from napari_cam.cams.network.outputs import scores_of
+from napari_cam.cams.network.cuts import Cuts
+from napari_cam.cams.network.logits import logits_and_note
 from napari_cam.errors import LayerError, ModelError, NapariCamError
 from napari_cam.models.device import is_out_of_memory
 from napari_cam.models.hooks import (
@@ -27,12 +28,10 @@ from napari_cam.models.hooks import (
     FunctionCall,
     LayerRef,
     as_evaluated,
-    is_spatial,
     meet_functions,
     meet_modules,
     plain_module,
     stand_in,
-    tensors_in,
 )
 from napari_cam.models.layers.pooling import find_pooling
 
@@ -160,20 +159,10 @@ def tap(
         holds no maps.
     """
     module = plain_module(module)
-    pooling = None
-    if any(layer.module == POOLING_INPUT for layer in layers):
-        pooling = find_pooling(module, batch).call
-    cuts = _Cuts(layers, batch.ndim - 2, pooling)
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        as_evaluated(module, batch.device),
-        torch.autocast(batch.device.type, dtype=autocast, enabled=autocast is not None),
-        meet_modules(module, cuts.modules, cuts.on_output),
-        meet_functions(before=cuts.before_function) if pooling else nullcontext(),
-    ):
-        output, note = scores_of(lambda: _forward(module, batch.detach()))
-    return Tapped(widen(output), cuts.found(), note, module)
+    cuts = Cuts(layers, batch.ndim - 2, _pooling_call(module, batch, layers))
+    with torch.inference_mode(False), torch.enable_grad():
+        output, note = _run(module, batch.detach(), cuts, autocast)
+    return Tapped(output, cuts.found(), note, module)
 
 
 def run_again(
@@ -207,21 +196,12 @@ def run_again(
     """
     module = plain_module(module)
     layers = () if layer is None else (layer,)
-    if pooling is None and POOLING_INPUT in map(str, layers):
-        pooling = find_pooling(module, batch).call
-    cuts = _Cuts(layers, batch.ndim - 2, pooling, maps)
-    with (
-        torch.inference_mode(False),
-        torch.no_grad(),
-        as_evaluated(module, batch.device),
-        torch.autocast(batch.device.type, dtype=autocast, enabled=autocast is not None),
-        stand_in(forwards),
-        meet_modules(module, cuts.modules, cuts.on_output),
-        meet_functions(before=cuts.before_function) if pooling else nullcontext(),
-    ):
-        output, _ = scores_of(lambda: _forward(module, batch.detach()))
+    pooling = pooling or _pooling_call(module, batch, layers)
+    cuts = Cuts(layers, batch.ndim - 2, pooling, maps)
+    with torch.inference_mode(False), torch.no_grad():
+        output, _ = _run(module, batch.detach(), cuts, autocast, stand_in(forwards))
     cuts.found()
-    return widen(output)
+    return output
 
 
 def tap_input(
@@ -242,14 +222,9 @@ def tap_input(
     module = plain_module(module)
     with torch.inference_mode(False), torch.enable_grad():
         leaf = batch.detach().clone().requires_grad_()
-        with (
-            as_evaluated(module, batch.device),
-            torch.autocast(batch.device.type, dtype=autocast, enabled=autocast is not None),
-            around or nullcontext(),
-        ):
-            # A copy: a network that starts with an in-place function must not meet a leaf.
-            output, note = scores_of(lambda: _forward(module, leaf.clone()))
-    return Tapped(widen(output), {LayerRef(INPUT): leaf}, note, module)
+        # A copy: a network that starts with an in-place function must not meet a leaf.
+        output, note = _run(module, leaf.clone(), Cuts((), batch.ndim - 2), autocast, around)
+    return Tapped(output, {LayerRef(INPUT): leaf}, note, module)
 
 
 def tap_replaced(
@@ -276,19 +251,38 @@ def tap_replaced(
         Where the layer does not exist or is not run.
     """
     module = plain_module(module)
-    at_pooling = layer.module == POOLING_INPUT
-    pooling = find_pooling(module, batch).call if at_pooling else None
+    pooling = _pooling_call(module, batch, [layer])
     with torch.inference_mode(False), torch.enable_grad():
         leaf = maps.detach().clone().requires_grad_()
-        cuts = _Cuts((layer,), batch.ndim - 2, pooling, leaf)
-        with (
-            as_evaluated(module, batch.device),
-            meet_modules(module, cuts.modules, cuts.on_output),
-            around or nullcontext(),
-            meet_functions(before=cuts.before_function) if pooling else nullcontext(),
-        ):
-            output, note = scores_of(lambda: _forward(module, batch.detach()))
-    return Tapped(widen(output), cuts.found(), note, module)
+        cuts = Cuts([layer], batch.ndim - 2, pooling, leaf)
+        output, note = _run(module, batch.detach(), cuts, around=around)
+    return Tapped(output, cuts.found(), note, module)
+
+
+def _pooling_call(
+    module: nn.Module, batch: Tensor, layers: Sequence[LayerRef]
+) -> FunctionCall | None:
+    asked = any(layer.module == POOLING_INPUT for layer in layers)
+    return find_pooling(module, batch).call if asked else None
+
+
+def _run(
+    module: nn.Module,
+    images: Tensor,
+    cuts: Cuts,
+    autocast: torch.dtype | None = None,
+    around: AbstractContextManager[Any] | None = None,
+) -> tuple[Tensor, str]:
+    """Run the network with its layers laid open; return its scores, and a note on them."""
+    with (
+        as_evaluated(module, images.device),
+        torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None),
+        meet_modules(module, cuts.modules, cuts.on_output),
+        around or nullcontext(),
+        meet_functions(before=cuts.before_function) if cuts.pooling else nullcontext(),
+    ):
+        output, note = logits_and_note(lambda: _forward(module, images))
+    return widen(output), note
 
 
 def _forward(module: nn.Module, batch: Tensor) -> Any:
@@ -305,96 +299,3 @@ def _forward(module: nn.Module, batch: Tensor) -> Any:
             f"The network does not run on an input of shape {tuple(batch.shape)}: {reason}; "
             "check its preparation (size, channels)."
         ) from error
-
-
-class _Cuts:
-    """The layers to lay open, and what was met of them so far."""
-
-    def __init__(
-        self,
-        layers: Sequence[LayerRef],
-        spatial_ndim: int,
-        pooling: FunctionCall | None,
-        instead: Tensor | None = None,
-    ) -> None:
-        self._layers = tuple(dict.fromkeys(layers))
-        self._spatial_ndim = spatial_ndim
-        self._pooling = pooling
-        self._instead = instead
-        self._closed: Tensor | None = None  # what enters pooling, as the network made it
-        self._opened: Tensor | None = None  # what stands in its place
-        self._met: dict[LayerRef, Tensor] = {}
-        self._calls: dict[str, int] = {}
-
-    @property
-    def modules(self) -> list[str]:
-        return [layer.module for layer in self._layers if layer.module != POOLING_INPUT]
-
-    def on_output(self, name: str, call: int, output: Any) -> Any:
-        self._calls[name] = call
-        for layer in self._layers:
-            if layer.module == name and layer.call in (None, call):
-                output = self._replace(layer, output)
-        return output
-
-    def before_function(self, call: FunctionCall, values: list[Any]) -> list[Any]:
-        if call == self._pooling:
-            tensors = [tensor for value in values for tensor in tensors_in(value).values()]
-            self._closed = next(t for t in tensors if is_spatial(t, self._spatial_ndim))
-            self._opened = self._open(LayerRef(POOLING_INPUT), self._closed)
-        # Average and maximum may both be pooled: whoever takes the tensor from here on gets the
-        # leaf, else the gradient would lack a part.
-        return values if self._closed is None else [self._swap(value) for value in values]
-
-    def _swap(self, value: Any) -> Any:
-        if value is self._closed:
-            return self._opened
-        if type(value) in (tuple, list) and any(item is self._closed for item in value):
-            return type(value)(self._swap(item) for item in value)
-        return value
-
-    def _replace(self, layer: LayerRef, output: Any) -> Any:
-        tensors = tensors_in(output)
-        maps = [key for key, item in tensors.items() if is_spatial(item, self._spatial_ndim)]
-        entry = layer.output if layer.output is not None else (maps[0] if maps else None)
-        if entry not in tensors or (len(maps) > 1 and layer.output is None):
-            choices = ", ".join(f"'{layer.module}[{key}]'" for key in tensors)
-            raise LayerError(f"Layer '{layer}' returns several tensors; choose one of {choices}.")
-        opened = self._open(layer, tensors[entry])
-        if isinstance(output, Tensor):
-            return opened
-        if isinstance(output, dict):
-            return type(output)({**output, entry: opened})
-        items = [opened if str(i) == entry else item for i, item in enumerate(output)]
-        return type(output)(*items) if hasattr(output, "_fields") else type(output)(items)
-
-    def _open(self, layer: LayerRef, tensor: Tensor) -> Tensor:
-        if not is_spatial(tensor, self._spatial_ndim):
-            raise LayerError(
-                f"Layer '{layer}' gives a tensor of shape {tuple(tensor.shape)}, which holds no "
-                "map to explain; choose one before the global pooling."
-            )
-        if self._instead is not None:
-            self._met[layer] = self._instead
-            return self._instead.to(tensor.dtype, copy=True)
-        # A tensor that requires gradients here lies downstream of another chosen layer.
-        self._met[layer] = tensor if tensor.requires_grad else tensor.detach().requires_grad_()
-        # The network gets a copy: an in-place ReLU after the layer must not change what was met.
-        with torch.enable_grad():
-            return self._met[layer].clone()
-
-    def found(self) -> dict[LayerRef, Tensor]:
-        for layer in self._layers:
-            calls = self._calls.get(layer.module, 0)
-            if layer.call is None and calls > 1:
-                raise LayerError(
-                    f"Layer '{layer}' runs {calls} times in one forward pass; say which call, "
-                    f"'{layer.module}#1' to '{layer.module}#{calls}'."
-                )
-            if layer not in self._met:
-                times = f"runs {calls} times" if calls else "is not run"
-                raise LayerError(
-                    f"Layer '{layer}' was not met: '{layer.module}' {times} in a forward pass; "
-                    "list the layers with candidate_layers."
-                )
-        return {layer: self._met[layer] for layer in self._layers}

@@ -16,9 +16,9 @@ from napari_cam.cams.targets.region_syntax import as_limit, as_region
 from napari_cam.cams.targets.regions import (
     Mask,
     Painted,
+    Prediction,
     Region,
     Slice,
-    View,
     full_point,
 )
 from napari_cam.cams.targets.scores import (
@@ -223,7 +223,7 @@ class BoundRegion:
         size = predicted.shape[1:]
         limit = None if self.within is None else _at_size(self.within, size, output.device)
         region: Region = self.target.region
-        view = View(
+        prediction = Prediction(
             output,
             # A component is one within the limits, not a piece of one that leads out of them.
             predicted if limit is None else predicted & limit,
@@ -231,7 +231,7 @@ class BoundRegion:
             None if self.region is None else _at_size(self.region, size, output.device),
             None if self.places is None else _pixels(self.places, size),
         )
-        chosen = region.choose(view)
+        chosen = region.choose(prediction)
         return chosen if limit is None else chosen & limit
 
 

@@ -9,20 +9,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from napari_cam.cams.targets.regions import (
-    Box,
+from napari_cam.cams.targets.output_regions import (
     Chosen,
     Component,
     Everything,
-    Given,
-    Painted,
-    Point,
     Predicted,
     Probability,
-    Range,
-    Region,
-    Slice,
 )
+from napari_cam.cams.targets.regions import Box, GridRegion, Painted, Point, Range, Region, Slice
 from napari_cam.errors import TargetError
 
 FORMS = "all, predicted, p>0.5, component, component:z,y,x, point:z,y,x or box:z:z,y:y,x:x"
@@ -55,7 +49,7 @@ def as_region(given: Any) -> Region:
     )
 
 
-def as_limit(given: Any) -> Given:
+def as_limit(given: Any) -> GridRegion:
     """Return what a region is intersected with: a slice number, a box or a mask.
 
     Raises
@@ -68,7 +62,7 @@ def as_limit(given: Any) -> Given:
     if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
         return Slice(int(given))
     region = as_region(given)
-    if isinstance(region, Given):
+    if isinstance(region, GridRegion):
         return region
     raise TargetError(
         f"A region lies within a slice (its number), a box or a mask, not within '{given}'."

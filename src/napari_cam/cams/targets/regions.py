@@ -1,14 +1,14 @@
 """Pixel sets M whose score a segmentation CAM explains (M in Rheude et al. 2024, eq. 5).
 
-Some are given on the image's grid (a mask, a label, a box, a point), others are read from the
-network's unperturbed output (what it predicts, a component of that, a probability).
+Those here are given on the image's grid: a mask, a label, a box, a point. Others are read from the
+network's unperturbed output (:mod:`napari_cam.cams.targets.output_regions`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import index
 from typing import Any
@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from napari_cam.errors import TargetError
@@ -26,7 +25,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class Prediction:
     """What the network says about n images, for a region to choose from.
 
     Attributes
@@ -59,7 +58,7 @@ class Region(ABC):
         """Return the words that say where, after the class: "where p > 0.5"."""
 
     @abstractmethod
-    def choose(self, view: View) -> Tensor:
+    def choose(self, prediction: Prediction) -> Tensor:
         """Return the set, bool (n, *o)."""
 
     def on_grid(self, shape: tuple[int, ...], stack_axis: int = 0) -> Mask | None:
@@ -83,154 +82,18 @@ class Region(ABC):
         return {"region": self.label}
 
 
-@dataclass(frozen=True)
-class Everything(Region):
-    """All pixels."""
-
-    @property
-    def label(self) -> str:
-        """Return where."""
-        return "everywhere"
-
-    def choose(self, view: View) -> Tensor:
-        """Return all pixels."""
-        return torch.ones_like(view.predicted)
-
-
-@dataclass(frozen=True)
-class Predicted(Region):
-    """The pixels where the class is the network's own choice (argmax)."""
-
-    @property
-    def label(self) -> str:
-        """Return where: nothing is said, as this is what is meant unless something else is."""
-        return ""
-
-    def choose(self, view: View) -> Tensor:
-        """Return the class's predicted pixels."""
-        return view.predicted
-
-    def facts(self) -> dict[str, Any]:
-        """Return what it is."""
-        return {"region": "predicted"}
-
-
-@dataclass(frozen=True)
-class Probability(Region):
-    """The pixels where the class's probability is above a number in [0, 1)."""
-
-    above: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.above < 1:
-            raise TargetError(
-                f"A probability threshold is at least 0 and below 1, not {self.above}."
-            )
-
-    @property
-    def label(self) -> str:
-        """Return where."""
-        return f"where p > {self.above:g}"
-
-    def choose(self, view: View) -> Tensor:
-        """Return the pixels above the threshold."""
-        return view.probability > self.above
-
-
-@dataclass(frozen=True)
-class Component(Region):
-    """One connected component of the predicted pixels: the largest, or the one at a point.
-
-    Pixels that share an edge (in 3D a face) are connected. A 2D network's components lie in one
-    slice.
-
-    Attributes
-    ----------
-    at
-        (z, y, x) on the image's grid; None for the largest component of each unit.
-    """
-
-    at: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        if self.at is not None:
-            object.__setattr__(self, "at", _whole(self.at, "A point"))
-
-    @property
-    def label(self) -> str:
-        """Return where."""
-        if self.at is None:
-            return "largest component"
-        return f"component at {_words(self.at)}"
-
-    @property
-    def point(self) -> tuple[int, ...] | None:
-        """The pixel whose component is meant."""
-        return self.at
-
-    def on_grid(self, shape: tuple[int, ...], stack_axis: int = 0) -> Mask | None:
-        """Check that the point lies in the image."""
-        del stack_axis
-        if self.at is not None:
-            _check_point(self.at, shape)
-        return None
-
-    def choose(self, view: View) -> Tensor:
-        """Return the component of each image; nothing where the point is not predicted so."""
-        found = [self._one(image, place) for image, place in self._pairs(view)]
-        return torch.from_numpy(np.stack(found)).to(view.predicted.device)
-
-    def _pairs(self, view: View) -> list[tuple[Mask, tuple[int, ...] | None]]:
-        images = view.predicted.cpu().numpy()
-        if self.at is None or view.places is None:
-            return [(image, None) for image in images]
-        places = [tuple(map(int, place)) for place in view.places]
-        return list(zip(images, places, strict=True))
-
-    def _one(self, predicted: Mask, place: tuple[int, ...] | None) -> Mask:
-        parts, count = ndimage.label(predicted)
-        if place is None:
-            sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
-            wanted = int(sizes.argmax()) + 1 if count else 0
-        else:
-            wanted = int(parts[place]) if min(place) >= 0 else 0
-        return np.asarray(parts == wanted) & predicted
-
-
-@dataclass(frozen=True)
-class Chosen(Region):
-    """The pixels that a function chooses: logits (n, c, *o) -> bool (n, *o)."""
-
-    function: Callable[[Tensor], Any]
-
-    @property
-    def label(self) -> str:
-        """Return where."""
-        return f"where {getattr(self.function, '__name__', 'chosen').strip('<>')}"
-
-    def choose(self, view: View) -> Tensor:
-        """Return what the function chooses."""
-        chosen = torch.as_tensor(self.function(view.output), device=view.output.device)
-        if chosen.shape != view.predicted.shape:
-            raise TargetError(
-                f"The function that chooses a region returned shape {tuple(chosen.shape)} for "
-                f"logits {tuple(view.output.shape)}; it must return {tuple(view.predicted.shape)}."
-            )
-        return chosen.bool()
-
-
-class Given(Region):
+class GridRegion(Region):
     """A region that is given on the image's grid."""
 
-    def choose(self, view: View) -> Tensor:
+    def choose(self, prediction: Prediction) -> Tensor:
         """Return the region as it lies in the output."""
-        if view.given is None:
+        if prediction.given is None:
             raise TargetError("This region lies on the image's grid; explain it with an image.")
-        return view.given
+        return prediction.given
 
 
 @dataclass(frozen=True, eq=False)
-class Painted(Given):
+class Painted(GridRegion):
     """The pixels of a mask.
 
     Attributes
@@ -307,7 +170,7 @@ Range = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True)
-class Box(Given):
+class Box(GridRegion):
     """A box: per axis (start, stop) as in Python's slices, on the image's grid; None is open."""
 
     ranges: tuple[Range, ...]
@@ -346,7 +209,7 @@ class Box(Given):
 
 
 @dataclass(frozen=True)
-class Slice(Given):
+class Slice(GridRegion):
     """One slice, counted along the axis across which the network or the scanner slices."""
 
     number: int
@@ -374,12 +237,12 @@ class Point(Region):
     at: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "at", _whole(self.at, "A point"))
+        object.__setattr__(self, "at", whole_point(self.at))
 
     @property
     def label(self) -> str:
         """Return where."""
-        return f"at {_words(self.at)}"
+        return f"at {point_words(self.at)}"
 
     @property
     def point(self) -> tuple[int, ...] | None:
@@ -389,15 +252,15 @@ class Point(Region):
     def on_grid(self, shape: tuple[int, ...], stack_axis: int = 0) -> Mask | None:
         """Check that the point lies in the image."""
         del stack_axis
-        _check_point(self.at, shape)
+        check_point(self.at, shape)
         return None
 
-    def choose(self, view: View) -> Tensor:
+    def choose(self, prediction: Prediction) -> Tensor:
         """Return the pixel, nothing in the images where it does not lie."""
-        chosen = torch.zeros_like(view.predicted)
-        if view.places is None:
+        chosen = torch.zeros_like(prediction.predicted)
+        if prediction.places is None:
             raise TargetError("A point lies on the image's grid; explain it with an image.")
-        for image, place in zip(chosen, view.places, strict=True):
+        for image, place in zip(chosen, prediction.places, strict=True):
             if min(place) >= 0:
                 image[tuple(map(int, place))] = True
         return chosen
@@ -420,14 +283,22 @@ def _freeze(region: Painted, mask: NDArray[Any]) -> None:
     object.__setattr__(region, "digest", digest.hexdigest())
 
 
-def _whole(point: Any, what: str) -> tuple[int, ...]:
+def whole_point(point: Any) -> tuple[int, ...]:
+    """Return a point as whole numbers.
+
+    Raises
+    ------
+    TargetError
+        Where it is none.
+    """
     try:
         return tuple(index(place) for place in point)
     except TypeError as error:
-        raise TargetError(f"{what} is given by whole numbers (z, y, x), not {point!r}.") from error
+        raise TargetError(f"A point is given by whole numbers (z, y, x), not {point!r}.") from error
 
 
-def _words(point: Sequence[int]) -> str:
+def point_words(point: Sequence[int]) -> str:
+    """Return a point as text: "3,40,12"."""
     return ",".join(map(str, point))
 
 
@@ -442,10 +313,11 @@ def _padded(given: tuple[Any, ...], shape: tuple[int, ...], first: Any, what: st
     return given
 
 
-def _check_point(at: tuple[int, ...], shape: tuple[int, ...]) -> None:
+def check_point(at: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Raise a :class:`TargetError` where a point lies outside an image."""
     point = _padded(at, shape, 0, "point")
     if not all(0 <= place < length for place, length in zip(point, shape, strict=True)):
-        raise TargetError(f"The point {_words(at)} lies outside the image of shape {shape}.")
+        raise TargetError(f"The point {point_words(at)} lies outside the image of shape {shape}.")
 
 
 def full_point(at: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:

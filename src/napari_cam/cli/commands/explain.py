@@ -36,8 +36,9 @@ from napari_cam.normalize import NORMALIZE, SCALE
 from napari_cam.text_tables import text_table
 
 if TYPE_CHECKING:
+    from napari_cam.cams.explained_units import ExplainedUnits
     from napari_cam.cams.keys import MapKey
-    from napari_cam.cams.plan import ExplainedUnits, Plan
+    from napari_cam.cams.plan import Plan
     from napari_cam.cams.windows import Windows
     from napari_cam.heatmap import Heatmap
     from napari_cam.models.loaded import LoadedModel
@@ -151,8 +152,8 @@ def explain(
     One file per method, layer and class, on the image's own grid, with a JSON file beside it that
     says how it was made. Files are named by what was computed, never by the image.
     """
-    from napari_cam.cams.explain import build_heatmaps
-    from napari_cam.cams.plan import plan_explanation
+    from napari_cam.cams.build_heatmaps import build_heatmaps
+    from napari_cam.cams.plan import RunOptions, plan_explanation
     from napari_cam.volumes.writing import write_volume
 
     stretched = NORMALIZE.checked(normalize), SCALE.checked(scale)
@@ -166,11 +167,13 @@ def explain(
             method or "gradcam",
             _targets(volume, network, class_id, region, within, score),
             _layers(layer, fused),
-            device=device,
-            precision=precision,
-            batch_size=int(batch_size) if batch_size.isdecimal() else batch_size,
-            optimize=optimize,
-            windows=_windows(windows, window_overlap, window_weights, window_margin),
+            RunOptions(
+                device=device,
+                precision=precision,
+                batch_size=int(batch_size) if batch_size.isdecimal() else batch_size,
+                optimize=optimize,
+                windows=_windows(windows, window_overlap, window_weights, window_margin),
+            ),
         )
         if slices is not None:
             plan = replace(plan, units=parse_slices(slices, plan.prepared.n_units))

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_cam.cams.network.inference import choose_runner
-from napari_cam.cams.network.probe import Make, Probe
+from napari_cam.cams.network.optimized import choose_runner
+from napari_cam.cams.network.rescoring import Make, Rescorer
 from napari_cam.cams.network.tap import run_again
 from napari_cam.cams.raw import as_input
 from napari_cam.cams.targets.region_score import bind_units
@@ -38,7 +38,7 @@ class Asked:
 
     image: Tensor = field(repr=False)
     start: float
-    _probe: Probe = field(repr=False)
+    _rescorer: Rescorer = field(repr=False)
 
     def scores(self, make: Make, count: int) -> Floats:
         """Return the scores (count,) of variants of the unit, a few at a time.
@@ -51,7 +51,7 @@ class Asked:
             Takes numbers (m,) of variants and returns them, (m, c, *s).
         """
         with torch.no_grad(), exact_float32():
-            found = self._probe.score_inputs(make, count, 0)
+            found = self._rescorer.score_inputs(make, count, 0)
         return np.asarray(found.double().cpu().numpy(), dtype=np.float64)
 
 
@@ -85,8 +85,8 @@ def ask(
             # Variants are read by `again`: of a region the mean, whatever the score itself is.
             start = scored.again(output, torch.zeros(1, dtype=torch.long, device=output.device))
             fixed = replace(scored, scores=start.detach())
-            probe = Probe(module, batch, LayerRef(INPUT), batch, fixed, inference=runner.module)
-            found.append(Asked(batch[0], float(start), probe))
+            rescorer = Rescorer(module, batch, LayerRef(INPUT), batch, fixed, faster=runner.module)
+            found.append(Asked(batch[0], float(start), rescorer))
     return tuple(found)
 
 

@@ -16,7 +16,8 @@ from napari_cam.widgets.docks.cam.work.request import PixelSet, Request
 from napari_cam.widgets.networks import LOOKING
 
 if TYPE_CHECKING:
-    from napari_cam.cams.plan import ExplainedUnits, Plan
+    from napari_cam.cams.explained_units import ExplainedUnits
+    from napari_cam.cams.plan import Plan
     from napari_cam.models.loaded import LoadedModel
     from napari_cam.normalize import Normalize
     from napari_cam.volumes.volume import Volume
@@ -74,7 +75,7 @@ class RawMaps:
 
     def stretched(self, normalize: Normalize) -> Iterator[tuple[Result, ...]]:
         """Yield the heatmaps under a normalisation, without asking the network again."""
-        from napari_cam.cams.explain import build_heatmaps
+        from napari_cam.cams.build_heatmaps import build_heatmaps
 
         plan = self.plan
         maps = build_heatmaps(plan, self.parts, normalize)
@@ -148,7 +149,7 @@ def run_request(
     cancelled
         Once set, what is finished is built and the run ends.
     """
-    from napari_cam.cams.plan import plan_explanation
+    from napari_cam.cams.plan import RunOptions, plan_explanation
 
     if model.card.spatial_ndim == 3:
         units = first = None
@@ -158,10 +159,7 @@ def run_request(
         list(request.methods),
         _target(request),
         list(request.layers) or None,
-        units=units,
-        first=first,
-        device=request.device,
-        precision=request.precision,
+        RunOptions(units, first, request.device, request.precision),
     )
     total, begun, built, cost = len(plan.units), time.perf_counter(), -np.inf, 0.0
     yield Progress(0, total, 0.0, None, plan.prepared.notes)

@@ -61,7 +61,7 @@ class _Ending(TorchFunctionMode):
         return result
 
 
-def scores_of(forward: Callable[[], Any]) -> tuple[Tensor, str]:
+def logits_and_note(forward: Callable[[], Any]) -> tuple[Tensor, str]:
     """Run a network and return its logits, and a note where they are not simply its output.
 
     A function call whose result is the network's output itself, or holds the same numbers in

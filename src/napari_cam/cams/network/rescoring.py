@@ -30,7 +30,7 @@ _MOST_ROWS = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class Rescorer:
     """Runs the network on variants of an image and reads the score that is being explained.
 
     Class and pixel set are those of the unchanged images, and a score over a set of pixels is
@@ -49,7 +49,7 @@ class Probe:
         A (n, k, *f) of that layer, for these images.
     scored
         What the target read from the unchanged images.
-    inference
+    faster
         A network that gives the same output faster, without layers that could be met; used where
         only inputs change.
     """
@@ -60,7 +60,7 @@ class Probe:
     activations: Tensor = field(repr=False)
     scored: Scored = field(repr=False)
     autocast: torch.dtype | None = None
-    inference: nn.Module | None = field(default=None, repr=False)
+    faster: nn.Module | None = field(default=None, repr=False)
     _replays: dict[int, Replay | None] = field(default_factory=dict, repr=False)
     _limit: dict[str, int] = field(default_factory=dict, repr=False)
 
@@ -82,7 +82,7 @@ class Probe:
         )
 
     def _run_inputs(self, images: Tensor) -> Tensor:
-        network = self.module if self.inference is None else self.inference
+        network = self.module if self.faster is None else self.faster
         # Convolutions on CPUs are faster where a pixel's channels lie side by side. Nothing but
         # `view` in a network notices, and then it fails.
         if images.ndim == 4 and images.device.type == "cpu" and "plain layout" not in self._limit:

@@ -16,12 +16,12 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from napari_cam.cams import plan
 from napari_cam.cams.explain import explain, explain_units
-from napari_cam.cams.keys import MapKey
+from napari_cam.cams.keys import MapKey, as_layers
 from napari_cam.cams.methods.base import CamMethod
 from napari_cam.cams.methods.table import as_methods
-from napari_cam.cams.network import inference
-from napari_cam.cams.network.inference import Runner, choose_runner, forget_runner
-from napari_cam.cams.raw import as_layers, compute
+from napari_cam.cams.network import optimized
+from napari_cam.cams.network.optimized import Runner, choose_runner, forget_runner
+from napari_cam.cams.raw import compute
 from napari_cam.cams.targets.arguments import as_targets
 from napari_cam.models.architectures.building import build
 from napari_cam.models.hooks import LayerRef
@@ -332,7 +332,7 @@ def test_methods_that_read_modules_get_the_users_own():
         reads_modules = True
 
         def raw(self, evidence):
-            given.append(evidence.probe.module)
+            given.append(evidence.rescorer.module)
             return evidence.activations.sum(1)
 
     class Asker(Reader):
@@ -366,7 +366,7 @@ def test_without_memory_for_the_copy_the_network_itself_runs(monkeypatch):
     def no_room(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(inference, "_copy", no_room)
+    monkeypatch.setattr(optimized, "_copy", no_room)
     net, x = small(), noise(3, 2, 20, 24)
     assert cams(net, x).path == "plain: RuntimeError in the copy"
 

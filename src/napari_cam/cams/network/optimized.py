@@ -61,7 +61,7 @@ class Runner:
 
 
 @dataclass(frozen=True, eq=False)
-class _Made:
+class _KeptCopy:
     """What runs in a network's place, the pairs it has, and those that its layers leave to fold.
 
     It holds the copy alone, None where there is none: what refers to the network itself would keep
@@ -80,7 +80,7 @@ class _Made:
         return Runner(module if self.copy is None else self.copy, self.path, self.channels_last)
 
 
-_MADE: WeakKeyDictionary[nn.Module, _Made] = WeakKeyDictionary()
+_KEPT: WeakKeyDictionary[nn.Module, _KeptCopy] = WeakKeyDictionary()
 _GUARD = threading.RLock()
 
 
@@ -104,16 +104,16 @@ def choose_runner(module: nn.Module, batch: Tensor, layers: Sequence[LayerRef] =
     with as_evaluated(module, batch.device), _GUARD:
         unusual = _unusual(module)
         now = fingerprint(module)
-        made = _MADE.get(module)
-        if unusual or made is None or made.fingerprint != now:
-            made = None
-            _MADE.pop(module, None)
+        kept = _KEPT.get(module)
+        if unusual or kept is None or kept.fingerprint != now:
+            kept = None
+            _KEPT.pop(module, None)
         if unusual:
             return Runner(module, f"plain: {unusual}")
         # A copy with fewer pairs folded would do too, but results must not depend on what was
         # asked before.
-        if made is not None and made.foldable == _foldable(made.pairs, layers):
-            return made.runner(module)
+        if kept is not None and kept.foldable == _foldable(kept.pairs, layers):
+            return kept.runner(module)
         return _make(module, batch, layers, now)
 
 
@@ -123,7 +123,7 @@ def forget_runner(module: nn.Module) -> None:
     with _GUARD:
         nothing: frozenset[Pair] = frozenset()
         path = "plain: no memory for a copy"
-        _MADE[module] = _Made(fingerprint(module), nothing, nothing, None, path)
+        _KEPT[module] = _KeptCopy(fingerprint(module), nothing, nothing, None, path)
 
 
 def _unusual(module: nn.Module) -> str:
@@ -154,8 +154,8 @@ def _make(module: nn.Module, batch: Tensor, layers: Sequence[LayerRef], now: Fin
             continue
         foldable = _foldable(pairs, layers)
         runner = _prove(module, foldable, image, layers, expected)
-        made = None if runner.module is module else runner.module
-        _MADE[module] = _Made(now, pairs, foldable, made, runner.path, runner.channels_last)
+        own = None if runner.module is module else runner.module
+        _KEPT[module] = _KeptCopy(now, pairs, foldable, own, runner.path, runner.channels_last)
         return runner
     # Nothing is kept: the batch or the layers may be at fault, and the network will say so.
     return Runner(module, "plain: it does not run on noise")
