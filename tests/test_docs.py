@@ -15,7 +15,7 @@ import typer
 
 import napari_cam as nc
 from napari_cam.models.architectures.building import build
-from napari_cam.models.files.model_files import SUFFIXES
+from napari_cam.models.files.checkpoints import SUFFIXES
 from napari_cam.models.preparation.steps import STEPS
 from tests.volumes.dicom.dicoms import write_stack
 

@@ -10,7 +10,7 @@ from napari_cam.cli.commands.show import MODEL_SUFFIXES
 from napari_cam.cli.folders import check_results, output_folder
 from napari_cam.cli.parsing import parse_slices
 from napari_cam.errors import PreparationError, WriteError
-from napari_cam.models.files.model_files import SUFFIXES
+from napari_cam.models.files.checkpoints import SUFFIXES
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_another_network_runs_where_only_inputs_change():
     fast = seeded(MlpNet())
     with torch.no_grad():
         fast.head.bias += 7
-    rescorer = Rescorer(net, x, LAYER, rescorer.activations, rescorer.scored, inference=fast)
+    rescorer = Rescorer(net, x, LAYER, rescorer.activations, rescorer.scored, faster=fast)
     plain = rescorer_of(net, x).score_inputs(masks(3, x), 3, 2)
     torch.testing.assert_close(rescorer.score_inputs(masks(3, x), 3, 2), plain + 7)
 

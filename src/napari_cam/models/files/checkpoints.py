@@ -6,6 +6,7 @@ unpickler alone (``weights_only=True``), which knows tensors and plain container
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import warnings
@@ -18,7 +19,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from napari_cam.errors import ModelError
+from napari_cam.errors import ModelError, NapariCamError
+from napari_cam.models.card import ModelCard
+
+CARD_KEY = "napari_cam"
+SUFFIXES = (".safetensors", ".pt2", ".pt", ".pth", ".th", ".ckpt", ".bin")
 
 Weights = dict[str, Tensor]
 
@@ -31,6 +36,59 @@ _WAY_OUT = (
     "in the program that wrote it, save the weights alone with "
     "torch.save(model.state_dict(), ...) or napari_cam.save_model"
 )
+
+
+def check_model_file(path: Path) -> None:
+    """Refuse what is no model file.
+
+    Raises
+    ------
+    ModelError
+        Where there is none, or one that is empty, or of another kind.
+    """
+    try:
+        if path.is_dir():
+            raise ModelError(f"{path} is a folder; give the model file inside it.")
+        if not path.is_file():
+            raise ModelError(f"There is no model file {path}; check the path.")
+        if path.suffix.lower() not in SUFFIXES:
+            raise ModelError(
+                f"{path} is no model file that can be read; there are {' '.join(SUFFIXES)}, and "
+                "other frameworks' networks must be converted to PyTorch first."
+            )
+        with path.open("rb") as file:
+            first = file.read(1)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}); check its rights.") from error
+    if not first:
+        raise ModelError(f"{path} is empty; download or save it again.")
+
+
+def read_weights(path: Path) -> tuple[Weights, ModelCard | None]:
+    """Return the weights in a file, and their card where it is one of ours.
+
+    Raises
+    ------
+    ModelError
+        Where the file is damaged, or holds more than weights and a card.
+    """
+    if path.suffix.lower() == ".pt2":
+        raise ModelError(
+            f"{path} is not a whole file of torch.export.save; export or download it again."
+        )
+    if path.suffix.lower() != ".safetensors":
+        return read_checkpoint(path), None
+    weights, metadata = read_safetensors(path)
+    if CARD_KEY not in metadata:
+        return weights, None
+    try:
+        return weights, ModelCard.from_json(json.loads(metadata[CARD_KEY]))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(
+            f"The model card in {path} is no JSON ({error}); save it again."
+        ) from error
+    except NapariCamError as error:
+        raise ModelError(f"{path} cannot be used: {error}") from error
 
 
 def read_safetensors(path: Path) -> tuple[Weights, Mapping[str, str]]:

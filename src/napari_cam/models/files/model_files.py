@@ -12,30 +12,33 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from napari_cam.errors import ModelError, NapariCamError
+from napari_cam.errors import ModelError
 from napari_cam.files import writing
 from napari_cam.models.architectures.building import build, outline
 from napari_cam.models.architectures.table import Architecture, architecture
 from napari_cam.models.card import ModelCard
-from napari_cam.models.files.checkpoints import Weights, read_checkpoint, read_safetensors
+from napari_cam.models.files.checkpoints import (
+    CARD_KEY,
+    Weights,
+    check_model_file,
+    read_weights,
+)
 from napari_cam.models.files.exported import is_exported, read_exported
-from napari_cam.models.files.fitting import (
-    Fit,
+from napari_cam.models.files.load_options import LoadOptions, check_class_names, origin
+from napari_cam.models.files.matching import (
+    Matched,
     Sizes,
     check_numbers,
+    fill,
     find_sizes,
-    fit_names,
     guess_architecture,
-    pour,
+    match_names,
 )
 from napari_cam.models.files.pretrained import pretrained
-from napari_cam.models.files.stated import Stated, check_class_names, origin
 from napari_cam.models.hooks import plain_module
 from napari_cam.models.loaded import LoadedModel, weights_sha256, wrap_model
 from napari_cam.models.preparation.preparation import Preparation
 
-CARD_KEY = "napari_cam"
-SUFFIXES = (".safetensors", ".pt2", ".pt", ".pth", ".th", ".ckpt", ".bin")
 _IMAGENET = "imagenet:"
 
 
@@ -93,7 +96,7 @@ def load_model(
     ModelError
         Where the file, or the network it is to fill, does not fit.
     """
-    stated = Stated(
+    given = LoadOptions(
         architecture=architecture,
         class_names=tuple(class_names or ()),
         in_channels=in_channels,
@@ -105,15 +108,15 @@ def load_model(
         task=task,
     )
     if isinstance(path, str) and path.startswith(_IMAGENET):
-        return _load_imagenet(path.removeprefix(_IMAGENET), stated)
+        return _load_imagenet(path.removeprefix(_IMAGENET), given)
     path = Path(path)
-    _check_file(path)
+    check_model_file(path)
     if is_exported(path):
-        return _load_exported(path, stated)
-    weights, card = _read(path)
+        return _load_exported(path, given)
+    weights, card = read_weights(path)
     if module is not None:
-        return _load_into(module, path, weights, card, stated)
-    return _load_by_name(path, weights, card, stated)
+        return _load_into(module, path, weights, card, given)
+    return _load_by_name(path, weights, card, given)
 
 
 def save_model(model: LoadedModel, path: str | Path, overwrite: bool = False) -> Path:
@@ -162,120 +165,81 @@ def save_model(model: LoadedModel, path: str | Path, overwrite: bool = False) ->
     return path
 
 
-def _check_file(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise ModelError(f"{path} is a folder; give the model file inside it.")
-        if not path.is_file():
-            raise ModelError(f"There is no model file {path}; check the path.")
-        if path.suffix.lower() not in SUFFIXES:
-            raise ModelError(
-                f"{path} is no model file that can be read; there are {' '.join(SUFFIXES)}, and "
-                "other frameworks' networks must be converted to PyTorch first."
-            )
-        with path.open("rb") as file:
-            first = file.read(1)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}); check its rights.") from error
-    if not first:
-        raise ModelError(f"{path} is empty; download or save it again.")
-
-
-def _read(path: Path) -> tuple[Weights, ModelCard | None]:
-    if path.suffix.lower() == ".pt2":
-        raise ModelError(
-            f"{path} is not a whole file of torch.export.save; export or download it again."
-        )
-    if path.suffix.lower() != ".safetensors":
-        return read_checkpoint(path), None
-    weights, metadata = read_safetensors(path)
-    if CARD_KEY not in metadata:
-        return weights, None
-    try:
-        return weights, ModelCard.from_json(json.loads(metadata[CARD_KEY]))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(
-            f"The model card in {path} is no JSON ({error}); save it again."
-        ) from error
-    except NapariCamError as error:
-        raise ModelError(f"{path} cannot be used: {error}") from error
-
-
-def _load_imagenet(name: str, stated: Stated) -> LoadedModel:
-    if stated.architecture is not None or stated.module is not None:
+def _load_imagenet(name: str, given: LoadOptions) -> LoadedModel:
+    if given.architecture is not None or given.module is not None:
         raise ModelError(
             f"'{_IMAGENET}{name}' names its architecture; leave out architecture and module."
         )
-    model = pretrained(name, stated.class_names, stated.in_channels or 3)
-    return replace(model, card=stated.amend(model.card))
+    model = pretrained(name, given.class_names, given.in_channels or 3)
+    return replace(model, card=given.amend(model.card))
 
 
-def _load_exported(path: Path, stated: Stated) -> LoadedModel:
+def _load_exported(path: Path, given: LoadOptions) -> LoadedModel:
     network = read_exported(path)
     check_numbers(network.module.state_dict(), path)
     for key in ("in_channels", "spatial_ndim"):
-        if getattr(stated, key) not in (None, getattr(network, key)):
+        if getattr(given, key) not in (None, getattr(network, key)):
             raise ModelError(
                 f"{path} holds a network with {key}={getattr(network, key)}, not "
-                f"{getattr(stated, key)}; leave {key} out."
+                f"{getattr(given, key)}; leave {key} out."
             )
-    check_class_names(path, stated.class_names, network.n_classes)
+    check_class_names(path, given.class_names, network.n_classes)
     sizes = Sizes(network.n_classes, network.in_channels, network.spatial_ndim)
-    card = stated.card_for(stated.architecture or "exported", sizes, size=network.size)
+    card = given.card_for(given.architecture or "exported", sizes, size=network.size)
     card = replace(card, task=network.task)
     return LoadedModel(network.module, card, weights_sha256(network.module))
 
 
 def _load_into(
-    module: nn.Module, path: Path, weights: Weights, card: ModelCard | None, stated: Stated
+    module: nn.Module, path: Path, weights: Weights, card: ModelCard | None, given: LoadOptions
 ) -> LoadedModel:
     inner = plain_module(module)
-    fit = _fit(path, weights, inner)
-    pour(inner, fit.weights, path, f"the given {type(inner).__name__}")
+    matched = _match(path, weights, inner)
+    fill(inner, matched.weights, path, f"the given {type(inner).__name__}")
     module.eval()
     if card is not None:
-        return LoadedModel(module, stated.amend(card), weights_sha256(module))
+        return LoadedModel(module, given.amend(card), weights_sha256(module))
     model = wrap_model(
         module,
-        class_names=stated.class_names,
-        in_channels=stated.in_channels,
-        spatial_ndim=stated.spatial_ndim,
-        task=stated.task or "classification",
-        default_layer=stated.default_layer,
-        preparation=stated.preparation,
-        architecture=stated.architecture,
+        class_names=given.class_names,
+        in_channels=given.in_channels,
+        spatial_ndim=given.spatial_ndim,
+        task=given.task or "classification",
+        default_layer=given.default_layer,
+        preparation=given.preparation,
+        architecture=given.architecture,
     )
-    return replace(model, card=replace(model.card, training=origin(fit.ignored)))
+    return replace(model, card=replace(model.card, training=origin(matched.ignored)))
 
 
 def _load_by_name(
-    path: Path, weights: Weights, card: ModelCard | None, stated: Stated
+    path: Path, weights: Weights, card: ModelCard | None, given: LoadOptions
 ) -> LoadedModel:
-    row = _architecture_of(path, weights, card, stated)
-    options = dict(stated.options)
+    row = _architecture_of(path, weights, card, given)
+    options = dict(given.options)
     if card is not None and not options and card.architecture == row.name:
         options = dict(card.architecture_options)
-    ndim = stated.spatial_ndim or (card.spatial_ndim if card else None)
+    ndim = given.spatial_ndim or (card.spatial_ndim if card else None)
     found = find_sizes(row, weights, ndim, **options)
-    channels = stated.in_channels or (card.in_channels if card else found.in_channels)
+    channels = given.in_channels or (card.in_channels if card else found.in_channels)
     sizes = replace(found, in_channels=channels)
     module, ignored = _build_with(row, weights, path, sizes, options)
     if card is not None:
-        card = stated.amend(replace(card, architecture=row.name, architecture_options=options))
+        card = given.amend(replace(card, architecture=row.name, architecture_options=options))
     else:
         size = options.get("image_size", row.input_size)
         fixed = (size, size) if row.fixed_size else None
-        card = stated.card_for(row.name, sizes, row, options, fixed)
+        card = given.card_for(row.name, sizes, row, options, fixed)
         card = replace(card, training=origin(ignored))
     check_class_names(path, card.class_names, sizes.n_classes)
     return LoadedModel(module, card, weights_sha256(module))
 
 
 def _architecture_of(
-    path: Path, weights: Weights, card: ModelCard | None, stated: Stated
+    path: Path, weights: Weights, card: ModelCard | None, given: LoadOptions
 ) -> Architecture:
-    if stated.architecture is not None:
-        return architecture(stated.architecture)
+    if given.architecture is not None:
+        return architecture(given.architecture)
     if card is not None:
         try:
             return architecture(card.architecture)
@@ -298,24 +262,24 @@ def _build_with(
     """Return the architecture with these weights in it, and the names of those left out."""
     shape = (sizes.n_classes or 1, sizes.in_channels, sizes.spatial_ndim)
     module = outline(row, *shape, **options)
-    fit = _fit(path, weights, module, row.training_only)
-    pour(module, fit.weights, path, row.name)
+    matched = _match(path, weights, module, row.training_only)
+    fill(module, matched.weights, path, row.name)
     if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
         # What the network computes for itself, and no file holds, an outline may lack.
         with torch.random.fork_rng(devices=[]):
             module = build(row, *shape, **options)
-        pour(module, fit.weights, path, row.name)
-    return module.float().eval(), fit.ignored
+        fill(module, matched.weights, path, row.name)
+    return module.float().eval(), matched.ignored
 
 
-def _fit(
+def _match(
     path: Path, weights: Weights, module: nn.Module, training_only: tuple[str, ...] = ()
-) -> Fit:
-    fit = fit_names(weights, module.state_dict(), training_only)
-    if len(fit.prefixes) > 1:
-        places = " and ".join(f"'{prefix}'" for prefix in fit.prefixes)
+) -> Matched:
+    matched = match_names(weights, module.state_dict(), training_only)
+    if len(matched.prefixes) > 1:
+        places = " and ".join(f"'{prefix}'" for prefix in matched.prefixes)
         raise ModelError(
             f"{path} holds the network more than once, under {places}; save the one to explain "
             "alone."
         )
-    return fit
+    return matched

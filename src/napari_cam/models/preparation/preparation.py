@@ -26,7 +26,7 @@ from napari_cam.models.preparation.steps import (
     Step,
 )
 from napari_cam.models.preparation.steps.base import Frame
-from napari_cam.models.preparation.units import Layout, UnitSteps
+from napari_cam.models.preparation.unit_steps import Layout, UnitSteps
 from napari_cam.models.preparation.volume_steps import VolumeSteps, all_numbers, numbers
 from napari_cam.volumes.volume import Volume, check_numeric
 

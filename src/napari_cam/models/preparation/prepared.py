@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_cam.errors import PreparationError
 from napari_cam.models.preparation.steps import Foreground
 from napari_cam.models.preparation.steps.base import Array, Mask
-from napari_cam.models.preparation.units import Layout, UnitSteps
+from napari_cam.models.preparation.unit_steps import Layout, UnitSteps
 from napari_cam.models.preparation.volume_steps import VolumeSteps
 from napari_cam.units import by_unit, n_units
 from napari_cam.volumes.resample import apply_weights, carry_back, linear_weights

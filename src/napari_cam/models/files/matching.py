@@ -18,7 +18,7 @@ from napari_cam.models.files.checkpoints import Weights
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Matched:
     """A file's weights under the names of a network.
 
     Attributes
@@ -37,7 +37,9 @@ class Fit:
     prefixes: tuple[str, ...]
 
 
-def fit_names(weights: Weights, expected: Iterable[str], training_only: Sequence[str] = ()) -> Fit:
+def match_names(
+    weights: Weights, expected: Iterable[str], training_only: Sequence[str] = ()
+) -> Matched:
     """Rename a file's weights as a network names them.
 
     Wrappers put beginnings before all names (``module.`` DataParallel, ``_orig_mod.`` compile,
@@ -67,7 +69,7 @@ def fit_names(weights: Weights, expected: Iterable[str], training_only: Sequence
             inside[name] = tensor
         else:
             ignored.append(key)
-    return Fit(inside, tuple(ignored), whole)
+    return Matched(inside, tuple(ignored), whole)
 
 
 def _without_wrappers(key: str) -> str:
@@ -94,7 +96,7 @@ def _prefixes(weights: Weights, names: set[str]) -> dict[str, int]:
     }
 
 
-def pour(module: nn.Module, weights: Weights, path: object, target: str) -> None:
+def fill(module: nn.Module, weights: Weights, path: object, target: str) -> None:
     """Load `weights` into `module`, all or, where anything does not fit, nothing.
 
     Parameters
@@ -225,7 +227,7 @@ def find_sizes(
     plain = outline(row, 3, 3, ndim, **options)
     more_classes = outline(row, 4, 3, ndim, **options)
     more_channels = outline(row, 3, 4, ndim, **options)
-    fitted = fit_names(weights, plain.state_dict(), row.training_only).weights
+    fitted = match_names(weights, plain.state_dict(), row.training_only).weights
     classes = _growing(plain, more_classes, fitted)
     channels = _growing(plain, more_channels, fitted)
     return Sizes(classes, channels or 3, 3 if ndim == 3 else 2)
@@ -264,7 +266,7 @@ def guess_architecture(weights: Weights) -> str | None:
         family = (row.family, row.reference)
         if families.get(family, True):
             expected = outline(row, 3, 3, row.spatial_ndims[0]).state_dict()
-            fitted = fit_names(weights, expected, row.training_only).weights
+            fitted = match_names(weights, expected, row.training_only).weights
             families.setdefault(family, len(fitted.keys() & expected.keys()) > len(expected) // 8)
             if _alike(fitted, expected):
                 return row.name

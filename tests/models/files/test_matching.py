@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from napari_cam.errors import ModelError
 from napari_cam.models.architectures.building import build
 from napari_cam.models.architectures.table import ARCHITECTURES
-from napari_cam.models.files.fitting import find_sizes, fit_names, guess_architecture, pour
+from napari_cam.models.files.matching import fill, find_sizes, guess_architecture, match_names
 
 
 def _net() -> nn.Sequential:
@@ -27,7 +27,7 @@ def _prefixed(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 )
 def test_beginnings_are_taken_off_where_the_names_then_match(prefix: str) -> None:
     weights = dict(_net().state_dict())
-    fit = fit_names(_prefixed(weights, prefix), weights)
+    fit = match_names(_prefixed(weights, prefix), weights)
     assert fit.weights.keys() == weights.keys()
     assert fit.ignored == ()
 
@@ -39,21 +39,21 @@ def test_a_beginning_that_belongs_to_the_network_stays() -> None:
             self.model = _net()
 
     weights = dict(Wrapper().state_dict())
-    assert fit_names(weights, weights).weights.keys() == weights.keys()
+    assert match_names(weights, weights).weights.keys() == weights.keys()
     wrapped = _prefixed(weights, "module.")
-    assert fit_names(wrapped, weights).weights.keys() == weights.keys()
+    assert match_names(wrapped, weights).weights.keys() == weights.keys()
 
 
 def test_wrappers_inside_names_are_taken_out() -> None:
     weights = {"features.module.0.weight": torch.ones(1), "head._orig_mod.bias": torch.ones(2)}
-    fit = fit_names(weights, ["features.0.weight", "head.bias"])
+    fit = match_names(weights, ["features.0.weight", "head.bias"])
     assert list(fit.weights) == ["features.0.weight", "head.bias"]
 
 
 def test_what_lies_beside_the_network_is_left_out_and_named() -> None:
     weights = dict(_net().state_dict())
     beside = {"criterion.weight": torch.ones(5)}
-    fit = fit_names(_prefixed(weights, "model.") | beside, weights)
+    fit = match_names(_prefixed(weights, "model.") | beside, weights)
     assert fit.weights.keys() == weights.keys()
     assert fit.ignored == ("criterion.weight",)
 
@@ -61,7 +61,7 @@ def test_what_lies_beside_the_network_is_left_out_and_named() -> None:
 def test_a_file_with_the_network_twice_names_both_places() -> None:
     weights = dict(_net().state_dict())
     both = _prefixed(weights, "student.") | _prefixed(weights, "teacher.")
-    assert fit_names(both, weights).prefixes == ("student.", "teacher.")
+    assert match_names(both, weights).prefixes == ("student.", "teacher.")
 
 
 def test_the_old_names_of_densenet_are_known() -> None:
@@ -71,7 +71,7 @@ def test_the_old_names_of_densenet_are_known() -> None:
         for key, tensor in names.items()
     }
     assert sum(key not in names for key in old) > 300
-    assert fit_names(old, names).weights.keys() == names.keys()
+    assert match_names(old, names).weights.keys() == names.keys()
 
 
 def test_all_or_nothing_is_poured() -> None:
@@ -81,19 +81,19 @@ def test_all_or_nothing_is_poured() -> None:
     wrong = {**source, "3.bias": torch.ones(6), "extra": torch.ones(1)}
     del wrong["0.weight"]
     with pytest.raises(ModelError) as caught:
-        pour(network, wrong, "net.pth", "the network")
+        fill(network, wrong, "net.pth", "the network")
     text = str(caught.value)
     assert "1 unknown: extra" in text
     assert "1 missing: 0.weight" in text
     assert "1 different shape: 3.bias ((6,) in the file, (5,) in the network)" in text
     assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
-    pour(network, source, "net.pth", "the network")
+    fill(network, source, "net.pth", "the network")
     assert all(torch.equal(tensor, source[key]) for key, tensor in network.state_dict().items())
 
 
 def test_long_lists_of_misfits_are_counted() -> None:
     with pytest.raises(ModelError, match=r"7 unknown: key0, key1, key2, \.\.\.; 12 missing"):
-        pour(
+        fill(
             nn.Sequential(_net(), nn.Linear(2, 2), nn.Linear(2, 2)),
             {f"key{n}": torch.ones(1) for n in range(7)},
             "net.pth",
@@ -105,7 +105,7 @@ def test_batches_need_not_be_counted() -> None:
     network = _net()
     weights = dict(_net().state_dict())
     del weights["1.num_batches_tracked"]
-    pour(network, weights, "net.pth", "the network")
+    fill(network, weights, "net.pth", "the network")
     assert torch.equal(network[0].weight, weights["0.weight"])
 
 
@@ -116,7 +116,7 @@ def test_other_precisions_become_the_networks(dtype: torch.dtype) -> None:
         key: tensor.to(dtype) if tensor.is_floating_point() else tensor
         for key, tensor in _net().state_dict().items()
     }
-    pour(network, weights, "net.pth", "the network")
+    fill(network, weights, "net.pth", "the network")
     assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
     assert torch.equal(network[3].weight, weights["3.weight"].float())
 
@@ -126,7 +126,7 @@ def test_numbers_that_are_not_finite_are_refused_by_name(value: float) -> None:
     weights = {key: tensor.clone() for key, tensor in _net().state_dict().items()}
     weights["3.weight"][4, 7] = value
     with pytest.raises(ModelError, match=r"NaN or infinity.*3\.weight"):
-        pour(_net(), weights, "net.pth", "the network")
+        fill(_net(), weights, "net.pth", "the network")
 
 
 @pytest.mark.filterwarnings("ignore:.*quantized tensor creation:UserWarning")
@@ -134,7 +134,7 @@ def test_quantised_weights_are_refused() -> None:
     weights = dict(_net().state_dict())
     weights["3.bias"] = torch.quantize_per_tensor(weights["3.bias"], 0.1, 0, torch.qint8)
     with pytest.raises(ModelError, match=r"quantised \(3\.bias\)"):
-        pour(_net(), weights, "net.pth", "the network")
+        fill(_net(), weights, "net.pth", "the network")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_auxiliary_heads_are_left_out() -> None:
         theirs = torchvision.models.inception_v3(init_weights=False, num_classes=6).state_dict()
     row = ARCHITECTURES["inception_v3"]
     ours = build("inception_v3", 6).state_dict()
-    fit = fit_names(dict(theirs), ours, row.training_only)
+    fit = match_names(dict(theirs), ours, row.training_only)
     assert fit.weights.keys() == ours.keys()
     assert all(key.startswith("AuxLogits.") for key in fit.ignored)
     assert fit.ignored

@@ -1,4 +1,4 @@
-"""What the caller states about a network, and the card that follows from it."""
+"""What a caller of load_model says about a network, and the card that follows from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from napari_cam.errors import ModelError
 from napari_cam.models.architectures.table import Architecture
 from napari_cam.models.card import ModelCard
-from napari_cam.models.files.fitting import Sizes
+from napari_cam.models.files.matching import Sizes
 from napari_cam.models.files.pretrained import (
     IMAGENET_CLASSES,
     imagenet_classes,
@@ -23,10 +23,10 @@ from napari_cam.models.preparation.steps import Pad, Resize
 
 
 @dataclass(frozen=True, eq=False)
-class Stated:
+class LoadOptions:
     """What :func:`~napari_cam.models.files.model_files.load_model` was told.
 
-    None or empty is not stated.
+    None or empty says nothing.
     """
 
     architecture: str | None = None
@@ -40,7 +40,7 @@ class Stated:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def amend(self, card: ModelCard) -> ModelCard:
-        """Return `card` with what was stated in the place of what it says.
+        """Return `card` with what the caller says in the place of what it says.
 
         Raises
         ------
