@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 from qtpy.QtWidgets import QFormLayout, QLineEdit
 
-from napari_cam.widgets.controls.labels_combo import LabelsCombo
+from napari_cam.widgets.controls.layer_combo import LayerCombo
 from napari_cam.widgets.controls.parts import Hint
 from napari_cam.widgets.controls.tooltips import describe
 
@@ -34,7 +34,7 @@ class ReferenceBox:
     def __init__(self, rows: QFormLayout, name: str = "reference") -> None:
         self._rows = rows
         self._shown = True
-        self.list = LabelsCombo(name, [("none", "")])
+        self.list = LayerCombo(name, [("none", "")])
         self.numbers = QLineEdit()
         self.numbers.setPlaceholderText("all but 0")
         describe(self.numbers, f"{name}_labels")

@@ -71,7 +71,7 @@ def test_a_mask_is_committed_as_the_chosen_class(qtbot, viewer, dock):
     viewer.add_labels(mask, name="lung", scale=image.scale, units=image.units)
     dock.seeds_step.add.click()
     dock.seeds_step.classes.item(2, 2).setText("lung")
-    dock.seeds_step.proposal.setCurrentIndex(1)
+    dock.seeds_step.proposal.box.setCurrentIndex(1)
     choose(dock.seeds_step.mode, "unlabelled")
     commit(qtbot, dock)
     wanted = expected()
@@ -139,7 +139,7 @@ def test_a_seeds_layer_that_goes_leaves_the_dock_working(qtbot, viewer, dock):
     use_one_heatmap(dock)
     layer = commit(qtbot, dock)
     layer.name = "something else"
-    assert dock.seeds_step.layer.currentText() == "something else"
+    assert dock.seeds_step.seeds.box.currentText() == "something else"
     viewer.layers.remove(layer)
     assert dock.state.seeds is None
     again = commit(qtbot, dock)
@@ -152,16 +152,17 @@ def test_labels_that_cannot_be_seeds_are_refused_in_a_sentence(qtbot, viewer, do
     labels[0, 0, 0] = 4711
     image = viewer.layers["scan"]
     viewer.add_labels(labels, name="cells", scale=image.scale, units=image.units)
-    dock.seeds_step.layer.setCurrentIndex(1)
+    dock.seeds_step.seeds.box.setCurrentIndex(1)
     assert dock.state.seeds is None
     assert "labels outside 0 to 255" in dock.problem.text()
     assert told == [dock.problem.text()]
-    assert dock.seeds_step.layer.currentIndex() == 0
+    assert dock.seeds_step.seeds.box.currentIndex() == 0
 
 
 def test_the_layer_of_another_image_is_not_offered(viewer, dock):
     viewer.add_labels(np.zeros((3, 6, 8), np.uint8), name="elsewhere")
-    names = [dock.seeds_step.layer.itemText(n) for n in range(dock.seeds_step.layer.count())]
+    box = dock.seeds_step.seeds.box
+    names = [box.itemText(n) for n in range(box.count())]
     assert names == ["a new layer"]
     assert isinstance(viewer.layers["elsewhere"], Labels)
     assert image_volume().shape == SHAPE

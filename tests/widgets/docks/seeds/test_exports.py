@@ -100,7 +100,7 @@ def test_label_1_of_somebody_else_is_no_background(
     drawn[1:3, 4:9, 5:9], drawn[1:3, 10:12, 5:9] = 1, 2
     image = viewer.layers["scan"]
     layer = viewer.add_labels(drawn.copy(), name="expert", scale=image.scale, units=image.units)
-    dock.seeds_step.layer.setCurrentIndex(1)
+    dock.seeds_step.seeds.box.setCurrentIndex(1)
     np.testing.assert_array_equal(read_mask(layer), drawn > 0)
     dock.seeds_step.classes.item(0, 2).setText("lesion")
     assert dock.state.classes.names == ("label 1", "label 2")

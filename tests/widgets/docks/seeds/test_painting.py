@@ -146,7 +146,7 @@ def test_an_existing_labels_layer_counts_as_painted(qtbot, viewer, dock, MouseEv
     image = viewer.layers["scan"]
     mine = viewer.add_labels(labels, name="mine", scale=image.scale, units=image.units)
     assert dock.state.seeds is None, "nobody asked for it to become seeds"
-    dock.seeds_step.layer.setCurrentIndex(1)
+    dock.seeds_step.seeds.box.setCurrentIndex(1)
     assert dock.state.seeds.layer is getattr(mine, "__wrapped__", mine)
     assert dock.state.classes.names == ("label 5",)
     np.testing.assert_array_equal(touched(dock), labels == 5)

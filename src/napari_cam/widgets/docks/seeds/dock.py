@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -12,7 +11,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_cam.errors import NapariCamError
 from napari_cam.widgets.controls.frame import lay_out
-from napari_cam.widgets.controls.parts import combo, form, quiet, refill
+from napari_cam.widgets.controls.parts import combo, form, quiet
 from napari_cam.widgets.controls.picture_list import PictureList
 from napari_cam.widgets.controls.shortcuts import Shortcuts
 from napari_cam.widgets.docks.live_dock import LiveDock
@@ -29,7 +28,7 @@ from napari_cam.widgets.docks.seeds.views.box_step import BoxStep
 from napari_cam.widgets.docks.seeds.views.ensemble_step import EnsembleStep
 from napari_cam.widgets.docks.seeds.views.export_step import ExportStep
 from napari_cam.widgets.docks.seeds.views.review_step import ReviewStep
-from napari_cam.widgets.docks.seeds.views.seeds_step import NEW_LAYER, SeedsStep
+from napari_cam.widgets.docks.seeds.views.seeds_step import SeedsStep
 from napari_cam.widgets.layers.picture import heatmaps_on, labels_on
 from napari_cam.widgets.layers.records import is_seeds
 
@@ -70,7 +69,6 @@ class SeedsDock(LiveDock):
         )
         self.exporter = Exporter(napari_viewer, self.state, self.export_step)
         self._pictures = PictureList(napari_viewer, self.image, self.state)
-        self._seeds: list[weakref.ReferenceType[Labels]] = []
         self._seen: WeakSet[Labels] = WeakSet()  # saved seeds are opened once by themselves
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
@@ -194,11 +192,8 @@ class SeedsDock(LiveDock):
         if seeds is not None and not any(each is layer for each in offered):
             self.state.set_seeds(None)  # it was removed, or the image is another
             layer = None
-        self._seeds = [weakref.ref(each) for each in offered]
-        entries: list[tuple[str, Any]] = [(NEW_LAYER, None)]
-        entries += [(str(each.name), None) for each in offered]
-        place = next((n for n, each in enumerate(offered, 1) if each is layer), 0)
-        refill(self.seeds_step.layer, entries, place)
+        self.seeds_step.seeds.follow(offered)
+        self._show_seeds()
         if layer is None:
             saved = [each for each in offered if is_seeds(each) and each not in self._seen]
             self._seen.update(saved)
@@ -208,8 +203,7 @@ class SeedsDock(LiveDock):
     # The seeds layer.
 
     def _on_layer_wanted(self) -> None:
-        place = self.seeds_step.layer.currentIndex() - 1
-        layer = self._seeds[place]() if 0 <= place < len(self._seeds) else None
+        layer = self.seeds_step.seeds.layer
         if layer is None:
             self.state.set_seeds(None)
         else:
@@ -239,9 +233,8 @@ class SeedsDock(LiveDock):
 
     def _show_seeds(self) -> None:
         layer = None if self.state.seeds is None else self.state.seeds.layer
-        place = next((n for n, each in enumerate(self._seeds, 1) if each() is layer), 0)
-        with quiet(self.seeds_step.layer):
-            self.seeds_step.layer.setCurrentIndex(place if layer is not None else 0)
+        with quiet(self.seeds_step.seeds.box):
+            self.seeds_step.seeds.choose(layer)
 
     def _on_edited(self) -> None:
         self._rest.start()

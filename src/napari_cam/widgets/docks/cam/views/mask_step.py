@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
-from napari_cam.widgets.controls.labels_combo import LabelsCombo
+from napari_cam.widgets.controls.layer_combo import LayerCombo
 from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, refill, tick
 from napari_cam.widgets.controls.reference_box import ReferenceBox
 from napari_cam.widgets.controls.rule_box import RuleBox
@@ -37,7 +37,7 @@ class MaskStep(QWidget):
         self.rules = RuleBox(self.rows)
         self.rule, self.scope = self.rules.rule, self.rules.scope
         self.cut, self.inequality = self.rules.cut, self.rules.inequality
-        self.within = LabelsCombo("foreground", _WITHIN)
+        self.within = LayerCombo("foreground", _WITHIN)
         self.rows.addRow("Within", self.within.box)
         self.gate = tick("gate", "only where the class is predicted")
         self.cleanup = CleanupBox()

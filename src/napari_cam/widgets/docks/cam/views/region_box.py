@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QSpinBox, QWidget
 
-from napari_cam.widgets.controls.labels_combo import LabelsCombo
+from napari_cam.widgets.controls.layer_combo import LayerCombo
 from napari_cam.widgets.controls.parts import (
     Hint,
     allow,
@@ -57,7 +57,7 @@ class RegionBox(QWidget):
         self.above.setValue(0.5)
         describe(self.above, "region_probability")
         self.paint = button("region_paint", "Paint …", self.paint_wanted.emit)
-        self.labels = LabelsCombo("region_layer", [])
+        self.labels = LayerCombo("region_layer", [])
         self.number = QSpinBox()
         self.number.setRange(1, _MOST_LABELS)
         describe(self.number, "region_label")

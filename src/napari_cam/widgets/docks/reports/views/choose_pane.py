@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cam.widgets.controls.labels_combo import LabelsCombo
+from napari_cam.widgets.controls.layer_combo import LayerCombo
 from napari_cam.widgets.controls.parts import (
     Fold,
     Hint,
@@ -84,7 +84,7 @@ class ChoosePane(QWidget):
         self.maps = TickList("judged")
         self.rows, self.more = form(), form()
         self.reference = ReferenceBox(self.rows, "report_reference")
-        self.within = LabelsCombo("report_foreground", _WITHIN)
+        self.within = LayerCombo("report_foreground", _WITHIN)
         self.rows.addRow("Within", self.within.box)
         self.thresholds = combo("report_thresholds", [(text, None) for text in PRESETS])
         self.thresholds.setEditable(True)

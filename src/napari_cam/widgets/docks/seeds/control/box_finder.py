@@ -11,11 +11,9 @@ from psygnal import Signal
 
 from napari_cam.errors import NapariCamError
 from napari_cam.labels.choices import NEGATIVES
-from napari_cam.widgets.controls.parts import refill
 from napari_cam.widgets.docks.seeds.work.box_finding import Box, BoxRequest, DrawnShape, find_box
 from napari_cam.widgets.layers.derived_layers import mask_to_layer
 from napari_cam.widgets.layers.picture import Picture, labels_on, read_mask, shapes_of
-from napari_cam.widgets.layers.position import bare
 from napari_cam.widgets.threads.follower import Follower
 
 if TYPE_CHECKING:
@@ -35,8 +33,6 @@ class BoxFinder:
 
     def __init__(self, viewer: Any, state: SeedsState, step: BoxStep, parent: QWidget) -> None:
         self._viewer, self._state, self._step = viewer, state, step
-        self._shapes: list[weakref.ReferenceType[Shapes]] = []
-        self._labels: list[weakref.ReferenceType[Any]] = []
         self._watched: list[weakref.ReferenceType[Any]] = []
         self._follower = Follower(parent, find_box, self._show, self._fail)
         step.changed.connect(self._on_changed)
@@ -57,18 +53,15 @@ class BoxFinder:
         """List the layers that can be a box."""
         picture, step = self._state.picture, self._step
         layers = self._viewer.layers
-        shapes = shapes_of(layers)
         labels = [] if picture is None else labels_on(picture, layers)
         gone = [
             tick
-            for tick, box, known, found in (
-                (step.drawn, step.shapes, self._shapes, shapes),
-                (step.labelled, step.labels, self._labels, labels),
+            for tick, choice, found in (
+                (step.drawn, step.shapes, shapes_of(layers)),
+                (step.labelled, step.labels, labels),
             )
-            if tick.isChecked() and not _among(_at(known, box.currentIndex()), found)
+            if choice.follow(found) and tick.isChecked()
         ]
-        self._shapes = _relist(step.shapes, self._shapes, shapes)
-        self._labels = _relist(step.labels, self._labels, labels)
         for tick in gone:
             tick.setChecked(False)  # another layer was not meant
         step.show_state(self._state.missing)
@@ -105,9 +98,8 @@ class BoxFinder:
         """
         step = self._step
         sizes = [spin.value() / 100 for spin in step.sizes]
-        shapes = _at(self._shapes, step.shapes.currentIndex()) if step.drawn.isChecked() else None
-        labels = _at(self._labels, step.labels.currentIndex())
-        labels = labels if step.labelled.isChecked() else None
+        shapes = step.shapes.layer if step.drawn.isChecked() else None
+        labels = step.labels.layer if step.labelled.isChecked() else None
         self._watch(*(layer for layer in (shapes, labels) if layer is not None))
         tissue = str(step.method.currentData()) if step.tissue.isChecked() else None
         band = (step.band_width.value(), step.band_position.value(), step.band_angle.value())
@@ -141,8 +133,7 @@ class BoxFinder:
         self._viewer.add_layer(layer)
         self._viewer.layers.selection.active = layer
         layer.mode = "add_polygon"
-        place_of = next((n for n, each in enumerate(self._shapes) if each() is layer), -1)
-        self._step.shapes.setCurrentIndex(place_of)
+        self._step.shapes.choose(layer)
         self._step.drawn.setChecked(True)
 
     def _watch(self, *layers: Layer) -> None:
@@ -200,19 +191,3 @@ def _drawing(layer: Layer | None) -> list[Any]:
         return []
     events = layer.events
     return [events.data, *([events.labels_update] if hasattr(events, "labels_update") else [])]
-
-
-def _at(layers: list[Any], place: int) -> Any:
-    return layers[place]() if 0 <= place < len(layers) else None
-
-
-def _among(layer: Any, layers: list[Any]) -> bool:
-    return any(layer is each for each in layers)
-
-
-def _relist(box: Any, known: list[Any], layers: list[Any]) -> list[Any]:
-    """List layers in a drop-down list; the chosen one stays chosen."""
-    chosen = _at(known, box.currentIndex())
-    place = next((n for n, each in enumerate(layers) if each is chosen), 0 if layers else -1)
-    refill(box, [(str(layer.name), None) for layer in layers], place)
-    return [weakref.ref(bare(layer)) for layer in layers]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,7 +48,6 @@ class Seeder:
     def __init__(self, viewer: Any, state: SeedsState, step: SeedsStep, parent: QWidget) -> None:
         self._viewer, self._state, self._step = viewer, state, step
         self.preview = ResultLayer(viewer, PREVIEW, self._looks)
-        self._masks: list[weakref.ReferenceType[Labels]] = []
         self._known: Proposal | None = None
         self._committing = False  # whether the next proposal is to be committed
         self._follower = Follower(parent, self._propose, self._show, self._fail)
@@ -83,17 +81,15 @@ class Seeder:
         """List the masks that can be proposed."""
         picture = self._state.picture
         layers = [] if picture is None else labels_on(picture, self._viewer.layers)
-        chosen, preview = self.chosen_mask, self.preview.layer
+        preview = self.preview.layer
         masks = [each for each in layers if not is_seeds(each) and each is not preview]
-        self._masks = [weakref.ref(each) for each in masks]
-        place = next((n for n, each in enumerate(masks, 1) if each is chosen), 0)
-        self._step.show_proposals([f"'{each.name}' as the chosen class" for each in masks], place)
+        self._step.proposal.follow(masks)
 
     @property
     def chosen_mask(self) -> Labels | None:
         """The mask that is proposed, None for the heatmaps of the classes."""
-        place = self._step.proposal.currentIndex() - 1
-        return self._masks[place]() if 0 <= place < len(self._masks) else None
+        mask: Labels | None = self._step.proposal.layer
+        return mask
 
     def request(self) -> tuple[Picture, SeedsRequest, LabelClasses] | None:
         """Return what is asked of the heatmaps, as the controls stand; None where there are none.

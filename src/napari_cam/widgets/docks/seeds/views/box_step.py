@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QWidget
 
 from napari_cam.labels.choices import NEGATIVES
+from napari_cam.widgets.controls.layer_combo import LayerCombo
 from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, tick
 from napari_cam.widgets.controls.tooltips import describe
 
@@ -32,12 +33,12 @@ class BoxStep(QWidget):
         self.band_position = _spin("band_position", 0.0, -9999.0, 9999.0, " mm", 1)
         self.band_angle = _spin("band_angle", 90.0, -180.0, 180.0, "°", 0)
         self.drawn = tick("drawn", "inside drawn shapes")
-        self.shapes = combo("shapes")
+        self.shapes = LayerCombo("shapes")
         self.draw = button("draw_shape", "Draw a shape", self.draw_wanted.emit)
         self.all_slices = tick("all_slices", "for all slices")
         self.all_slices.setChecked(True)
         self.labelled = tick("box_labelled", "inside a labels layer")
-        self.labels = combo("box_labels")
+        self.labels = LayerCombo("box_labels")
         self.outside = combo("box_outside", NEGATIVES.entries)
         self.hint = Hint()
         self.said = QLabel("The box holds the whole image.")
@@ -54,8 +55,8 @@ class BoxStep(QWidget):
         numbers = (("width", self.band_width), ("off", self.band_position))
         layout.addLayout(_row(*numbers, ("angle", self.band_angle)))
         layout.addLayout(_row(("", self.drawn), ("", self.draw)))
-        layout.addLayout(_row(("", self.shapes), ("", self.all_slices)))
-        layout.addLayout(_row(("", self.labelled), ("", self.labels)))
+        layout.addLayout(_row(("", self.shapes.box), ("", self.all_slices)))
+        layout.addLayout(_row(("", self.labelled), ("", self.labels.box)))
         rows = form()
         rows.addRow("Outside is", self.outside)
         layout.addLayout(rows)
@@ -66,7 +67,7 @@ class BoxStep(QWidget):
         ticks = (self.centred, self.tissue, self.band, self.drawn, self.all_slices, self.labelled)
         for box in ticks:
             box.toggled.connect(lambda _on: self.changed.emit())
-        for choice in (self.method, self.shapes, self.labels, self.outside):
+        for choice in (self.method, self.shapes.box, self.labels.box, self.outside):
             choice.currentIndexChanged.connect(lambda _index: self.changed.emit())
         for number in (*self.sizes, self.band_width, self.band_position, self.band_angle):
             number.valueChanged.connect(lambda _value: self.changed.emit())
@@ -78,8 +79,8 @@ class BoxStep(QWidget):
 
     def show_state(self, missing: str) -> None:
         """Enable the controls, or say what is missing."""
-        no_shapes = missing or ("" if self.shapes.count() else _NO_SHAPES)
-        no_labels = missing or ("" if self.labels.count() else _NO_LABELS)
+        no_shapes = missing or ("" if self.shapes.box.count() else _NO_SHAPES)
+        no_labels = missing or ("" if self.labels.box.count() else _NO_LABELS)
         pairs: list[tuple[QWidget, str]] = [(self.draw, missing), (self.outside, missing)]
         pairs += [(each, missing) for each in (self.centred, self.tissue, self.band)]
         pairs += [(self.drawn, no_shapes), (self.labelled, no_labels)]
@@ -87,8 +88,8 @@ class BoxStep(QWidget):
             (self.centred, self.sizes, missing),
             (self.tissue, [self.method], missing),
             (self.band, [self.band_width, self.band_position, self.band_angle], missing),
-            (self.drawn, [self.shapes, self.all_slices], no_shapes),
-            (self.labelled, [self.labels], no_labels),
+            (self.drawn, [self.shapes.box, self.all_slices], no_shapes),
+            (self.labelled, [self.labels.box], no_labels),
         ):
             unticked = "" if owner.isChecked() else f"Tick '{owner.text()}' first."
             pairs += [(part, reason or unticked) for part in parts]

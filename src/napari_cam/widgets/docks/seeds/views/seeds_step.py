@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from psygnal import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QWidget
 
 from napari_cam.labels.choices import CONFLICTS, MODES
 from napari_cam.normalize import RENORMALIZE
+from napari_cam.widgets.controls.layer_combo import LayerCombo
 from napari_cam.widgets.controls.parts import (
     Hint,
     allow,
@@ -18,7 +17,6 @@ from napari_cam.widgets.controls.parts import (
     column,
     combo,
     form,
-    refill,
     slider,
 )
 from napari_cam.widgets.controls.tick_list import TickList
@@ -45,7 +43,7 @@ class SeedsStep(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer = combo("seeds_layer", [(NEW_LAYER, None)])
+        self.seeds = LayerCombo("seeds_layer", [(NEW_LAYER, None)])
         self.classes = ClassTable()
         self.add = button("add_class", "Add", self.add_wanted.emit)
         self.remove = button("remove_class", "Remove", self.remove_wanted.emit)
@@ -53,7 +51,7 @@ class SeedsStep(QWidget):
         self.give = button("export_classes", "Export …", self.export_wanted.emit)
         self.heatmaps_title = QLabel()
         self.heatmaps = TickList("class_heatmaps")
-        self.proposal = combo("proposal", [(OF_HEATMAPS, None)])
+        self.proposal = LayerCombo("proposal", [(OF_HEATMAPS, None)], "'{}' as the chosen class")
         self.high = slider("high_cut", 0.6)
         self.low = slider("low_cut", 0.2)
         self.conflict = combo("conflict", CONFLICTS.entries)
@@ -77,7 +75,7 @@ class SeedsStep(QWidget):
     def _lay_out(self) -> None:
         layout = column(self)
         top = form()
-        top.addRow("Seeds layer", self.layer)
+        top.addRow("Seeds layer", self.seeds.box)
         layout.addLayout(top)
         layout.addWidget(self.classes)
         buttons = QHBoxLayout()
@@ -87,7 +85,7 @@ class SeedsStep(QWidget):
         layout.addWidget(self.heatmaps_title)
         layout.addWidget(self.heatmaps)
         self.rows = form()
-        self.rows.addRow("Proposal of", self.proposal)
+        self.rows.addRow("Proposal of", self.proposal.box)
         self.rows.addRow("Class above", self.high)
         self.rows.addRow("Background below", self.low)
         self.rows.addRow("Where classes meet", self.conflict)
@@ -107,26 +105,21 @@ class SeedsStep(QWidget):
         layout.addWidget(self.said)
 
     def _wire(self) -> None:
-        self.layer.currentIndexChanged.connect(lambda _index: self.layer_wanted.emit())
+        self.seeds.box.currentIndexChanged.connect(lambda _index: self.layer_wanted.emit())
         self.heatmaps.ticked.connect(self.heatmaps_ticked.emit)
-        for box in (self.proposal, self.conflict, self.normalize):
+        for box in (self.proposal.box, self.conflict, self.normalize):
             box.currentIndexChanged.connect(lambda _index: self._on_changed())
         self.gate.toggled.connect(lambda _on: self._on_changed())
         self.high.valueChanged.connect(lambda _value: self._on_changed())
         self.low.valueChanged.connect(lambda _value: self._on_changed())
 
     def _on_changed(self) -> None:
-        of_heatmaps = self.proposal.currentIndex() <= 0
+        of_heatmaps = self.proposal.box.currentIndex() <= 0
         for row in (self.high, self.low, self.conflict, self.normalize):
             self.rows.setRowVisible(row, of_heatmaps)
         for widget in (self.gate, self.heatmaps, self.heatmaps_title, self.preview):
             widget.setVisible(of_heatmaps)
         self.changed.emit()
-
-    def show_proposals(self, titles: Sequence[str], chosen: int) -> None:
-        """List what can be proposed beside the heatmaps: masks."""
-        entries: list[tuple[str, Any]] = [(OF_HEATMAPS, None), *((t, None) for t in titles)]
-        refill(self.proposal, entries, chosen)
 
     def show_state(self, missing: str, no_heatmap: str, removable: str) -> None:
         """Enable the controls, or say what is missing.
@@ -141,7 +134,8 @@ class SeedsStep(QWidget):
             Why the chosen class cannot go.
         """
         always: tuple[QWidget, ...] = (
-            self.layer, self.classes, self.add, self.take, self.give, self.heatmaps, self.proposal,
+            self.seeds.box, self.classes, self.add, self.take, self.give, self.heatmaps,
+            self.proposal.box,
         )  # fmt: skip
         proposing: tuple[QWidget, ...] = (
             self.high, self.low, self.conflict, self.normalize, self.gate, self.preview,
