@@ -18,7 +18,7 @@ from napari_cam.widgets.docks.settings import read_settings
 from napari_cam.widgets.layers.foregrounds import Tissue
 from napari_cam.widgets.layers.layer_axes import facts_of
 from napari_cam.widgets.networks import OPEN_NETWORKS
-from napari_cam.widgets.threads.worker import Failure, Job
+from napari_cam.widgets.threads.worker import Failure, Runner
 
 if TYPE_CHECKING:
     from napari_cam.masks.rules import ThresholdRule
@@ -38,7 +38,7 @@ class Reporter:
 
     def __init__(self, viewer: Any, state: ReportsState, pane: ChoosePane, parent: QObject) -> None:
         self._viewer, self._state, self._pane = viewer, state, pane
-        self._job: Job | None = None
+        self._runner = Runner()
         self._progress = Progress()
         self._timer = QTimer(parent)
         self._timer.setInterval(_LOOK_MS)
@@ -53,7 +53,7 @@ class Reporter:
     @property
     def running(self) -> bool:
         """Whether a report is being made."""
-        return self._job is not None
+        return self._runner.running
 
     def _on_thresholds(self, text: str) -> None:
         """Read the thresholds as they are typed; where that fails the pane says why."""
@@ -71,7 +71,7 @@ class Reporter:
     def start(self) -> None:
         """Make the report that is chosen."""
         picture = self._state.picture
-        if self._job is not None or picture is None or self._pane.missing:
+        if self.running or picture is None or self._pane.missing:
             return
         self.failed.emit("")
         try:
@@ -82,11 +82,11 @@ class Reporter:
         chosen = [weakref.ref(layer) for layer in self._pane.maps.chosen]
         layers = dict(zip(request.maps, chosen, strict=True))
         progress = self._progress = Progress()
-        self._job = Job(
+        self._runner.start(
             lambda: reporting.run_report(request, progress),
             lambda finished: self._state.set_finished(finished, picture, layers),
             self._ended,
-        ).start()
+        )
         self._timer.start()
         self._show()
         self.changed.emit()
@@ -158,7 +158,7 @@ class Reporter:
 
     def cancel(self) -> None:
         """End the report that is being made at its next step."""
-        if self._job is not None:
+        if self.running:
             self._progress.cancelled.set()
             self._pane.show_cancelling()
 
@@ -166,17 +166,14 @@ class Reporter:
         """Let nothing arrive any more: the dock is closing."""
         self._timer.stop()
         self._progress.cancelled.set()
-        if self._job is not None:
-            self._job.drop()
-            self._job = None
+        self._runner.drop()
 
     def _show(self) -> None:
-        if self._job is not None and not self._progress.cancelled.is_set():
+        if self.running and not self._progress.cancelled.is_set():
             progress = self._progress
             self._pane.show_running(progress.what, progress.done, progress.total)
 
     def _ended(self, failure: Failure | None) -> None:
-        self._job = None
         self._timer.stop()
         cancelled = failure is not None and isinstance(failure.error, Cancelled)
         self._pane.show_idle(str(failure.error) if failure is not None and cancelled else "")
