@@ -22,7 +22,7 @@ from napari_cam.cams.targets.regions import (
     full_point,
 )
 from napari_cam.cams.targets.scores import (
-    SCORES,
+    SCORE,
     Score,
     Scored,
     Target,
@@ -79,8 +79,7 @@ class RegionScore:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if self.score not in SCORES:
-            raise TargetError(f"The score is one of {', '.join(SCORES)}, not '{self.score}'.")
+        SCORE.checked(self.score)
         object.__setattr__(self, "class_id", checked_class(self.class_id))
         object.__setattr__(self, "region", as_region(self.region))
         if self.within is not None:

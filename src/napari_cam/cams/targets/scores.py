@@ -10,11 +10,21 @@ import torch
 from torch import Tensor
 
 from napari_cam import checks
+from napari_cam.choices import Choices
 from napari_cam.errors import TargetError
 from napari_cam.models.loaded import LoadedModel
 
 Score = Literal["logit", "probability", "log_odds"]
-SCORES: tuple[Score, ...] = ("logit", "probability", "log_odds")
+SCORE: Choices[Score] = Choices(
+    "The score",
+    Score,
+    TargetError,
+    {
+        "logit": "what the network returns for the class",
+        "probability": "softmax of the logits, sigmoid of a single one",
+        "log_odds": "log p / (1 - p)",
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -87,8 +97,7 @@ class ClassScore:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if self.score not in SCORES:
-            raise TargetError(f"The score is one of {', '.join(SCORES)}, not '{self.score}'.")
+        SCORE.checked(self.score)
         object.__setattr__(self, "class_id", checked_class(self.class_id))
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -88,7 +88,7 @@ def build(
     }
     try:
         return builder[row.source](
-            row, n_classes, in_channels, spatial_ndim, {**row.options, **options}
+            _Spec(row, n_classes, in_channels, spatial_ndim, {**row.options, **options})
         )
     except (TypeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -97,71 +97,57 @@ def build(
         ) from error
 
 
-def _build_ours(
-    row: Architecture,
-    n_classes: int,
-    in_channels: int,
-    spatial_ndim: int,
-    options: Mapping[str, Any],
-) -> nn.Module:
-    if row.name == "gap-cnn":
-        return GapCNN(n_classes, in_channels, spatial_ndim, **options)
-    if row.name == "unet":
-        return UNet(n_classes, in_channels, spatial_ndim, **options)
-    modified = row.name.endswith("-modified")
-    if row.built_as == "alexnet":
-        return alexnet_gap(n_classes, in_channels, modified, **options)
-    return vgg_gap(row.built_as, n_classes, in_channels, modified, **options)
+class _Spec(NamedTuple):
+    """What to build: an architecture, its sizes, and all options of its builder."""
+
+    row: Architecture
+    n_classes: int
+    in_channels: int
+    spatial_ndim: int
+    options: Mapping[str, Any]
 
 
-def _build_torchvision(
-    row: Architecture,
-    n_classes: int,
-    in_channels: int,
-    _spatial_ndim: int,
-    options: Mapping[str, Any],
-) -> nn.Module:
+def _build_ours(spec: _Spec) -> nn.Module:
+    if spec.row.name == "gap-cnn":
+        return GapCNN(spec.n_classes, spec.in_channels, spec.spatial_ndim, **spec.options)
+    if spec.row.name == "unet":
+        return UNet(spec.n_classes, spec.in_channels, spec.spatial_ndim, **spec.options)
+    modified = spec.row.name.endswith("-modified")
+    if spec.row.built_as == "alexnet":
+        return alexnet_gap(spec.n_classes, spec.in_channels, modified, **spec.options)
+    return vgg_gap(spec.row.built_as, spec.n_classes, spec.in_channels, modified, **spec.options)
+
+
+def _build_torchvision(spec: _Spec) -> nn.Module:
     import torchvision
 
     module: nn.Module = torchvision.models.get_model(
-        row.built_as or row.name, weights=None, num_classes=n_classes, **options
+        spec.row.built_as or spec.row.name, weights=None, num_classes=spec.n_classes, **spec.options
     )
-    if in_channels != 3:
-        set_input_channels(module, in_channels)
+    if spec.in_channels != 3:
+        set_input_channels(module, spec.in_channels)
     return module
 
 
-def _build_timm(
-    row: Architecture,
-    n_classes: int,
-    in_channels: int,
-    _spatial_ndim: int,
-    options: Mapping[str, Any],
-) -> nn.Module:
+def _build_timm(spec: _Spec) -> nn.Module:
     import timm
 
     module: nn.Module = timm.create_model(
-        row.built_as or row.name,
+        spec.row.built_as or spec.row.name,
         pretrained=False,
-        num_classes=n_classes,
-        in_chans=in_channels,
-        **options,
+        num_classes=spec.n_classes,
+        in_chans=spec.in_channels,
+        **spec.options,
     )
     return module
 
 
-def _build_smp(
-    row: Architecture,
-    n_classes: int,
-    in_channels: int,
-    _spatial_ndim: int,
-    options: Mapping[str, Any],
-) -> nn.Module:
-    package = _package(row)
-    given = {"encoder_name": "resnet34", **options}
+def _build_smp(spec: _Spec) -> nn.Module:
+    package = _package(spec.row)
+    given = {"encoder_name": "resnet34", **spec.options}
     try:
-        network: nn.Module = getattr(package, row.built_as)(
-            encoder_weights=None, in_channels=in_channels, classes=n_classes, **given
+        network: nn.Module = getattr(package, spec.row.built_as)(
+            encoder_weights=None, in_channels=spec.in_channels, classes=spec.n_classes, **given
         )
     except KeyError as error:
         raise ModelError(
@@ -179,17 +165,11 @@ _MONAI_SIZES = {
 }
 
 
-def _build_monai(
-    row: Architecture,
-    n_classes: int,
-    in_channels: int,
-    spatial_ndim: int,
-    options: Mapping[str, Any],
-) -> nn.Module:
-    nets = _package(row, "monai.networks.nets")
-    channels, outputs = _MONAI_SIZES.get(row.built_as, ("in_channels", "out_channels"))
-    sizes = {"spatial_dims": spatial_ndim, channels: in_channels, outputs: n_classes}
-    network: nn.Module = getattr(nets, row.built_as)(**{**sizes, **options})
+def _build_monai(spec: _Spec) -> nn.Module:
+    nets = _package(spec.row, "monai.networks.nets")
+    channels, outputs = _MONAI_SIZES.get(spec.row.built_as, ("in_channels", "out_channels"))
+    sizes = {"spatial_dims": spec.spatial_ndim, channels: spec.in_channels, outputs: spec.n_classes}
+    network: nn.Module = getattr(nets, spec.row.built_as)(**{**sizes, **spec.options})
     return network
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.models.preparation.steps.checks import refuse
+from napari_cam.models.preparation.steps.parameters import refuse
 from napari_cam.provenance import plain
 from napari_cam.volumes.resample import AxisMap
 

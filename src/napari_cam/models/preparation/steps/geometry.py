@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy.sparse import csr_array
 
-from napari_cam.models.preparation.steps import checks
+from napari_cam.models.preparation.steps import parameters
 from napari_cam.models.preparation.steps.base import Array, Frame, GeometricStep, Mask, Move
 from napari_cam.volumes.resample import apply_weights, resize_weights
 
@@ -36,18 +36,18 @@ class Spacing(GeometricStep):
 
     def __post_init__(self) -> None:
         self._set(
-            mm=checks.numbers(self.name, "mm", self.mm, above=0, optional=True),
-            antialias=checks.flag(self.name, "antialias", self.antialias),
+            mm=parameters.numbers(self.name, "mm", self.mm, above=0, optional=True),
+            antialias=parameters.flag(self.name, "antialias", self.antialias),
         )
 
     def check_ndim(self, ndim: int) -> None:
         """Raise where there is not one size per axis."""
-        checks.per_axis(self.name, "mm", self.mm, ndim)
+        parameters.per_axis(self.name, "mm", self.mm, ndim)
 
     def move(self, frame: Frame) -> Move:
         """Return the resampling; refuse an image without a voxel size."""
         if frame.spacing is None:
-            checks.refuse(
+            parameters.refuse(
                 self.name,
                 "the image states no voxel size in mm; give its spacing or remove the step.",
             )
@@ -75,29 +75,31 @@ class Crop(GeometricStep):
     start: Literal["centre"] | tuple[int, ...] = "centre"
 
     def __post_init__(self) -> None:
-        self._set(size=checks.size(self.name, "size", self.size))
+        self._set(size=parameters.size(self.name, "size", self.size))
         if self.start != "centre":
             start: Any = self.start
             if isinstance(start, str):
-                checks.refuse(self.name, f"start is 'centre' or one index per axis, not {start!r}.")
-            self._set(start=checks.counts(self.name, "start", start, low=0))
+                parameters.refuse(
+                    self.name, f"start is 'centre' or one index per axis, not {start!r}."
+                )
+            self._set(start=parameters.counts(self.name, "start", start, low=0))
 
     def check_ndim(self, ndim: int) -> None:
         """Raise where size or start has another number of axes."""
-        checks.per_axis(self.name, "size", self.size, ndim)
+        parameters.per_axis(self.name, "size", self.size, ndim)
         if self.start != "centre":
-            checks.per_axis(self.name, "start", self.start, ndim)
+            parameters.per_axis(self.name, "start", self.start, ndim)
 
     def move(self, frame: Frame) -> Move:
         """Return the cut; refuse a window that reaches out of the image."""
-        size = checks.per_axis(self.name, "size", self.size, len(frame.shape))
+        size = parameters.per_axis(self.name, "size", self.size, len(frame.shape))
         if self.start == "centre":
             start = tuple((n - m) // 2 for n, m in zip(frame.shape, size, strict=True))
         else:
-            start = checks.per_axis(self.name, "start", self.start, len(frame.shape))
+            start = parameters.per_axis(self.name, "start", self.start, len(frame.shape))
         for n, m, first in zip(frame.shape, size, start, strict=True):
             if first < 0 or first + m > n:
-                checks.refuse(
+                parameters.refuse(
                     self.name,
                     f"a window of {size} pixels does not fit into an image of {frame.shape}; "
                     "put a 'pad' step before it or crop less.",
@@ -129,27 +131,27 @@ class Pad(GeometricStep):
 
     def __post_init__(self) -> None:
         if self.size is None and self.multiple_of is None:
-            checks.refuse(self.name, "give size, multiple_of or both.")
+            parameters.refuse(self.name, "give size, multiple_of or both.")
         if self.size is not None:
-            self._set(size=checks.size(self.name, "size", self.size))
+            self._set(size=parameters.size(self.name, "size", self.size))
         if self.multiple_of is not None:
-            self._set(multiple_of=checks.size(self.name, "multiple_of", self.multiple_of))
+            self._set(multiple_of=parameters.size(self.name, "multiple_of", self.multiple_of))
         self._set(
-            mode=checks.choice(self.name, "mode", self.mode, ("constant", "edge", "reflect")),
-            value=checks.number(self.name, "value", self.value),
+            mode=parameters.choice(self.name, "mode", self.mode, ("constant", "edge", "reflect")),
+            value=parameters.number(self.name, "value", self.value),
         )
 
     def check_ndim(self, ndim: int) -> None:
         """Raise where size or multiple_of has another number of axes."""
         for name in ("size", "multiple_of"):
             if getattr(self, name) is not None:
-                checks.per_axis(self.name, name, getattr(self, name), ndim)
+                parameters.per_axis(self.name, name, getattr(self, name), ndim)
 
     def move(self, frame: Frame) -> Move:
         """Return the enlargement."""
         ndim = len(frame.shape)
-        least = checks.per_axis(self.name, "size", self.size or 1, ndim)
-        step = checks.per_axis(self.name, "multiple_of", self.multiple_of or 1, ndim)
+        least = parameters.per_axis(self.name, "size", self.size or 1, ndim)
+        step = parameters.per_axis(self.name, "multiple_of", self.multiple_of or 1, ndim)
         shape = tuple(
             math.ceil(max(n, m) / k) * k for n, m, k in zip(frame.shape, least, step, strict=True)
         )
@@ -179,20 +181,20 @@ class Resize(GeometricStep):
 
     def __post_init__(self) -> None:
         self._set(
-            size=checks.size(self.name, "size", self.size),
-            mode=checks.choice(self.name, "mode", self.mode, ("exact", "shorter", "longer")),
-            antialias=checks.flag(self.name, "antialias", self.antialias),
+            size=parameters.size(self.name, "size", self.size),
+            mode=parameters.choice(self.name, "mode", self.mode, ("exact", "shorter", "longer")),
+            antialias=parameters.flag(self.name, "antialias", self.antialias),
         )
         if self.mode != "exact" and isinstance(self.size, tuple):
-            checks.refuse(self.name, f"mode '{self.mode}' takes one size, not {self.size}.")
+            parameters.refuse(self.name, f"mode '{self.mode}' takes one size, not {self.size}.")
 
     def check_ndim(self, ndim: int) -> None:
         """Raise where size has another number of axes."""
-        checks.per_axis(self.name, "size", self.size, ndim)
+        parameters.per_axis(self.name, "size", self.size, ndim)
 
     def move(self, frame: Frame) -> Move:
         """Return the resampling."""
-        size = checks.per_axis(self.name, "size", self.size, len(frame.shape))
+        size = parameters.per_axis(self.name, "size", self.size, len(frame.shape))
         if self.mode != "exact":
             leading = min(frame.shape) if self.mode == "shorter" else max(frame.shape)
             size = tuple(rounded(n * m / leading) for n, m in zip(frame.shape, size, strict=True))

@@ -8,9 +8,20 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from napari_cam.models.preparation.steps import checks
 from napari_cam.models.preparation.steps import grey_scale as intensity
+from napari_cam.models.preparation.steps import parameters
 from napari_cam.models.preparation.steps.base import Array, IntensityStep, Mask, PointMap
+
+
+def _percentiles(step: Rescale | Contrast) -> tuple[float, float]:
+    """Return a step's percentiles, the low one below the high one."""
+    low = parameters.number(step.name, "low_percentile", step.low_percentile, 0, 100)
+    high = parameters.number(step.name, "high_percentile", step.high_percentile, 0, 100)
+    if high <= low:
+        parameters.refuse(
+            step.name, f"high_percentile ({high:g}) must exceed low_percentile ({low:g})."
+        )
+    return low, high
 
 
 @dataclass(frozen=True)
@@ -35,17 +46,12 @@ class Rescale(IntensityStep):
     per_channel: bool = True
 
     def __post_init__(self) -> None:
-        low = checks.number(self.name, "low_percentile", self.low_percentile, 0, 100)
-        high = checks.number(self.name, "high_percentile", self.high_percentile, 0, 100)
-        if high <= low:
-            checks.refuse(
-                self.name, f"high_percentile ({high:g}) must exceed low_percentile ({low:g})."
-            )
+        low, high = _percentiles(self)
         self._set(
             low_percentile=low,
             high_percentile=high,
-            clip=checks.flag(self.name, "clip", self.clip),
-            per_channel=checks.flag(self.name, "per_channel", self.per_channel),
+            clip=parameters.flag(self.name, "clip", self.clip),
+            per_channel=parameters.flag(self.name, "per_channel", self.per_channel),
         )
 
     def fit(self, values: Array, foreground: Mask | None) -> PointMap:
@@ -65,10 +71,10 @@ class Window(IntensityStep):
     high: float
 
     def __post_init__(self) -> None:
-        low = checks.number(self.name, "low", self.low)
-        high = checks.number(self.name, "high", self.high)
+        low = parameters.number(self.name, "low", self.low)
+        high = parameters.number(self.name, "high", self.high)
         if high <= low:
-            checks.refuse(self.name, f"high ({high:g}) must exceed low ({low:g}).")
+            parameters.refuse(self.name, f"high ({high:g}) must exceed low ({low:g}).")
         self._set(low=low, high=high)
 
     def fit(self, values: Array, foreground: Mask | None) -> PointMap:  # noqa: ARG002
@@ -85,7 +91,7 @@ class Divide(IntensityStep):
     by: float
 
     def __post_init__(self) -> None:
-        self._set(by=checks.number(self.name, "by", self.by, above=0))
+        self._set(by=parameters.number(self.name, "by", self.by, above=0))
 
     def fit(self, values: Array, foreground: Mask | None) -> PointMap:  # noqa: ARG002
         """Return the division."""
@@ -106,7 +112,9 @@ class Threshold(IntensityStep):
 
     def __post_init__(self) -> None:
         for parameter in ("cut", "low", "high"):
-            self._set(**{parameter: checks.number(self.name, parameter, getattr(self, parameter))})
+            self._set(
+                **{parameter: parameters.number(self.name, parameter, getattr(self, parameter))}
+            )
 
     def fit(self, values: Array, foreground: Mask | None) -> PointMap:  # noqa: ARG002
         """Return the comparison."""
@@ -128,7 +136,7 @@ class ZScore(IntensityStep):
     per_channel: bool = True
 
     def __post_init__(self) -> None:
-        self._set(per_channel=checks.flag(self.name, "per_channel", self.per_channel))
+        self._set(per_channel=parameters.flag(self.name, "per_channel", self.per_channel))
 
     def fit(self, values: Array, foreground: Mask | None) -> PointMap:
         """Return the standardisation by this image's mean and deviation."""
@@ -145,10 +153,10 @@ class Standardize(IntensityStep):
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        mean = checks.numbers(self.name, "mean", self.mean)
-        std = checks.numbers(self.name, "std", self.std, above=0)
+        mean = parameters.numbers(self.name, "mean", self.mean)
+        std = parameters.numbers(self.name, "std", self.std, above=0)
         if len(mean) != len(std):
-            checks.refuse(
+            parameters.refuse(
                 self.name,
                 f"mean has {len(mean)} numbers but std {len(std)}; give one of each per channel.",
             )
@@ -157,7 +165,7 @@ class Standardize(IntensityStep):
     def channels_out(self, channels: int) -> int:
         """Return `channels`; refuse another number than that of the means."""
         if channels != len(self.mean):
-            checks.refuse(
+            parameters.refuse(
                 self.name,
                 f"it has numbers for {len(self.mean)} channels but the image has {channels} here; "
                 "put a 'channels' step before it.",
@@ -200,20 +208,15 @@ class Contrast(IntensityStep):
 
     def __post_init__(self) -> None:
         variants = ("stretch", "equalize", "clahe")
-        checks.choice(self.name, "variant", self.variant, variants)
-        low = checks.number(self.name, "low_percentile", self.low_percentile, 0, 100)
-        high = checks.number(self.name, "high_percentile", self.high_percentile, 0, 100)
-        if high <= low:
-            checks.refuse(
-                self.name, f"high_percentile ({high:g}) must exceed low_percentile ({low:g})."
-            )
+        parameters.choice(self.name, "variant", self.variant, variants)
+        low, high = _percentiles(self)
         self._set(
             low_percentile=low,
             high_percentile=high,
-            bins=checks.count(self.name, "bins", self.bins, low=2),
-            clip_limit=checks.number(self.name, "clip_limit", self.clip_limit, high=1, above=0),
-            tiles=checks.count(self.name, "tiles", self.tiles),
-            tile_bins=checks.count(self.name, "tile_bins", self.tile_bins, low=2),
+            bins=parameters.count(self.name, "bins", self.bins, low=2),
+            clip_limit=parameters.number(self.name, "clip_limit", self.clip_limit, high=1, above=0),
+            tiles=parameters.count(self.name, "tiles", self.tiles),
+            tile_bins=parameters.count(self.name, "tile_bins", self.tile_bins, low=2),
         )
 
     @property

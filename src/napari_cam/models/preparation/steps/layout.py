@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from napari_cam.errors import PreparationError
-from napari_cam.models.preparation.steps import checks
+from napari_cam.models.preparation.steps import parameters
 from napari_cam.models.preparation.steps.base import Array, IntensityStep, Mask, PointMap, Step
 from napari_cam.volumes import foreground as tissue
 
@@ -38,7 +38,7 @@ class Orient(Step):
         letters: Any = self.letters
         valid = isinstance(letters, str) and len(letters) == 3
         if not valid or any(len(set(letters) & set(pair)) != 1 for pair in _PLANES.values()):
-            checks.refuse(
+            parameters.refuse(
                 self.name,
                 "letters are three directions, one of L/R, one of A/P and one of I/S, such as "
                 f"'IPL', not {letters!r}.",
@@ -75,7 +75,7 @@ class Slices(Step):
     axis: Literal["acquisition", "axial", "coronal", "sagittal", 0, 1, 2] = "acquisition"
 
     def __post_init__(self) -> None:
-        checks.choice(self.name, "axis", self.axis, ("acquisition", *_PLANES, 0, 1, 2))
+        parameters.choice(self.name, "axis", self.axis, ("acquisition", *_PLANES, 0, 1, 2))
 
     def stored_axis(self, stack_axis: int, orientation: str | None) -> int:
         """Return the stored array axis across which the slices lie.
@@ -90,7 +90,7 @@ class Slices(Step):
         if isinstance(self.axis, int):
             return self.axis
         if orientation is None:
-            checks.refuse(
+            parameters.refuse(
                 self.name,
                 f"the image has no patient frame and thus no {self.axis} slices; "
                 "use 'acquisition' or an array axis 0, 1 or 2.",
@@ -120,9 +120,9 @@ class Foreground(Step):
     fill: float | None = None
 
     def __post_init__(self) -> None:
-        checks.choice(self.name, "method", self.method, tuple(tissue.METHODS))
+        parameters.choice(self.name, "method", self.method, tuple(tissue.METHODS))
         if self.fill is not None:
-            self._set(fill=checks.number(self.name, "fill", self.fill))
+            self._set(fill=parameters.number(self.name, "fill", self.fill))
 
     def find(self, values: Array, spacing: tuple[float, ...] | None) -> Mask:
         """Return where `values` (c, *s) show tissue, bool (*s)."""
@@ -156,19 +156,19 @@ class Channels(IntensityStep):
 
     def __post_init__(self) -> None:
         rules = ("replicate", "select", "mean", "as_is")
-        checks.choice(self.name, "rule", self.rule, rules)
+        parameters.choice(self.name, "rule", self.rule, rules)
         if self.count is not None:
-            checks.count(self.name, "count", self.count)
+            parameters.count(self.name, "count", self.count)
         if self.indices is not None:
-            self._set(indices=checks.counts(self.name, "indices", self.indices, low=0))
+            self._set(indices=parameters.counts(self.name, "indices", self.indices, low=0))
         if self.rule == "replicate" and self.count is None:
-            checks.refuse(self.name, "rule 'replicate' needs count, the channels to make.")
+            parameters.refuse(self.name, "rule 'replicate' needs count, the channels to make.")
         if self.rule == "select" and self.indices is None:
-            checks.refuse(self.name, "rule 'select' needs indices, the channels to take.")
+            parameters.refuse(self.name, "rule 'select' needs indices, the channels to take.")
         if self.rule != "select" and self.indices is not None:
-            checks.refuse(self.name, f"rule '{self.rule}' takes no indices.")
+            parameters.refuse(self.name, f"rule '{self.rule}' takes no indices.")
         if self.rule in ("select", "mean") and self.count is not None:
-            checks.refuse(self.name, f"rule '{self.rule}' takes no count.")
+            parameters.refuse(self.name, f"rule '{self.rule}' takes no count.")
 
     @property
     def fixed_count(self) -> int | None:
