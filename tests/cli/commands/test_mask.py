@@ -452,7 +452,7 @@ def test_an_image_on_another_grid_is_refused(
     path = write(tmp_path / "map.nii.gz", source)
     words = ("--foreground", "otsu", "--image", tmp_path / "image.nii")
     ended = call("mask", path, "-o", out, *words)
-    assert (ended.code, "but the heatmap (2, 2, 3)" in ended.err) == (1, True)
+    assert (ended.code, "but the heatmap on a grid of (2, 2, 3) voxels" in ended.err) == (1, True)
 
 
 def test_a_raw_heatmap_is_named_by_its_file(
