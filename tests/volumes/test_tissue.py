@@ -107,8 +107,8 @@ def test_channels_count_alike() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("brain",), "The method of a foreground is one of 'kmeans', 'otsu', 'nonzero', not 'br"),
-        (("otsu", "unit"), "The per of a foreground is one of 'volume', 'slice', not 'unit'"),
+        (("brain",), "The method of a foreground is one of kmeans, otsu, nonzero, not 'br"),
+        (("otsu", "unit"), "The per of a foreground is one of volume, slice, not 'unit'"),
         (("otsu", "slice", 3), "The axis of a foreground is one of None, 0, 1, 2, not 3"),
     ],
 )

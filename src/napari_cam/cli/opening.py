@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from napari_cam.cli.parsing import parse_series
 from napari_cam.errors import MaskError, PreparationError, VolumeError
 from napari_cam.names import file_and_label
+from napari_cam.volumes.choices import TISSUES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +28,7 @@ SAMPLES: dict[str, Literal["classification", "segmentation"]] = {
     "sample:segmentation": "segmentation",
 }
 IMAGENET = "imagenet:"
-_TISSUES = ("kmeans", "otsu", "nonzero")
-FOREGROUNDS = tuple(method + per for method in _TISSUES for per in ("", ":slice"))
+FOREGROUNDS = tuple(method + per for method in TISSUES for per in ("", ":slice"))
 
 
 def open_model(
@@ -253,7 +253,7 @@ def open_foreground(text: str, image: Path | None, heatmap: Heatmap) -> Foregrou
     method, _, per_slice = text.partition(":")
     found = foreground(
         volume,
-        cast(Any, method),
+        TISSUES.checked(method),
         "slice" if per_slice else "volume",
         axis=heatmap.unit_axis,
     )

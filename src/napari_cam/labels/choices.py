@@ -35,6 +35,26 @@ MODES: Choices[Mode] = Choices(
     },
 )
 
+SegmentationKind = Literal["binary", "fractional"]
+SEGMENTATION_KINDS: Choices[SegmentationKind] = Choices(
+    "kind",
+    SegmentationKind,
+    MaskError,
+    {"binary": "of labels", "fractional": "of heatmaps"},
+)
+
+Algorithm = Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
+ALGORITHMS: Choices[Algorithm] = Choices(
+    "The algorithm of a segment",
+    Algorithm,
+    MaskError,
+    {
+        "AUTOMATIC": "no person took part",
+        "SEMIAUTOMATIC": "a person corrected it",
+        "MANUAL": "a person drew it",
+    },
+)
+
 Refinement = Literal["random-walker", "guided"]
 REFINEMENTS: Choices[Refinement] = Choices(
     "The method of a refinement",

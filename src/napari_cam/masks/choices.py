@@ -73,6 +73,11 @@ TIED_VOTES: Choices[TiedVotes] = Choices(
     {"out": "outside", "in": "inside", "first": "as the first member says"},
 )
 
+RadiusUnit = Literal["mm", "px"]
+RADIUS_UNITS: Choices[RadiusUnit] = Choices(
+    "The unit of LocalOtsu's radius", RadiusUnit, MaskError, {"mm": "mm", "px": "pixels"}
+)
+
 LengthUnit = Literal["mm", "pixel", "share"]
 LENGTH_UNITS: Choices[LengthUnit] = Choices(
     "The unit of a box",

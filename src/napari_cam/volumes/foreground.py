@@ -7,7 +7,7 @@ proportion where the voxel size is known, so that thick slices are not smeared i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,17 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from napari_cam.errors import MaskError
+from napari_cam.volumes.choices import TISSUE_PER, TISSUES, TissueMethod, TissuePer
 from napari_cam.volumes.volume import Volume
 
 Mask = NDArray[np.bool_]
-Method = Literal["kmeans", "otsu", "nonzero"]
-Per = Literal["volume", "slice"]
 
 
 def foreground(
-    volume: Volume, method: Method = "kmeans", per: Per = "volume", axis: int | None = None
+    volume: Volume,
+    method: TissueMethod = "kmeans",
+    per: TissuePer = "volume",
+    axis: int | None = None,
 ) -> NDArray[np.bool_]:
     """Return where an image shows something other than background.
 
@@ -57,14 +59,10 @@ def foreground(
     MaskError
         Where the method, `per` or the axis is unknown, or a channel holds no number.
     """
-    for name, word, words in (
-        ("method", method, get_args(Method)),
-        ("per", per, get_args(Per)),
-        ("axis", axis, (None, 0, 1, 2)),
-    ):
-        if word not in words:
-            known = ", ".join(map(repr, words))
-            raise MaskError(f"The {name} of a foreground is one of {known}, not {word!r}.")
+    TISSUES.checked(method)
+    TISSUE_PER.checked(per)
+    if axis not in (None, 0, 1, 2):
+        raise MaskError(f"The axis of a foreground is one of None, 0, 1, 2, not {axis!r}.")
     find = METHODS[method]
     values = _numbers(np.asarray(volume.channels_first()))
     spacing = volume.spacing if volume.grid.units == "mm" else None

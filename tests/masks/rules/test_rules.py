@@ -109,7 +109,7 @@ def test_values_that_cannot_be_told_apart_give_no_cut(
         (lambda: LocalOtsu(0), "a radius above 0, not 0"),
         (lambda: LocalOtsu(np.inf), "a radius above 0, not inf"),
         (lambda: LocalOtsu("3"), "a radius above 0, not '3'"),  # type: ignore[arg-type]
-        (lambda: LocalOtsu(3, "cm"), "in 'mm' or 'px', not 'cm'"),  # type: ignore[arg-type]
+        (lambda: LocalOtsu(3, "cm"), "radius is one of mm, px, not 'cm'"),  # type: ignore[arg-type]
     ],
 )
 def test_a_rule_out_of_range_is_refused(make: Any, said: str) -> None:

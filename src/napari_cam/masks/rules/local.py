@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,9 @@ from skimage.filters import rank
 
 from napari_cam import checks
 from napari_cam.errors import MaskError
+from napari_cam.masks.choices import RADIUS_UNITS, RadiusUnit
 from napari_cam.masks.rules.base import LocalRule
 from napari_cam.masks.rules.histograms import BINS, Otsu
-
-Units = Literal["mm", "px"]
 
 _NOISE = 1e-3  # of the sizes that files state, which must not decide about a pixel
 
@@ -51,15 +50,14 @@ class LocalOtsu(LocalRule):
     word: ClassVar[str] = "local-otsu"
 
     radius: float
-    units: Units = "mm"
+    units: RadiusUnit = "mm"
 
     def __post_init__(self) -> None:
         wanted = "a radius above 0"
         radius = checks.number(
             self.radius, "LocalOtsu", MaskError, above=0, verb="takes", wanted=wanted
         )
-        if self.units not in get_args(Units):
-            raise MaskError(f"The radius of LocalOtsu is in 'mm' or 'px', not {self.units!r}.")
+        RADIUS_UNITS.checked(self.units)
         object.__setattr__(self, "radius", radius)
 
     def cut(self, values: NDArray[Any]) -> float:

@@ -11,7 +11,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.volumes.foreground import Method, foreground
+from napari_cam.volumes.choices import TissueMethod
+from napari_cam.volumes.foreground import foreground
 from napari_cam.volumes.volume import Volume
 
 _FOUND: WeakKeyDictionary[Volume, dict[str, NDArray[np.bool_]]] = WeakKeyDictionary()
@@ -65,7 +66,7 @@ class Tissue:
         On the heatmap's grid.
     """
 
-    method: Method
+    method: TissueMethod
     image: Volume
 
     @property

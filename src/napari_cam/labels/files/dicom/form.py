@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from napari_cam import checks
 from napari_cam.errors import MaskError
-
-Algorithm = Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
+from napari_cam.labels.choices import ALGORITHMS, Algorithm
 
 # Lengths by DICOM's value representations (PS3.5, 6.2): LO, CS, SH and UC-like code meanings.
 LONGEST_LABEL = 64
@@ -118,10 +117,8 @@ class SegmentForm:
     def __post_init__(self) -> None:
         if self.label is not None:
             check_text("The label of a segment", self.label, LONGEST_LABEL)
-        if self.algorithm not in (None, "AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"):
-            raise MaskError(
-                f"algorithm is AUTOMATIC, SEMIAUTOMATIC or MANUAL, not {self.algorithm!r}."
-            )
+        if self.algorithm is not None:
+            ALGORITHMS.checked(self.algorithm)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form as plain JSON."""

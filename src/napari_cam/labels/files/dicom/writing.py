@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from napari_cam.errors import MaskError, WriteError
 from napari_cam.files import sidecar_path, writing_all
 from napari_cam.heatmap import Heatmap
+from napari_cam.labels.choices import SEGMENTATION_KINDS, SegmentationKind
 from napari_cam.labels.classes import LabelClass, LabelClasses
 from napari_cam.labels.codes import Remap
 from napari_cam.labels.files.dicom.form import LONGEST_LABEL, SegmentationForm
@@ -30,8 +31,6 @@ from napari_cam.volumes.dicom.sources import DicomPath, DicomSources, dicom_sour
 from napari_cam.volumes.placing import on_grid
 from napari_cam.volumes.stated_grid import grid_facts
 from napari_cam.volumes.volume import Volume
-
-Kind = Literal["binary", "fractional"]
 
 LEVELS = 255
 """A fractional segmentation stores 0 to 1 as so many steps."""
@@ -53,7 +52,7 @@ def export_dicom_seg(
     labels: Seeds | LabelImage | NDArray[Any] | Heatmap | Mapping[str, Heatmap],
     source: DicomPath | Volume,
     classes: LabelClasses | None = None,
-    kind: Kind | None = None,
+    kind: SegmentationKind | None = None,
     form: SegmentationForm | None = None,
     overwrite: bool = False,
     *,
@@ -130,10 +129,10 @@ def _in_the_way(path: Path, sources: DicomSources) -> set[Any]:
 
 
 def _content(
-    labels: Any, sources: DicomSources, classes: LabelClasses | None, kind: Kind | None
+    labels: Any, sources: DicomSources, classes: LabelClasses | None, kind: SegmentationKind | None
 ) -> _Content:
-    if kind not in (None, "binary", "fractional"):
-        raise MaskError(f'kind is "binary" or "fractional", not {kind!r}.')
+    if kind is not None:
+        SEGMENTATION_KINDS.checked(kind)
     heatmaps = {_name_of(labels): labels} if isinstance(labels, Heatmap) else labels
     if isinstance(heatmaps, Mapping):
         if kind == "binary":

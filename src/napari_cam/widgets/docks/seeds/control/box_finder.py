@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from napari_cam.errors import NapariCamError
 from napari_cam.labels.choices import NEGATIVES
+from napari_cam.volumes.choices import TISSUES
 from napari_cam.widgets.docks.seeds.work.box_finding import Box, BoxRequest, DrawnShape, find_box
 from napari_cam.widgets.layers.derived_layers import mask_to_layer
 from napari_cam.widgets.layers.picture import Picture, labels_on, read_mask, shapes_of
@@ -101,7 +102,7 @@ class BoxFinder:
         shapes = step.shapes.layer if step.drawn.isChecked() else None
         labels = step.labels.layer if step.labelled.isChecked() else None
         self._watch(*(layer for layer in (shapes, labels) if layer is not None))
-        tissue = str(step.method.currentData()) if step.tissue.isChecked() else None
+        tissue = TISSUES.checked(step.method.currentData()) if step.tissue.isChecked() else None
         band = (step.band_width.value(), step.band_position.value(), step.band_angle.value())
         return BoxRequest(
             grid=picture.grid,

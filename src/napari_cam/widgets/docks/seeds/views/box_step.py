@@ -7,11 +7,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QWidget
 
 from napari_cam.labels.choices import NEGATIVES
+from napari_cam.volumes.choices import TISSUES
 from napari_cam.widgets.controls.layer_combo import LayerCombo
 from napari_cam.widgets.controls.parts import Hint, allow, button, column, combo, form, tick
 from napari_cam.widgets.controls.tooltips import describe
 
-_TISSUE = [("k-means", "kmeans"), ("Otsu", "otsu"), ("not zero", "nonzero")]
 _NO_SHAPES = "Draw a shape first."
 _NO_LABELS = "Make or open a labels layer of this image first."
 
@@ -27,7 +27,7 @@ class BoxStep(QWidget):
         self.centred = tick("centred", "centred box")
         self.sizes = [_spin(f"centred_{axis}", 100.0, 1.0, 100.0, " %", 0) for axis in "zyx"]
         self.tissue = tick("tissue", "tissue only, found by")
-        self.method = combo("tissue_method", _TISSUE)
+        self.method = combo("tissue_method", TISSUES.entries)
         self.band = tick("band", "without a band")
         self.band_width = _spin("band_width", 10.0, 0.1, 9999.0, " mm", 1)
         self.band_position = _spin("band_position", 0.0, -9999.0, 9999.0, " mm", 1)

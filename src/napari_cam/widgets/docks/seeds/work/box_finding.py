@@ -16,6 +16,7 @@ from napari_cam.masks.ensembles.box_shapes import CentredBox, Polygons, WithoutB
 from napari_cam.masks.ensembles.boxes import BoxFilter, Within
 
 if TYPE_CHECKING:
+    from napari_cam.volumes.choices import TissueMethod
     from napari_cam.volumes.volume import Volume
 
 _ARC = np.linspace(0, 2 * np.pi, 64, endpoint=False)[:, None]
@@ -64,7 +65,7 @@ class BoxRequest:
     grid: Grid
     slice_axis: int
     centred: tuple[float, float, float] | None = None
-    tissue: str | None = None
+    tissue: TissueMethod | None = None
     band: tuple[float, float, float] | None = None
     shapes: tuple[DrawnShape, ...] | None = None
     all_slices: bool = True
@@ -130,10 +131,10 @@ def _filters(request: BoxRequest) -> Iterator[BoxFilter]:
         yield Within(request.within, "labels")
 
 
-def _tissue(volume: Volume, method: str) -> NDArray[np.bool_]:
+def _tissue(volume: Volume, method: TissueMethod) -> NDArray[np.bool_]:
     from napari_cam.volumes.foreground import foreground
 
-    return foreground(volume, method)  # type: ignore[arg-type]
+    return foreground(volume, method)
 
 
 def polygons(shapes: Sequence[DrawnShape], slice_axis: int, all_slices: bool) -> BoxFilter:
