@@ -25,13 +25,13 @@ from napari_cam.reports.overlap.aggregate import (
     classes_of,
     subject_counts,
 )
-from napari_cam.reports.overlap.classification import classification_rows, classification_table
-from napari_cam.reports.overlap.ensembles import (
+from napari_cam.reports.overlap.calibrated_ensembles import (
     baseline_rows,
     ensemble_figures,
     ensemble_rows,
     ensemble_table,
 )
+from napari_cam.reports.overlap.classification import classification_rows, classification_table
 from napari_cam.reports.overlap.figures import Pictures, overlap_figures
 from napari_cam.reports.overlap.metrics import DEFINITIONS, ratio, unit_metrics
 from napari_cam.reports.overlap.scores import Scores, Scoring, hard, score
