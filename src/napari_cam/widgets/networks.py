@@ -139,5 +139,5 @@ def _import_torch(compiler: bool) -> None:
     with garbage_waits():
         if compiler:
             load_triton_apart()
-        for name in ("cams.explain", "models.files", "sample"):
+        for name in ("cams.explain", "models.files.model_files", "sample"):
             importlib.import_module(f"napari_cam.{name}")
