@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from qtpy.QtTest import QTest
 from window import HERE, add_heatmaps, open_viewer, save, wait
 
@@ -43,7 +44,7 @@ def main(folder: Path | None) -> None:
     def take(name: str, where: Path | None) -> None:
         QTest.qWait(700)
         if where is not None:
-            save(viewer, where / f"{name}.png")
+            save(viewer, where / f"{name}.png", Image.Quantize.MAXCOVERAGE)
 
     def make(kind: str) -> None:
         box = dock.choose.kind

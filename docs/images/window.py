@@ -65,8 +65,7 @@ def scroll_to(dock: Any, widget: Any, above: int = 8) -> None:
     QTest.qWait(800)
 
 
-def save(viewer: Any, path: Path) -> None:
-    """Save a picture of the whole window in 256 colours."""
+def save(viewer: Any, path: Path, method: Image.Quantize | None = None) -> None:
+    """Save a picture of the whole window in 256 colours, chosen by a `method` of Pillow."""
     shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
-    few = shot.quantize(256, method=Image.Quantize.MAXCOVERAGE)
-    few.save(path, optimize=True)
+    shot.quantize(256, method=method).save(path, optimize=True)
