@@ -34,7 +34,7 @@ class MaskKey(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MaskSet(Mapping[Any, NDArray[np.bool_]]):
-    """Masks by key; each is computed when it is asked for and not kept.
+    """Masks by key; each mask is computed on access and not kept in memory.
 
     ``masks["gradcam"]`` or ``masks["gradcam / otsu"]`` finds a mask as in
     :class:`napari_cam.heatmap.Maps`. Each mask is (z, y, x) bool on its heatmap's grid.
@@ -42,20 +42,20 @@ class MaskSet(Mapping[Any, NDArray[np.bool_]]):
     Attributes
     ----------
     heatmaps
-        What was cut, by mask key.
+        The heatmap behind each mask, by mask key.
     rules
-        Which rule chose the cuts, by mask key.
+        The rule that chose the cuts, by mask key.
     cuts
-        (u,) float32 by mask key, one cut per unit; of a local rule (z, y, x), one per voxel. NaN
-        where the mask is empty because there is no evidence, or no varying values to take a
-        statistic of.
+        (u,) float32 by mask key: one cut per unit. A local rule gives (z, y, x), one cut per voxel.
+        NaN marks an empty mask: the unit has no evidence, or no varying values to compute a
+        statistic from.
     strict
-        True where a voxel must exceed its cut (>), False where reaching it is enough (>=).
+        True if a voxel must exceed its cut (>), False if it may also equal it (>=).
     foreground
-        (z, y, x) bool, where masks may lie; by mask key where each heatmap has its own; None for
-        wherever the network saw.
+        (z, y, x) bool, the voxels that masks may contain. A mapping by mask key if each heatmap has
+        its own. None allows every voxel that the network saw.
     cleanup
-        What is done to each mask after the cut; None for nothing.
+        The clean-up applied to each mask after the cut; None for none.
     provenance
         What all masks have in common, as plain JSON.
     """
@@ -83,7 +83,7 @@ class MaskSet(Mapping[Any, NDArray[np.bool_]]):
         return clean(mask, heatmap.grid, self.cleanup, heatmap.unit_axis, allowed)
 
     def foreground_of(self, key: Any) -> NDArray[np.bool_] | None:
-        """Return (z, y, x) bool where the mask under `key` may lie; None for everywhere."""
+        """Return (z, y, x) bool, the voxels that the mask `key` may contain; None for all."""
         if isinstance(self.foreground, Mapping):
             return self.foreground.get(key)
         return self.foreground
@@ -109,7 +109,7 @@ class MaskSet(Mapping[Any, NDArray[np.bool_]]):
         return f"MaskSet({', '.join(label_of(key) for key in self)})"
 
     def provenance_of(self, key: Any) -> dict[str, Any]:
-        """Return what made the mask under `key`: its rule, cuts and heatmap, as plain JSON."""
+        """Return how the mask `key` was made (rule, cuts and heatmap), as plain JSON."""
         rule = self.rules[key]
         made = {
             **self.provenance,
@@ -131,28 +131,30 @@ def binarize(
     foreground: NDArray[np.bool_] | Mapping[Any, NDArray[np.bool_]] | None = None,
     cleanup: Cleanup | None = None,
 ) -> MaskSet:
-    """Cut heatmaps into masks.
+    """Threshold heatmaps to make masks.
 
-    A voxel lies in the mask where its value exceeds its cut, the network saw it
-    (``heatmap.inside``) and it is foreground. Statistics (quantiles, Otsu) are taken over these
-    voxels only, of units with evidence only: of each unit, of the volume, or of all the heatmaps
-    together, as the rule's scope says. A unit without evidence has an empty mask under every
-    rule. Cuts are rounded to the heatmap's float32, so that a value equal to a cut is not above it.
+    A voxel belongs to the mask if its value exceeds the cut, the network saw it
+    (``heatmap.inside``) and it is foreground. Rules that need a statistic (quantiles, Otsu) compute
+    it from voxels that the network saw and that are foreground, and only from units with evidence.
+    The rule's scope sets whether this is done per unit, per volume, or over all heatmaps together.
+    A unit without evidence gets an empty mask under every rule. Cuts are rounded to the heatmap's
+    float32, so a value equal to a cut is not above it.
 
     Parameters
     ----------
     heatmaps
         One heatmap (its mask is called "mask"), or heatmaps by key.
     rule
-        How to choose the cut, or its text ("otsu", "quantile:0.9"). With several rules each mask's
-        key is the pair (map's key, rule).
+        How to choose the cut: a rule, or its text ("otsu", "quantile:0.9"). With several rules,
+        each mask's key is the pair (heatmap key, rule).
     strict
         True for > (Kang et al. 2021, eq. 3), False for >= (Syed et al. 2023).
     foreground
-        (z, y, x) bool, where masks may lie and statistics are taken; None for everywhere. Where
-        heatmaps lie on grids of their own: one for each, by the heatmap's key.
+        (z, y, x) bool. Masks contain these voxels only, and statistics use them only. None for all
+        voxels. If the heatmaps lie on different grids, pass one foreground per heatmap, by heatmap
+        key.
     cleanup
-        What to do to each mask after the cut; None for nothing.
+        The clean-up to apply to each mask after the cut; None for none.
 
     Returns
     -------
@@ -162,7 +164,19 @@ def binarize(
     Raises
     ------
     MaskError
-        Where the rule does not suit a heatmap's scale, or the foreground or clean-up its shape.
+        If the rule does not suit a heatmap's scale, or if the foreground or the clean-up does not
+        match its shape.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> maps = nc.explain(model, volume, ["gradcam", "layercam"], "damaged")
+    >>> masks = nc.binarize(maps, "otsu", foreground=nc.foreground(volume))
+    >>> masks["gradcam"].shape, masks["gradcam"].dtype
+    ((22, 96, 128), dtype('bool'))
+    >>> masks.cuts["gradcam"].shape  # one cut per slice
+    (22,)
     """
     maps, rules = _heatmaps_by_key(heatmaps), _rules_asked(rule)
     limits = _foreground_by_key(foreground, maps)

@@ -30,44 +30,46 @@ _LENGTHS = ("opening_mm", "closing_mm", "smallest")
 
 @dataclass(frozen=True, eq=False)
 class Cleanup:
-    """What is done to a mask after the cut, each step only where it is asked for.
+    """Clean-up steps applied to a mask after the cut; all are off by default.
 
-    The order is: opening, closing, holes; then of the pieces those that touch something, those
-    that are large enough, and the largest of these. No step adds voxels where a mask may not lie.
+    The order is fixed: opening, closing, filling holes, then keeping the pieces that touch another
+    mask, the pieces that are large enough, and the largest of these. No step adds voxels outside
+    the region that the mask may occupy.
 
     Attributes
     ----------
     opening_mm
-        Radius of a ball: what it does not fit into goes, such as specks and thin bridges. 0 for
-        none.
+        Radius of a ball. Removes parts that the ball does not fit into, such as specks and thin
+        bridges. 0 for no opening.
     closing_mm
-        Radius of a ball: gaps that it does not fit into are filled.
+        Radius of a ball. Fills gaps that the ball does not fit into. 0 for no closing.
     fill_holes
-        Whether what the mask encloses on all sides joins it.
+        Whether to fill holes, which the mask encloses on all sides.
     touching
-        Bool (z, y, x), another mask: pieces stay that overlap it or lie against it; None for all.
+        Another mask, bool (z, y, x). Keeps only pieces that overlap it or share a border with it.
+        None keeps all.
     smallest
-        Smallest piece that stays: cubic millimetres of a volume, square millimetres of a slice.
+        Size of the smallest piece to keep: mm³ with ``per="volume"``, mm² with ``per="unit"``.
     largest_only
-        Whether only the largest piece stays, of equals the first.
+        Whether to keep only the largest piece (the first one if several are equally large).
     per
-        "volume" for everything in three dimensions, "unit" for each slice of a 2D network by
-        itself, in its plane.
+        "volume" works in three dimensions; "unit" works on each slice of a 2D network separately,
+        in its plane.
     connectivity
-        What is one piece: pixels that share faces, or also those that share corners.
+        Which pixels form one piece: those that share "faces", or those that share corners too.
 
     Raises
     ------
     MaskError
-        Where a length is no number from 0 on, `touching` no boolean array (z, y, x), or a word
-        unknown.
+        If a length is not a number >= 0, `touching` is not a boolean array (z, y, x), or an option
+        is unknown.
 
     Notes
     -----
-    Where an image states no voxel size, lengths are in pixels, areas and volumes in numbers of
-    pixels. A ball holds the voxels whose centres lie within its radius, whatever their shape; the
-    distances take the axes to be at right angles. Beyond the image's edge nothing is known, so
-    that an opening takes nothing away from there and a closing adds nothing.
+    If an image has no voxel size, lengths are in pixels, and areas and volumes are counts of
+    pixels. A ball contains the voxels with centres within its radius, for voxels of any shape;
+    distances assume that the axes are at right angles. Nothing is known beyond the image's edge, so
+    an opening removes nothing because of the edge, and a closing adds nothing.
     """
 
     opening_mm: float = 0.0
@@ -110,7 +112,7 @@ class Cleanup:
         return tuple(getattr(self, each.name) for each in fields(self) if each.name != "touching")
 
     def to_json(self) -> dict[str, Any]:
-        """Return its parameters as plain JSON; of `touching` the digest and size."""
+        """Return the parameters as plain JSON; `touching` is given by its digest and size."""
         facts = {
             each.name: getattr(self, each.name)
             for each in fields(self)

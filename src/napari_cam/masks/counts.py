@@ -82,27 +82,47 @@ def counts(
 
 
 def iou(a: NDArray[np.bool_], b: NDArray[np.bool_], empty: float = np.nan) -> float:
-    """Return the intersection over union of two masks, also called Jaccard index.
+    """Return the intersection over union (Jaccard index) of two masks.
 
     Parameters
     ----------
     a, b
-        Boolean arrays of the same shape; the order does not matter.
+        Boolean arrays of the same shape, in any order.
     empty
-        The value for two empty masks: NaN (undefined), 0.0 or 1.0.
+        The value to return if both masks are empty: NaN (undefined), 0.0 or 1.0.
 
     Raises
     ------
     MaskError
-        Where an array is not boolean, the shapes differ or `empty` is another number.
+        If an array is not boolean, the shapes differ, or `empty` is another number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_cam as nc
+    >>> a = np.array([True, True, False, False])
+    >>> b = np.array([False, True, True, False])
+    >>> round(nc.iou(a, b), 3)
+    0.333
+    >>> nc.iou(a & ~a, b & ~b, empty=1.0)
+    1.0
     """
     return float(counts(a, b).iou(empty))
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_], empty: float = np.nan) -> float:
-    """Return Dice's coefficient of two masks, also called F1 score: 2 IoU / (1 + IoU).
+    """Return the Dice coefficient (F1 score) of two masks: 2 IoU / (1 + IoU).
 
-    It takes, and refuses, what :func:`iou` does.
+    The parameters and errors are those of :func:`iou`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_cam as nc
+    >>> a = np.array([True, True, False, False])
+    >>> b = np.array([False, True, True, False])
+    >>> nc.dice(a, b)
+    0.5
     """
     return float(counts(a, b).dice(empty))
 

@@ -54,61 +54,75 @@ def calibrate(
     unit_axis: UnitAxis = "members",
     both_empty: float = np.nan,
 ) -> Calibration:
-    """Choose the thresholds of an ensemble's members together, and judge the choice out of fold.
+    """Choose the thresholds of an ensemble's members jointly and evaluate the choice out of fold.
 
-    Exact: what is counted at each combination equals what :func:`napari_cam.binarize` with
-    ``Fixed`` cuts and :func:`napari_cam.combine` give. Voxels that no member's network saw are
-    left out of every count.
+    The counts are exact: for each combination of thresholds they equal those of
+    :func:`napari_cam.binarize` with ``Fixed`` cuts followed by :func:`napari_cam.combine`. Voxels
+    that no member's network saw are not counted.
 
     Parameters
     ----------
     members
-        For each case (volume) its members' heatmaps by name, as ``explain`` returns them, in
-        [0, 1]; the same names in each case. Read one case after the other, so a generator will do.
+        One mapping per case (volume): its members' heatmaps by name, in [0, 1], as ``explain``
+        returns them. All cases use the same names. Cases are read one after the other, so a
+        generator works too.
     references
-        For each case the true mask (z, y, x) bool.
+        One true mask per case, (z, y, x) bool.
     groups
-        For each case what it belongs to, such as the patient: cases of one group are never in
-        training and test of one fold. Groups are counted in the record, not named.
+        One group per case, such as the patient. Cases of one group never appear in both the
+        training and the test set of a fold. The record holds the number of groups, not their names.
     operator
-        As :func:`napari_cam.combine`'s, STAPLE excepted, which cannot be counted by voxel.
+        As in :func:`napari_cam.combine`, except STAPLE, which cannot be computed from voxel counts.
     metric
-        What the thresholds are to maximise: one of
-        :data:`napari_cam.masks.overlap_scores.METRICS`. Ties go to the smallest sum of
-        thresholds, then to the first box, then to the lowest threshold of the first member.
+        The metric to maximise, one of :data:`napari_cam.masks.overlap_scores.METRICS`. Ties go to
+        the smallest sum of thresholds, then to the first box, then to the lowest threshold of the
+        first member.
     thresholds
-        What each member may be cut at, in [0, 1].
+        Candidate thresholds for each member, in [0, 1].
     strict
         True for >, False for >=.
     boxes
-        Where masks may lie, in all cases or one for each; or several of these by name, among which
-        each fold chooses as it chooses thresholds. Members are cut off there before they are
-        combined.
+        The region that masks may occupy: one for all cases, or one per case. Or several of these by
+        name; each fold then chooses a box together with the thresholds. Members are restricted to
+        the box before they are combined.
     folds
-        Number of folds that groups are drawn into; or which fold each group is in; None to leave
+        Number of folds that groups are randomly assigned to, or the fold of each group. None leaves
         out one group at a time.
     seed
-        Of that draw.
+        Seed of the random assignment to folds.
     ties, empty, tied_votes, unit_axis
-        As :func:`napari_cam.combine`'s.
+        As in :func:`napari_cam.combine`.
     both_empty
-        What an image counts as in which nothing is and nothing was found: NaN leaves it out of
-        means, and the result says how many these were; 0 or 1.
+        The score of an image whose reference and prediction are both empty: 0, 1, or NaN. NaN
+        excludes such images from means, and the result reports how many there were.
 
     Returns
     -------
     Calibration
         The choice of each fold with its result on the cases left out, the pooled out-of-fold
-        result, the in-sample best ("oracle"), the whole grid, and what predicting nothing,
-        everything, or the box alone would score.
+        result, the in-sample best ("oracle"), the whole grid, and baselines: the scores of
+        predicting nothing, everything, or the box alone.
 
     Raises
     ------
     MaskError
-        Where cases do not fit each other, an option is unknown, or the metric is undefined on the
+        If cases do not match each other, an option is unknown, or the metric is undefined on the
         training cases of a fold.
     StatisticsError
-        Where the groups do not make the folds.
+        If the groups cannot be divided into the folds.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> from napari_cam.sample.phantom import phantom
+    >>> model = nc.load_sample_model()
+    >>> fillets = [phantom(seed) for seed in (20_000, 20_001)]
+    >>> methods = ["gradcam", "layercam"]
+    >>> heatmaps = [nc.explain(model, each.volume, methods, "damaged") for each in fillets]
+    >>> truth = [fillet.damage > 0.5 for fillet in fillets]
+    >>> found = nc.calibrate(heatmaps, truth, groups=["a", "b"], operator="and")
+    >>> iou = found.out_of_fold["iou_pooled_foreground"]  # the result to report
+    >>> mask = found.combine(heatmaps[0]).mask  # uses the thresholds chosen on all cases
     """
     rule = EnsembleRule(operator, ties, empty, tied_votes)
     if rule.operator == "staple":

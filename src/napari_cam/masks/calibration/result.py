@@ -63,47 +63,49 @@ class FoldChoice:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Thresholds of an ensemble's members, chosen together.
+    """Thresholds of an ensemble's members, chosen jointly.
 
     Attributes
     ----------
     members
-        Names, in the order of the grid's axes.
+        Names of the members, in the order of the grid's axes.
     rule
-        Operator and its options.
+        The operator and its options.
     strict
-        True where a voxel must exceed a threshold.
+        True if a voxel must exceed a threshold.
     metric
-        What was maximised.
+        The metric that was maximised.
     thresholds
-        (c,) what each member could be cut at.
+        (c,) the candidate thresholds.
     boxes
-        Names of the boxes that could be chosen.
+        Names of the candidate boxes.
     unit_axis
-        What members are compared in by size, as :func:`napari_cam.combine` takes it.
+        Axis of the units in which members are compared by size, as in :func:`napari_cam.combine`.
     grid
-        (b, c, ..., c) the metric on all cases for each box and combination: in-sample.
+        (b, c, ..., c) the metric on all cases for each box and combination of thresholds
+        (in-sample).
     fold_grids
-        (f, b, c, ..., c) the same on the training cases of each fold.
+        (f, b, c, ..., c) the same metric on the training cases of each fold.
     folds
-        The choice of each fold and its result there.
+        The choice of each fold and its result on the cases left out.
     out_of_fold
-        Every metric over all cases, each judged at the thresholds chosen without its fold. This is
-        the result.
+        Every metric over all cases. Each case is evaluated with the thresholds that were chosen
+        without its fold. This is the result to report.
     oracle
-        The best on all cases: the thresholds to use on new ones, with in-sample scores, which
-        promise too much.
+        The best choice on all cases: the thresholds to use on new cases. Its scores are in-sample
+        and therefore too optimistic.
     baselines
-        Every metric of predicting "empty", "full" or the "box only".
+        Every metric for predicting "empty", "full" or the "box only".
     case_scores
-        For each case every metric of it alone, out of fold: what intervals and paired comparisons
-        are made of.
+        Every metric of each single case, out of fold. Use them for intervals and paired
+        comparisons.
     cases, images
-        How many were used.
+        Number of cases and images used.
     undefined_images
-        Images in which nothing is and, out of fold, nothing was found, left out of image means.
+        Number of images whose reference and out-of-fold prediction are both empty; they are
+        excluded from image means.
     provenance
-        What made it, as plain JSON.
+        How it was made, as plain JSON.
     """
 
     members: tuple[str, ...]
@@ -127,7 +129,7 @@ class Calibration:
 
     @property
     def training_grid(self) -> NDArray[np.float64]:
-        """(b, c, ..., c) the training grids averaged over folds, as the paper's figure 6 shows."""
+        """(b, c, ..., c) mean of the training grids over folds, as in figure 6 of the paper."""
         defined = ~np.isnan(self.fold_grids)
         total = np.where(defined, self.fold_grids, 0).sum(axis=0)
         n = defined.sum(axis=0)
@@ -136,19 +138,20 @@ class Calibration:
     def masks(
         self, heatmaps: Mapping[Any, Heatmap], box: BoxFilter | NDArray[np.bool_] | None = None
     ) -> dict[str, MaskSet]:
-        """Cut the members' heatmaps of a new case at the thresholds chosen on all cases.
+        """Threshold the members' heatmaps of a new case with the thresholds chosen on all cases.
 
         Parameters
         ----------
         heatmaps
-            The case's heatmaps by the members' names.
+            The case's heatmaps, by member name.
         box
-            Where masks may lie; the box that was chosen (see ``oracle.box``), for this case.
+            The region that masks may occupy in this case. Use the box that was chosen (see
+            ``oracle.box``).
 
         Raises
         ------
         MaskError
-            Where a member is missing.
+            If a member is missing.
         """
         named = {label_of(key): heatmap for key, heatmap in heatmaps.items()}
         missing = [name for name in self.members if name not in named]
@@ -170,7 +173,7 @@ class Calibration:
     def combine(
         self, heatmaps: Mapping[Any, Heatmap], box: BoxFilter | NDArray[np.bool_] | None = None
     ) -> Ensemble:
-        """Make the ensemble of a new case; see :meth:`masks`."""
+        """Make the ensemble of a new case; the parameters are those of :meth:`masks`."""
         return combine(
             self.masks(heatmaps, box),
             self.rule.operator,
@@ -181,7 +184,7 @@ class Calibration:
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a table: the result out of fold, the oracle, baselines, and each fold."""
+        """Return a table of the out-of-fold result, the oracle, the baselines and each fold."""
         rows = [
             {"what": "out of fold", **self.out_of_fold},
             {"what": "oracle (in-sample)", **_chosen(self.oracle), **self.oracle.scores},

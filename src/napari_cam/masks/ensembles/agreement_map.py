@@ -26,16 +26,16 @@ class Consensus:
     Attributes
     ----------
     share
-        (z, y, x) float32 in [0, 1], share of the members that vote for the voxel.
+        (z, y, x) float32 in [0, 1], the share of members that contain the voxel.
     spread
-        (z, y, x) float32 in [0, 1], 4 share (1 - share): the variance of a vote, 0 where all
-        agree and 1 where half are for and half against.
+        (z, y, x) float32 in [0, 1], 4 share (1 - share): the scaled variance of the votes. 0 if all
+        members agree, 1 if they are split in half.
     members
         Names of the masks.
     grid
-        Where they lie, None where no member says.
+        Where the masks lie; None if no member says.
     provenance
-        What made it and its members, as plain JSON.
+        How it and its members were made, as plain JSON.
     """
 
     share: NDArray[np.float32] = field(repr=False)
@@ -46,22 +46,23 @@ class Consensus:
 
     @property
     def disputed(self) -> NDArray[np.bool_]:
-        """(z, y, x) True where some members vote for a voxel and some against."""
+        """(z, y, x) True for voxels on which the members disagree."""
         return np.asarray(self.spread > 0)
 
 
 def consensus(masks: MaskSet | Mapping[Any, Any] | Sequence[Any]) -> Consensus:
-    """Count for each voxel which share of the masks holds it.
+    """Return the share of masks that contain each voxel.
 
     Parameters
     ----------
     masks
-        As :func:`napari_cam.combine` takes them: any number from any methods, layers and networks.
+        As in :func:`napari_cam.combine`: any number of masks, from any methods, layers and
+        networks.
 
     Raises
     ------
     MaskError
-        Where there are no masks, or they lie on different grids.
+        If there are no masks, or they lie on different grids.
     """
     members = members_of(masks)
     votes = np.zeros(members.shape, np.float32)

@@ -23,24 +23,24 @@ _FUZZ = 1e-6
 
 @dataclass(frozen=True)
 class CentredBox(BoxFilter):
-    """A box around the middle of the volume.
+    """A box around the centre of the volume.
 
-    A size of k pixels keeps k pixels; where the box and the pixels are out of step by half a
-    pixel, it holds the one with the lower index.
+    A size of k pixels contains exactly k pixels. If the box is half a pixel off the pixel grid, it
+    takes the pixel with the lower index.
 
     Parameters
     ----------
     size
-        Edges along (z, y, x) in `unit`; None for the whole extent along an axis.
+        Edge lengths along (z, y, x) in `unit`; None for the full extent along an axis.
     unit
         "mm", "pixel", or "share" of the volume's extent along each axis.
     offset
-        Of the box's middle from the volume's, along (z, y, x) in `unit`.
+        Offset of the box's centre from the volume's, along (z, y, x) in `unit`.
 
     Raises
     ------
     MaskError
-        Where sizes are not positive or `unit` is unknown.
+        If a size is not positive or `unit` is unknown.
     """
 
     size: tuple[float | None, float | None, float | None]
@@ -57,7 +57,7 @@ class CentredBox(BoxFilter):
         object.__setattr__(self, "offset", tuple(offset))
 
     def inside(self, grid: Grid) -> Mask:
-        """Return the box on `grid`."""
+        """Return the box on `grid`, bool (z, y, x)."""
         sides = []
         for axis, (edge, shift) in enumerate(zip(self.size, self.offset, strict=True)):
             n = grid.shape[axis]
@@ -83,31 +83,32 @@ class CentredBox(BoxFilter):
 
 @dataclass(frozen=True)
 class WithoutBand(BoxFilter):
-    """Everything but a band along a straight line in each slice, such as a mid-sagittal fissure.
+    """Everything except a band along a straight line in each slice, such as the midline fissure.
 
-    The line runs in the plane of the two axes other than `axis`, called rows and columns in their
-    order: (y, x) of axial slices. It passes the middle of the slice at a distance of `position`.
+    The line lies in the plane of the two axes other than `axis`. The first of them counts rows and
+    the second columns: (y, x) in axial slices. Its distance from the centre of the slice is
+    `position`.
 
     Parameters
     ----------
     width
-        Of the band in `unit`.
+        Width of the band in `unit`.
     position
-        Distance of the line from the middle of the slice; positive towards higher rows for a line
-        at 0 degrees, towards lower columns for one at 90.
+        Distance of the line from the centre of the slice. Positive values move a line at 0 degrees
+        towards higher rows, and a line at 90 degrees towards lower columns.
     angle
-        Degrees between line and rows, turned from columns towards rows: 0 runs along the columns'
-        axis (horizontally as displayed), 90 along the rows' (vertically).
+        Angle of the line in degrees, measured from the columns' axis towards the rows' axis: 0 is
+        horizontal as displayed, 90 is vertical.
     unit
-        "mm", "pixel", or "share" of the slice's extent across the line. In "mm" the angle is that
-        in the patient, else that between pixels.
+        "mm", "pixel", or "share" of the slice's extent across the line. With "mm" the angle is
+        measured in the patient, otherwise between pixels.
     axis
         Array axis of the slices.
 
     Raises
     ------
     MaskError
-        Where the width is not positive, or `unit` or `axis` is unknown.
+        If the width is not positive, or `unit` or `axis` is unknown.
     """
 
     width: float
@@ -125,7 +126,7 @@ class WithoutBand(BoxFilter):
             raise MaskError(f"A band to remove has a positive width, not {self.width}.")
 
     def inside(self, grid: Grid) -> Mask:
-        """Return what lies beside the band on `grid`."""
+        """Return everything on `grid` except the band, bool (z, y, x)."""
         in_plane = [axis for axis in range(3) if axis != self.axis]
         sizes = [grid.shape[axis] for axis in in_plane]
         scale = [_spacing(grid, axis) if self.unit == "mm" else 1.0 for axis in in_plane]
@@ -143,7 +144,7 @@ class WithoutBand(BoxFilter):
         return kept
 
     def facts(self) -> dict[str, Any]:
-        """Return where the band runs and how wide it is."""
+        """Return the position and width of the band."""
         return {
             "kind": "without a band",
             "width": self.width,
@@ -156,23 +157,23 @@ class WithoutBand(BoxFilter):
 
 @dataclass(frozen=True)
 class Polygons(BoxFilter):
-    """Inside of polygons that were drawn in slices: a voxel counts whose centre lies inside.
+    """The inside of polygons drawn in slices: all voxels with their centre inside a polygon.
 
     Parameters
     ----------
     corners
-        For each polygon its corners (k, 3) as voxel indices (z, y, x) with fractions, as a shapes
-        layer holds them, all with one index along `axis`; or (k, 2) in the plane of a slice, which
-        then holds for all slices.
+        The corners (k, 3) of each polygon as fractional voxel indices (z, y, x), as in a napari
+        shapes layer, all with the same index along `axis`. Or (k, 2) in the plane of a slice; such
+        a polygon applies to all slices.
     axis
         Array axis of the slices.
     all_slices
-        True to let each polygon hold for all slices, not just its own.
+        True to apply each polygon to all slices, not just to its own.
 
     Raises
     ------
     MaskError
-        Where a polygon has fewer than three corners, or does not lie in a slice.
+        If a polygon has fewer than three corners or does not lie in one slice.
     """
 
     corners: Sequence[Any] = field(repr=False)
@@ -188,7 +189,7 @@ class Polygons(BoxFilter):
         object.__setattr__(self, "corners", shapes)
 
     def inside(self, grid: Grid) -> Mask:
-        """Return what the polygons hold, together."""
+        """Return the union of the polygons on `grid`, bool (z, y, x)."""
         from skimage.draw import polygon2mask
 
         in_plane = [axis for axis in range(3) if axis != self.axis]

@@ -73,19 +73,19 @@ class Combined(BoxFilter):
 
 @dataclass(frozen=True, eq=False)
 class Within(BoxFilter):
-    """Where a mask of the volume is True: tissue, brain pixels, a labels layer.
+    """The voxels of a mask: tissue, brain, a labels layer.
 
     Parameters
     ----------
     mask
-        (z, y, x), boolean, or labels of which everything but 0 counts.
+        (z, y, x), boolean, or labels (every label but 0 counts).
     name
-        What it is, for the record: "brain".
+        Name of the mask for the record, such as "brain".
 
     Raises
     ------
     MaskError
-        Where `mask` has other axes or holds numbers with fractions.
+        If `mask` has other axes or contains fractional numbers.
     """
 
     mask: NDArray[Any] = field(repr=False)

@@ -36,31 +36,32 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Several masks made into one.
+    """Several masks combined into one.
 
     Attributes
     ----------
     mask
         (z, y, x) bool.
     operator
-        How.
+        How the masks were combined.
     members
-        Names of the masks, in the order in which ties were decided.
+        Names of the masks, in the order that decides ties.
     probability
-        (z, y, x) float32, STAPLE's probability of the true mask; None for other operators.
+        (z, y, x) float32, STAPLE's probability that the voxel belongs to the true mask; None for
+        other operators.
     sensitivity, specificity
-        (u, m) float64, what STAPLE estimates of each member: the share of the true mask that it
-        holds, and of the rest that it leaves out; NaN where there was nothing to estimate. None
-        for other operators.
+        (u, m) float64, STAPLE's estimates for each member: the share of the true mask that it
+        contains, and the share of the rest that it leaves out. NaN if there was nothing to
+        estimate; None for other operators.
     chosen
-        (u,) int64, which member the smallest or largest mask of each unit is, -1 where all are
-        empty and empty ones are skipped; None for other operators.
+        (u,) int64, the index of the smallest or largest member in each unit; -1 if all members are
+        empty and empty ones are skipped. None for other operators.
     unit_axis
-        Array axis of the units, None for one whole volume.
+        Array axis of the units; None if the whole volume is one unit.
     grid
-        Where it lies, None where the members do not say.
+        Where the mask lies; None if the members do not say.
     provenance
-        What made it and its members, as plain JSON.
+        How it and its members were made, as plain JSON.
     """
 
     mask: Mask = field(repr=False)
@@ -89,50 +90,63 @@ def combine(
     iterations: int = 1000,
     engine: str = "votes",
 ) -> Ensemble:
-    """Make one mask out of several.
+    """Combine several masks into one.
 
     Parameters
     ----------
     masks
-        What :func:`napari_cam.binarize` returns, or masks by name: boolean arrays (z, y, x),
-        MaskSets and other ensembles, from any methods, layers and networks, on one grid.
+        The result of :func:`napari_cam.binarize`, or masks by name: boolean arrays (z, y, x),
+        MaskSets and other ensembles. They may come from any methods, layers and networks, but share
+        one grid.
     operator
-        "or": in any member; "and": in every one; "smallest" and "largest" (also "<" and ">"): in
-        each unit the member with the fewest or most voxels; "majority": in more than half of the
-        members; "staple": where STAPLE's probability exceeds one half.
+        "or": in any member; "and": in every member; "smallest" and "largest" (also "<" and ">"): in
+        each unit, the member with the fewest or most voxels; "majority": in more than half of the
+        members; "staple": STAPLE's probability exceeds one half.
     unit_axis
-        Axis of the units that members are compared in by size; None for the whole volume,
-        "members" for the units of their heatmaps (slices along z for plain arrays).
+        Axis of the units in which members are compared by size. None for the whole volume;
+        "members" for the units of the members' heatmaps (slices along z for plain arrays).
     ties
-        Which member wins where several are smallest or largest: the "first" (as the paper's code
-        does) or the "last".
+        The member that wins if several are equally small or large: the "first" (as in the paper's
+        code) or the "last".
     empty
-        "keep" lets a member without any voxel in a unit be the smallest, empty an "and", and vote
-        against; "skip" leaves it out of that unit, for every operator.
+        "keep" treats a member with no voxel in a unit like any other: it can be the smallest, it
+        makes an "and" empty, and it votes against. "skip" ignores it in that unit, for every
+        operator.
     tied_votes
-        Of a majority, what becomes of a voxel for which half of the members vote: "out", "in", or
-        as the "first" of the members taking part says.
+        For "majority", what happens to a voxel if exactly half of the members vote for it: "out",
+        "in", or the vote of the "first" participating member.
     box
-        Where masks may lie: a filter or a boolean array; members are cut off there before they are
-        compared, and STAPLE is estimated there alone.
+        The region that the mask may occupy: a filter or a boolean array. Members are restricted to
+        it before they are compared, and STAPLE uses it alone.
     grid
-        Where plain arrays lie, for boxes in mm; MaskSets bring their own.
+        The grid of plain arrays, for boxes in mm; MaskSets know theirs.
     staple_per
-        Whether STAPLE is estimated once over the "volume" or in each "unit".
+        Whether STAPLE makes one estimate for the "volume" or one for each "unit".
     iterations
-        The most that STAPLE may take.
+        Maximum number of STAPLE iterations.
     engine
-        What runs STAPLE; there is only "votes".
+        The implementation of STAPLE; "votes" is the only one.
 
     Returns
     -------
     Ensemble
-        The mask, with the probability or the chosen members where the operator has them.
+        The mask. Depending on the operator also the probability or the chosen members.
 
     Raises
     ------
     MaskError
-        Where there are no masks, they lie on different grids, or an option is unknown.
+        If there are no masks, they lie on different grids, or an option is unknown.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> maps = nc.explain(model, volume, ["gradcam", "hirescam", "layercam"], "damaged")
+    >>> masks = nc.binarize(maps, "fixed:0.5")
+    >>> both = nc.combine(masks, "and").mask
+    >>> most = nc.combine(masks, "majority").mask
+    >>> bool((both <= most).all())
+    True
     """
     rule = EnsembleRule(operator, ties, empty, tied_votes)
     members = members_of(masks)

@@ -28,26 +28,27 @@ def mean_heatmap(
     Parameters
     ----------
     heatmaps
-        By name, or in a row; all normalised to [0, 1], or all of one other kind. Heatmaps in the
-        CAM's own scale can be averaged, but whose scale is largest decides.
+        A mapping by name, or a sequence. All must be normalised to [0, 1], or all of one other
+        kind. Heatmaps in the CAM's own scale can be averaged, but the one with the largest scale
+        then dominates.
     weights
-        One non-negative number each, by the same names or in the same order; None for equal ones.
-        They are scaled to a sum of 1.
+        One non-negative number per heatmap, by the same names or in the same order; None for equal
+        weights. They are scaled to a sum of 1.
     empty
-        "keep" counts a unit in which a heatmap holds no evidence as zeros; "skip" averages the
-        others there.
+        If a heatmap has no evidence in a unit, "keep" counts it as zeros there; "skip" averages the
+        others.
 
     Returns
     -------
     Heatmap
-        Values (z, y, x), not stretched anew, so that [0, 1] is rarely reached; `inside` is what
-        every network saw; a unit is valid where any member's is; `class_index` is -1 and
-        `predicted_index` -2 where members differ; `score` is NaN.
+        Values (z, y, x). They are not stretched again, so they rarely span all of [0, 1]. `inside`
+        marks voxels that every network saw. A unit is valid if it is valid in any member. If
+        members differ, `class_index` is -1 and `predicted_index` -2. `score` is NaN.
 
     Raises
     ------
     MaskError
-        Where there are no heatmaps, they differ in grid, kind or units, or weights are no weights.
+        If there are no heatmaps, they differ in grid, kind or units, or the weights are not valid.
     """
     EMPTY.checked(empty)
     named = _named(heatmaps)

@@ -52,13 +52,13 @@ class _HistogramRule(ThresholdRule):
 class Otsu(_HistogramRule):
     """The one global cut that best separates the values into two classes (256 bins).
 
-    Otsu, IEEE Trans. Syst. Man Cybern. 9 (1979) 62-66. Kang et al. 2021 describe it as a
-    threshold for each pixel, which it is not; :class:`LocalOtsu` is.
+    Otsu, IEEE Trans. Syst. Man Cybern. 9 (1979) 62-66. Kang et al. 2021 describe it as a threshold
+    for each pixel; it is not, but :class:`LocalOtsu` is.
 
     Raises
     ------
     MaskError
-        Where `scope` is unknown.
+        If `scope` is unknown.
     """
 
     word: ClassVar[str] = "otsu"
@@ -69,16 +69,16 @@ class Otsu(_HistogramRule):
 
 @dataclass(frozen=True)
 class Li(_HistogramRule):
-    """The cut with the least cross-entropy between values and the means of their classes.
+    """The cut that minimises the cross-entropy between values and the means of their classes.
 
-    Li and Lee, Pattern Recognition 26 (1993) 617-625, by the iteration of Li and Tam, Pattern
-    Recognition Letters 19 (1998) 771-776, started at the mean. It needs numbers from 0 on, so the
-    lowest value counts as 0.
+    Li and Lee, Pattern Recognition 26 (1993) 617-625, with the iteration of Li and Tam, Pattern
+    Recognition Letters 19 (1998) 771-776, started at the mean. The method needs non-negative
+    numbers, so the lowest value counts as 0.
 
     Raises
     ------
     MaskError
-        Where `scope` is unknown.
+        If `scope` is unknown.
     """
 
     word: ClassVar[str] = "li"
@@ -91,13 +91,13 @@ class Li(_HistogramRule):
 class Triangle(_HistogramRule):
     """The cut farthest from the line between the histogram's peak and its longer tail (256 bins).
 
-    Zack, Rogers and Latt, J. Histochem. Cytochem. 25 (1977) 741-753. For heatmaps with one heap,
-    near 0, and a long tail.
+    Zack, Rogers and Latt, J. Histochem. Cytochem. 25 (1977) 741-753. Suits heatmaps with a single
+    peak near 0 and a long tail.
 
     Raises
     ------
     MaskError
-        Where `scope` is unknown.
+        If `scope` is unknown.
     """
 
     word: ClassVar[str] = "triangle"
@@ -108,14 +108,14 @@ class Triangle(_HistogramRule):
 
 @dataclass(frozen=True)
 class Yen(_HistogramRule):
-    """The cut with the greatest entropic correlation of the two classes (256 bins).
+    """The cut that maximises the entropic correlation of the two classes (256 bins).
 
     Yen, Chang and Chang, IEEE Trans. Image Processing 4 (1995) 370-378.
 
     Raises
     ------
     MaskError
-        Where `scope` is unknown.
+        If `scope` is unknown.
     """
 
     word: ClassVar[str] = "yen"

@@ -24,27 +24,28 @@ _NOISE = 1e-3  # of the sizes that files state, which must not decide about a pi
 class LocalOtsu(LocalRule):
     """Otsu's cut of the pixels around each pixel: a disk in a slice, a ball in a volume.
 
-    What Kang et al. 2021 describe in words ("for each pixel", section 3.3) but did not measure.
-    The surroundings are put into 256 bins from the lowest to the highest value of the unit, the
-    bins of :class:`Otsu`, so that with a radius beyond the image both are the same; the histogram
-    has 8 bits, the comparison with the cut does not. Values outside `allowed` do not count.
-    Surroundings that all fall into one bin have no upper part: their cut is NaN.
+    Kang et al. 2021 describe this in words ("for each pixel", section 3.3) but did not evaluate it.
+    The neighbouring values are sorted into 256 bins from the lowest to the highest value of the
+    unit. These are the bins of :class:`Otsu`, so with a radius larger than the image both rules
+    give the same cut. Only the histogram is limited to 8 bits; values are compared with the cut at
+    full precision. Values outside `allowed` do not count. If all neighbours fall into one bin, they
+    have no upper part and the cut is NaN.
 
-    It separates noise where there is nothing else, and leaves holes in objects larger than the
-    disk; a foreground and ``Cleanup(fill_holes=True)`` are its usual company.
+    In regions without an object it separates noise, and it leaves holes in objects larger than the
+    disk. Use it with a foreground and ``Cleanup(fill_holes=True)``.
 
     Attributes
     ----------
     radius
-        Reach of the surroundings.
+        Radius of the neighbourhood.
     units
-        "mm", which is pixels where the image states no voxel size, or "px": so many pixels along
-        every axis, whatever their size.
+        "mm" (pixels if the image has no voxel size), or "px": the same number of pixels along every
+        axis, whatever their size.
 
     Raises
     ------
     MaskError
-        Where the radius is no positive number, or the units are others.
+        If the radius is not a positive number, or the units are unknown.
     """
 
     word: ClassVar[str] = "local-otsu"
@@ -61,7 +62,7 @@ class LocalOtsu(LocalRule):
         object.__setattr__(self, "radius", radius)
 
     def cut(self, values: NDArray[Any]) -> float:
-        """Return the cut where everything lies within the radius: Otsu's."""
+        """Return the cut for a radius that covers everything, which is Otsu's."""
         return Otsu().cut(values)
 
     def cuts(
@@ -72,7 +73,7 @@ class LocalOtsu(LocalRule):
         Raises
         ------
         MaskError
-            Where no neighbour lies within the radius.
+            If no neighbour lies within the radius.
         """
         sizes = [1.0] * values.ndim if self.units == "px" else list(spacing)
         if self.radius < min(sizes) * (1 - _NOISE):

@@ -14,17 +14,17 @@ from napari_cam.masks.rules.base import ThresholdRule, number, varied
 
 @dataclass(frozen=True)
 class Quantile(ThresholdRule):
-    """The q-quantile of the values, so that barring ties a share 1 - q of them lies above.
+    """The q-quantile of the values: without ties, a share of 1 - q lies above it.
 
-    Between two neighbouring values it interpolates linearly: the cut of n sorted values lies at
+    It interpolates linearly between two neighbouring values: the cut of n sorted values lies at
     position (n - 1) q, counted from 0. ``Quantile(0.9)`` and ``Quantile(0.95)`` are the 90th and
-    95th percentile of the brain tumour study (Kang et al. 2021, section 3.3). Constant values
-    have no upper part, so they give NaN, as do values that are all NaN.
+    95th percentile of the brain tumour study (Kang et al. 2021, section 3.3). Constant values have
+    no upper part, so they give NaN, as do values that are all NaN.
 
     Raises
     ------
     MaskError
-        Where `q` is no number from 0 to 1, or `scope` is unknown.
+        If `q` is not a number from 0 to 1, or `scope` is unknown.
     """
 
     word: ClassVar[str] = "quantile"
@@ -44,19 +44,18 @@ class Quantile(ThresholdRule):
 
 @dataclass(frozen=True)
 class AreaFraction(ThresholdRule):
-    """The cut that keeps a share of the values: the k highest of n, k = `share` n to the nearest.
+    """The cut that keeps a share of the values: the k highest of n, with k = `share` n rounded.
 
-    It lies midway between the k-th and the next value, so that barring ties the mask holds exactly
-    k voxels, with > as with >=. Where these two are equal they are the cut, and nothing chooses
-    among equals: > leaves all of them out (fewer than k voxels), >= keeps them all (more than k).
-    Values are taken as float32, the heatmaps' own type; two that are neighbours there have nothing
-    between them, and the lower one is the cut. Constant values, and values that are all NaN, give
-    NaN.
+    The cut lies midway between the k-th and the next value, so without ties the mask contains
+    exactly k voxels, with > as well as >=. If these two values are equal, the cut is that value: >
+    then leaves out all voxels that have it (fewer than k voxels), >= keeps them all (more than k).
+    Values are compared as float32, the type of heatmaps. If no float32 number lies between the two
+    values, the cut is the lower one. Constant values, and values that are all NaN, give NaN.
 
     Raises
     ------
     MaskError
-        Where `share` is no number from 0 to 1, or `scope` is unknown.
+        If `share` is not a number from 0 to 1, or `scope` is unknown.
     """
 
     word: ClassVar[str] = "area"
@@ -69,7 +68,7 @@ class AreaFraction(ThresholdRule):
         SCOPES.checked(self.scope)
 
     def cut(self, values: NDArray[Any]) -> float:
-        """Return the cut above which `share` of the finite `values` lie."""
+        """Return the cut with a `share` of the finite `values` above it."""
         found = varied(values).astype(np.float32)
         if found.size == 0:
             return np.nan

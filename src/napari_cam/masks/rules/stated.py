@@ -14,12 +14,12 @@ from napari_cam.masks.rules.base import ThresholdRule, number
 class Fixed(ThresholdRule):
     """The same cut everywhere, on heatmaps normalised to [0, 1].
 
-    ``Fixed(0)`` ("any positive evidence") also cuts heatmaps in the CAM's own scale.
+    ``Fixed(0)`` ("any positive evidence") also works on heatmaps in the CAM's own scale.
 
     Raises
     ------
     MaskError
-        Where `value` is no number from 0 to 1.
+        If `value` is not a number from 0 to 1.
     """
 
     word: ClassVar[str] = "fixed"
@@ -31,7 +31,7 @@ class Fixed(ThresholdRule):
 
     @property
     def needs_unit_scale(self) -> bool:
-        """Whether the cut means something only on [0, 1]: any but 0 does."""
+        """Whether the cut only makes sense on [0, 1]: true for every value but 0."""
         return self.value != 0
 
     def cut(self, values: NDArray[Any]) -> float:  # noqa: ARG002
@@ -48,7 +48,7 @@ class OutOf255(ThresholdRule):
     Raises
     ------
     MaskError
-        Where `value` is no number from 0 to 255.
+        If `value` is not a number from 0 to 255.
     """
 
     word: ClassVar[str] = "255"
@@ -60,7 +60,7 @@ class OutOf255(ThresholdRule):
 
     @property
     def needs_unit_scale(self) -> bool:
-        """Whether the cut means something only on [0, 1]: any but 0 does."""
+        """Whether the cut only makes sense on [0, 1]: true for every value but 0."""
         return self.value != 0
 
     @property
