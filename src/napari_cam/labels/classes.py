@@ -36,14 +36,14 @@ class LabelClass:
     code
         Its number in the image, 1 to 255.
     name
-        What it is called.
+        Name of the class.
     colour
         "#RRGGBB".
 
     Raises
     ------
     MaskError
-        Where the code is out of range, the name empty or the colour none.
+        If the code is out of range, the name is empty or the colour is not valid.
     """
 
     code: int
@@ -63,19 +63,19 @@ class LabelClass:
 
     @property
     def is_background(self) -> bool:
-        """Whether it means background: by its name, or by its code and any name of its own."""
+        """Whether it is background: by its name, or by code 1 and a name other than "label ..."."""
         unnamed = self.name.startswith("label ")
         return self.name.casefold() == "background" or (self.code == BACKGROUND and not unnamed)
 
 
 @dataclass(frozen=True)
 class LabelClasses(Sequence[LabelClass]):
-    """The classes of a labels image, by code.
+    """The classes of a labels image, in the order of their codes.
 
     Raises
     ------
     MaskError
-        Where two classes share a code or a name.
+        If two classes share a code or a name.
     """
 
     classes: tuple[LabelClass, ...]
@@ -90,7 +90,7 @@ class LabelClasses(Sequence[LabelClass]):
 
     @classmethod
     def of_seeds(cls, names: Sequence[str], background: str = "background") -> LabelClasses:
-        """Return the classes of seeds: 1 background, 2 and up the `names`, in distinct colours."""
+        """Return the classes of seeds: 1 is background, 2 and up are `names`, with own colours."""
         classes = [LabelClass(BACKGROUND, background, _GREY)]
         classes += [
             LabelClass(FIRST_CLASS + place, name, _COLOURS[place % len(_COLOURS)])
@@ -100,7 +100,7 @@ class LabelClasses(Sequence[LabelClass]):
 
     @property
     def background(self) -> int | None:
-        """The code that means background, None where no class does."""
+        """The background's code; None if no class is background."""
         return next((each.code for each in self.classes if each.is_background), None)
 
     @classmethod
@@ -110,7 +110,7 @@ class LabelClasses(Sequence[LabelClass]):
         Raises
         ------
         MaskError
-            Where the file is no such table.
+            If the file is not such a table.
         """
         try:
             with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -131,7 +131,7 @@ class LabelClasses(Sequence[LabelClass]):
         Raises
         ------
         WriteError
-            Where the file exists already or its folder cannot be written.
+            If the file exists already or its folder is not writable.
         """
         path = Path(path)
         check_writable(path, overwrite)
@@ -143,21 +143,21 @@ class LabelClasses(Sequence[LabelClass]):
 
     @property
     def codes(self) -> tuple[int, ...]:
-        """Their numbers in the image."""
+        """The codes of the classes."""
         return tuple(each.code for each in self.classes)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Their names, in the order of the codes."""
+        """The names of the classes, in the order of the codes."""
         return tuple(each.name for each in self.classes)
 
     def code_of(self, name: str) -> int:
-        """Return the code of the class called `name`.
+        """Return the code of the class with this name.
 
         Raises
         ------
         MaskError
-            Where no class is called so.
+            If no class has this name.
         """
         for each in self.classes:
             if each.name == name:
@@ -170,12 +170,12 @@ class LabelClasses(Sequence[LabelClass]):
 
     @classmethod
     def from_json(cls, facts: object) -> LabelClasses:
-        """Return the classes that `to_json` stated.
+        """Return the classes that `to_json` described.
 
         Raises
         ------
         MaskError
-            Where `facts` states no classes.
+            If `facts` does not describe classes.
         """
         try:
             return cls(

@@ -26,17 +26,17 @@ _RECORD = "napari_cam"
 
 @dataclass(frozen=True)
 class DatalistEntry:
-    """Files of one case.
+    """The files of one case.
 
     Attributes
     ----------
     image
-        The image, or one file for each channel.
+        The image file, or one file per channel.
     label
-        Its labels.
+        The labels file.
     group
-        What must not be divided between folds, such as the patient; None where the case stands
-        alone. Only a salted hash of it is written.
+        Cases of one group, such as a patient, stay in one fold. None if the case has no group. Only
+        a salted hash of the group is written.
     """
 
     image: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -55,29 +55,30 @@ def export_datalist(
     append: bool = False,
     overwrite: bool = False,
 ) -> Path:
-    """Write a datalist: which files to train on and which to validate with.
+    """Write a datalist: the files to train on and the files to validate with.
 
-    Paths are written relative to the list's folder, as they are named: whoever passes the list on
-    passes on the files' names.
+    Paths are written relative to the list's folder, with the file names unchanged. If you share the
+    list, you share these names.
 
     Parameters
     ----------
     path
         The ``.json`` file.
     entries
-        The cases; their files must exist.
+        The cases. Their files must exist.
     labels
-        What the codes in the label files mean.
+        The meaning of the codes in the label files.
     folds
-        How many folds there are. Each group goes, whole, to the one with the fewest cases.
+        Number of folds. Each group goes as a whole to the fold with the fewest cases.
     validation_fold
-        The fold whose cases stand under "validation", the others under "training". None puts
-        all under "training", each with its fold, as Auto3DSeg wants.
+        The fold to list under "validation"; the other cases are listed under "training". None lists
+        all cases under "training", each with its fold, as Auto3DSeg expects.
     seed
-        Orders the groups before they are dealt out.
+        Seed of the random order in which groups are assigned to folds.
     append
-        Whether to add to a list that exists: its cases keep their folds, and new cases of its
-        groups go where the group is. `folds`, `seed` and `validation_fold` must be the same.
+        Whether to add to an existing list. Its cases keep their folds, and new cases of an existing
+        group join that group's fold. `folds`, `seed` and `validation_fold` must be the same as
+        before.
     overwrite
         Whether an existing list may be replaced.
 
@@ -89,10 +90,10 @@ def export_datalist(
     Raises
     ------
     WriteError
-        Where the list exists already, cannot be written, or is not one that can be added to; where
-        a file does not exist or stands in it already.
+        If the list exists already, cannot be written, or cannot be added to, or if a file does not
+        exist or is listed already.
     MaskError
-        Where the number of folds makes no sense.
+        If the number of folds is not valid.
     """
     path = Path(path)
     if folds < 1 or not (validation_fold is None or 0 <= validation_fold < folds):
@@ -133,12 +134,12 @@ def export_datalist(
 
 
 def nnunet_entries(folder: str | os.PathLike[str]) -> list[DatalistEntry]:
-    """Return the cases of a raw dataset of nnU-Net, each a group of its own.
+    """Return the cases of a raw nnU-Net dataset, each in a group of its own.
 
     Raises
     ------
     WriteError
-        Where the folder is no such dataset, or a case lacks its images.
+        If the folder is not such a dataset, or a case has no images.
     """
     folder = Path(folder)
     labels = sorted((folder / "labelsTr").glob(f"*{ENDING}"))

@@ -37,45 +37,57 @@ def export_labels(
     class_table: bool = False,
     provenance: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write labels on the grid of an image, in the format that the file's extension names.
+    """Write labels on the grid of an image; the file extension selects the format.
 
     Parameters
     ----------
     path
-        ``.nii`` and ``.nii.gz``: the geometry of a NIfTI source bit for bit. ``.tif``,
-        ``.ome.tif``: with voxel size. ``.seg.nrrd``: a segmentation of 3D Slicer with names and
-        colours. (DICOM segmentations have a function of their own, `export_dicom_seg`.)
+        ``.nii`` and ``.nii.gz``: NIfTI; the geometry of a NIfTI source is kept bit for bit.
+        ``.tif``, ``.ome.tif``: TIFF with the voxel size. ``.seg.nrrd``: a 3D Slicer segmentation
+        with names and colours. (For DICOM segmentations see :func:`export_dicom_seg`.)
     labels
-        Seeds, labels that `read_labels` returned, or an array (z, y, x) of whole numbers or
-        booleans in which 0 is background. On another grid of the same voxels (axes exchanged or
-        turned round) they are turned to that of `like`.
+        Seeds, labels from :func:`read_labels`, or an array (z, y, x) of integers or booleans with 0
+        as background. Labels on another grid with the same voxels (axes swapped or reversed) are
+        reoriented to match `like`.
     like
-        The image they belong to.
+        The image that the labels belong to.
     classes
-        What the codes mean; None for what `labels` say, else "label 1", "label 2", ...
+        The meaning of the codes; None to use the classes of `labels`, or "label 1", "label 2", ...
+        if they have none.
     overwrite
-        Whether existing files may be replaced. The image that `like` was read from never is.
+        Whether to replace existing files. The file that `like` was read from is never replaced.
     remap
-        New codes: a mapping of every old code, or "nnunet" for 0 background, 1 and up the classes
-        and the last one "ignore". None keeps the codes. The record states the remap either way.
+        New codes: a mapping with every old code, or "nnunet" (0 background, 1 and up the classes,
+        and the last code "ignore"). None keeps the codes. The record always states the remap.
     class_table
-        Whether to write the classes as a table (CSV) beside the file too.
+        Whether to also write the classes as a table (CSV) next to the file.
     provenance
-        What made the labels, as plain JSON without patient identity; None for what they say.
+        How the labels were made, as plain JSON without patient identity; None to use the provenance
+        of `labels`.
 
     Returns
     -------
     Path
-        The written file; the record ``<name>.json`` stands beside it, with the classes, the
-        remap and the grid.
+        The written file. The record ``<name>.json`` next to it holds the classes, the remap and the
+        grid.
 
     Raises
     ------
     MaskError
-        Where the labels do not fit the grid or the classes.
+        If the labels do not fit the grid or the classes.
     WriteError
-        Where a file exists already, cannot be written, or the extension is unknown. Nothing is
-        left half-written then.
+        If a file exists already, cannot be written, or has an unknown extension. No partly written
+        file is left behind.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> heatmap = nc.explain_one(model, volume, "gradcam", "damaged")
+    >>> seeds = nc.make_seeds(heatmap, high=0.6, low=0.2)
+    >>> path = nc.export_labels("labels.nii.gz", seeds, like=volume)
+    >>> bool((nc.read_labels(path, like=volume).labels == seeds.labels).all())
+    True
     """
     path = Path(path)
     extension = suffixes(path)

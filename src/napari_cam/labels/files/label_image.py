@@ -18,23 +18,23 @@ from napari_cam.volumes.placing import on_grid
 
 @dataclass(frozen=True, eq=False)
 class LabelImage:
-    """Labels of any origin.
+    """A labels image from any source.
 
     Attributes
     ----------
     labels
         (z, y, x) unsigned integers.
     classes
-        What the codes mean; empty where nobody says.
+        The meaning of the codes; empty if unknown.
     grid
         Where the voxels lie.
     kind
-        "seeds" where 0 is unlabelled and 1 background, "labels" where 0 is background, "mask"
-        where there is one class.
+        "seeds": 0 is unlabelled and 1 is background. "labels": 0 is background. "mask": there is
+        only one class.
     provenance
-        What made them, as plain JSON.
+        How the labels were made, as plain JSON.
     notes
-        Sentences on what reading had to decide.
+        Sentences on decisions that reading had to make.
     """
 
     labels: NDArray[Any]
@@ -45,12 +45,12 @@ class LabelImage:
     notes: tuple[str, ...] = ()
 
     def seeds(self) -> Seeds:
-        """Return the labels as seeds, to be edited or exported.
+        """Return the labels as seeds, to edit or export.
 
         Raises
         ------
         MaskError
-            Where 0 is background in them, or a code has no class.
+            If 0 means background in them, or a code has no class.
         """
         if self.kind != "seeds":
             raise MaskError(
@@ -59,7 +59,7 @@ class LabelImage:
         return Seeds(self.labels.astype(np.uint8), self.classes, self.grid, self.provenance)
 
     def mask(self) -> NDArray[np.bool_]:
-        """Return (z, y, x) where something is marked: of seeds their classes, else all but 0."""
+        """Return (z, y, x) bool, the voxels of all classes (for seeds without the background)."""
         return marked(self.labels, self.kind)
 
     def on(self, grid: Grid, what: str = "labels") -> LabelImage:
@@ -68,7 +68,7 @@ class LabelImage:
         Raises
         ------
         MaskError
-            Where the grids' voxels are not the same, or labels lie outside of `grid`.
+            If the grids do not have the same voxels, or labels lie outside `grid`.
         """
         return replace(self, labels=on_grid(self.labels, self.grid, grid, what), grid=grid)
 

@@ -46,39 +46,39 @@ def export_nnunet(
     zero: Zero | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write cases into a raw dataset of nnU-Net v2, a new one or one that exists.
+    """Write cases to a new or an existing raw dataset of nnU-Net v2.
 
     Parameters
     ----------
     folder
-        The dataset's folder, named as nnU-Net wants: ``Dataset012_Lesion``. Where it exists, the
-        cases are added; its channels and labels must be the same.
+        The dataset's folder, with a name that nnU-Net accepts: ``Dataset012_Lesion``. If it exists,
+        the cases are added; channels and labels must match those of the dataset.
     cases
-        What to learn from; taken one by one, so that a generator need not hold all in memory.
+        The training cases. They are read one by one, so a generator need not hold all in memory.
     channel_names
-        A name for each channel; None for those of the dataset, or of the image. nnU-Net
-        normalises a channel called "CT" as CT, others by their mean and spread.
+        One name per channel; None to use those of the dataset or of the image. nnU-Net normalises a
+        channel called "CT" as CT, and other channels by mean and standard deviation.
     classes
-        What the codes mean; None for what the first labels say.
+        The meaning of the codes; None to use the classes of the first labels.
     zero
-        "ignore" where 0 is unlabelled and 1 background, as in seeds: 0 becomes nnU-Net's "ignore"
-        label, the highest. "background" where 0 is background. None for what the labels are:
-        seeds or not.
+        "ignore" if 0 is unlabelled and 1 is background, as in seeds: 0 then becomes nnU-Net's
+        "ignore" label, the highest code. "background" if 0 is background. None chooses by the type
+        of the labels (seeds or not).
     overwrite
-        Whether cases of the same name may be replaced.
+        Whether to replace cases of the same name.
 
     Returns
     -------
     Path
-        The folder. ``napari_cam.json`` in it states the remap, and what made each case.
+        The folder. Its ``napari_cam.json`` records the remap and how each case was made.
 
     Raises
     ------
     MaskError
-        Where labels do not fit their image, or a case's name cannot be one.
+        If labels do not fit their image, or a case's name is not valid.
     WriteError
-        Where a case exists already, does not fit the dataset, or cannot be written. The dataset
-        stays as it was then.
+        If a case exists already, does not fit the dataset, or cannot be written. The dataset is
+        then left unchanged.
     """
     folder = Path(folder)
     if not re.fullmatch(r"Dataset\d{3}_[A-Za-z0-9][A-Za-z0-9_-]*", folder.name):
@@ -112,19 +112,19 @@ def export_nnunet(
 
 
 def read_nnunet_labels(folder: str | os.PathLike[str], name: str) -> LabelImage:
-    """Return the labels of a case in our codes, as they were before the export.
+    """Return a case's labels with our codes, as they were before the export.
 
     Parameters
     ----------
     folder
-        The dataset's folder; of another program's too.
+        The dataset's folder. Datasets of other programs work too.
     name
-        The case's name.
+        Name of the case.
 
     Raises
     ------
     VolumeError, MaskError
-        Where there is no such case, or its labels cannot be read.
+        If there is no such case, or its labels cannot be read.
     """
     folder = Path(folder)
     dataset = Dataset.read(folder)

@@ -35,13 +35,14 @@ class TrainingCase:
     Attributes
     ----------
     images
-        The image, or one for each channel, all on the same grid.
+        The image, or one image per channel, all on the same grid.
     labels
-        Seeds, labels that `read_labels` returned, or an array (z, y, x).
+        Seeds, labels from :func:`read_labels`, or an array (z, y, x).
     name
-        What the case is called; None for a hash of `subject`.
+        Name of the case; None for a hash of `subject`.
     subject
-        Whom it is of, to be hashed; None for what the image says. It is written nowhere.
+        The subject's identifier, used only to compute the hash; None to take it from the image. It
+        is never written.
     """
 
     images: Volume | Sequence[Volume]

@@ -25,27 +25,28 @@ _KINDS = ("seeds", "labels", "mask")
 
 
 def read_labels(path: str | os.PathLike[str], like: Volume | Grid | None = None) -> LabelImage:
-    """Read labels: what `export_labels` or `export_dicom_seg` wrote, or another program.
+    """Read labels written by `export_labels`, `export_dicom_seg` or another program.
 
     Parameters
     ----------
     path
-        NIfTI, TIFF, PNG or NumPy file, ``.nrrd`` of 3D Slicer, or a DICOM segmentation.
+        A NIfTI, TIFF, PNG or NumPy file, a 3D Slicer ``.nrrd``, or a DICOM segmentation.
     like
-        The image they belong to, or its grid: the labels come back with its axes, directions and
-        extent, where the voxels are the same.
+        The image that the labels belong to, or its grid. The labels are returned with its axes,
+        directions and extent; the voxels must be the same.
 
     Returns
     -------
     LabelImage
-        With classes where the file, or the record beside it, names them.
+        With classes, if the file or the record next to it names them.
 
     Raises
     ------
     VolumeError
-        Where the file cannot be read.
+        If the file cannot be read.
     MaskError
-        Where it holds no labels, overlapping segments, or lies on another grid than `like`.
+        If it contains no labels, contains overlapping segments, or lies on another grid than
+        `like`.
     """
     path = Path(path)
     check_path(path)

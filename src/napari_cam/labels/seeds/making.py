@@ -36,51 +36,66 @@ def make_seeds(
     strict: bool = True,
     classes: LabelClasses | None = None,
 ) -> Seeds:
-    """Make seeds of heatmaps: a class above a high cut, background below a low one, else nothing.
+    """Make seeds from heatmaps: classes above a high cut, background below a low cut.
 
-    The band between the cuts, where maps have their soft boundaries, stays unlabelled for whoever
-    trains on the seeds to ignore. A voxel is background where every class is said to be absent.
+    Voxels between the two cuts, where the blurred boundaries of heatmaps lie, stay unlabelled, and
+    training ignores them. A voxel is background if every class is absent there.
 
-    A unit without evidence (flat, all-negative or NaN map) gets no label, but that of a slice for
-    which the network predicts another class.
+    A unit without evidence (flat, all-negative or NaN map) stays unlabelled, unless the network
+    predicts another class for it; then `negatives` applies.
 
     Parameters
     ----------
     heatmaps
-        By the class's name: one heatmap, or several (of other methods, layers, networks) that
-        vote. A single heatmap's class is called by its target.
+        By class name: one heatmap, or several (from other methods, layers or networks) that vote. A
+        single heatmap takes its class name from its target.
     high, low
-        Numbers from 0 to 1, threshold rules or their texts. Rules take their statistics from the
-        foreground of units that pass the gate.
+        Numbers from 0 to 1, threshold rules, or the texts of rules. Rules compute their statistics
+        from the foreground of the units that pass the gate.
     conflict
-        Where several classes are seen: "ignore" leaves the voxel unlabelled, "highest" gives it
-        to the class whose heatmap (mean of its heatmaps) is higher there; equals stay unlabelled.
+        What to do with a voxel that is above the high cut for several classes: "ignore" leaves it
+        unlabelled, "highest" gives it to the class with the highest mean heatmap there. Ties stay
+        unlabelled.
     votes
-        Share of a class's heatmaps, above 0 to 1, that must agree on there and on absent; where
-        both have it, neither is said. One that says nothing of a voxel agrees with nothing.
+        Share of a class's heatmaps (above 0, at most 1) that must agree before a voxel counts as
+        present or absent. If both reach this share, the voxel counts as neither. A heatmap that is
+        undecided at a voxel supports neither.
     gate
-        Whether slices (or the volume of a 3D network) for which the network predicts another class
-        get nothing of this one. Heatmaps that do not say which class they explain pass.
+        Whether to apply the network's prediction: a slice (or 3D volume) for which the network
+        predicts another class then gets no label of this class. Heatmaps that do not state which
+        class they explain always pass.
     negatives
-        What such a slice is as far as this class is concerned: "background" or "unlabelled".
+        What such a slice counts as for this class: "background" or "unlabelled".
     normalize
-        "volume" (so that a slice with little evidence is not stretched), "unit", or "none" to take
-        heatmaps as they are.
+        "volume" (slices with little evidence are not stretched), "unit", or "none" to use heatmaps
+        as they are.
     foreground
         (z, y, x) bool, the tissue; None for everywhere.
     outside
-        What lies outside of it, as far as the network saw: "background" or "unlabelled".
+        The label of voxels outside the foreground, if the network saw them: "background" or
+        "unlabelled".
     strict
         True for > high and < low; False for >= and <=.
     classes
-        Which codes and colours the classes have, found by name; its code 1 is the background.
-        None for codes from 2 on in the order of the heatmaps.
+        Codes and colours of the classes, looked up by name; code 1 must be the background. None
+        assigns codes from 2 up, in the order of the heatmaps.
 
     Raises
     ------
     MaskError
-        Where the heatmaps do not lie on one grid or explain several classes in one map, low lies
-        above high, a class has no heatmap or no code, or an option is unknown.
+        If the heatmaps lie on different grids, one map explains several classes, low is above high,
+        a class has no heatmap or no code, or an option is unknown.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> heatmap = nc.explain_one(model, volume, "gradcam", "damaged")
+    >>> seeds = nc.make_seeds(heatmap, high=0.6, low=0.2, foreground=nc.foreground(volume))
+    >>> seeds.classes.names
+    ('background', 'damaged')
+    >>> sorted(seeds.voxels)  # number of voxels of each
+    ['background', 'damaged', 'unlabelled']
     """
     by_class = _by_class(heatmaps)
     table = LabelClasses.of_seeds(tuple(by_class)) if classes is None else classes

@@ -40,42 +40,55 @@ def refine(
     radius: float = 2.0,
     epsilon: float = 0.1,
 ) -> Given:
-    """Return seeds grown, or heatmaps smoothed, along the edges of the image.
+    """Grow seeds or smooth heatmaps along the edges of the image.
 
-    The image's channels are averaged, and each slice (or the volume) is measured in standard
-    deviations over its foreground, so that the parameters mean the same on every scanner.
+    The image's channels are averaged. Intensities are expressed in standard deviations over the
+    foreground of each slice (or of the volume), so the parameters mean the same for every scanner.
 
     Parameters
     ----------
     volume
         The image that was explained.
     given
-        Seeds for the random walker: unlabelled voxels get the class that a walk meets first, the
-        labelled ones stay. A heatmap, or heatmaps by key, for the guided filter.
+        Seeds for the random walker: each unlabelled voxel gets the class that a random walk from it
+        is most likely to reach first; labelled voxels keep their label. A heatmap, or heatmaps by
+        key, for the guided filter.
     method
-        "random-walker" or "guided"; None for the one that suits `given`.
+        "random-walker" or "guided"; None chooses by the type of `given`.
     per
-        "slice" or "volume". None for what was explained: slices, or the volume of a 3D network.
-        Voxels need not be cubes: distances along the axes are those of the grid.
+        "slice" or "volume". None uses the units that were explained: slices, or the volume of a 3D
+        network. Voxels need not be cubes: distances use the grid's spacing.
     foreground
-        (z, y, x) bool, where there is tissue. What lies outside has no part in it: labels stay as
-        they are, heatmaps become 0. Without it a walk also labels what no network saw.
+        (z, y, x) bool, the tissue. Voxels outside it are ignored: labels keep their value, heatmaps
+        become 0. Without a foreground, the random walker also labels voxels that no network saw.
     beta
-        Random walker: neighbours whose intensities differ by d standard deviations, h finest
-        voxels apart, are joined by exp(-beta (d / h)^2).
+        Random walker: two neighbours with intensities d standard deviations apart, at a distance of
+        h (in units of the finest voxel size), are connected with weight exp(-beta (d / h)^2).
     certainty
-        Random walker: the probability that the likeliest class must exceed, else the voxel stays
-        unlabelled.
+        Random walker: the probability that the most likely class must exceed; otherwise the voxel
+        stays unlabelled.
     radius
-        Guided filter: half the width of the window, in the grid's units (mm, or pixels), at least
+        Guided filter: half the width of the window, in the grid's units (mm or pixels); at least
         one voxel along the finest axis.
     epsilon
-        Guided filter: what variance counts as flat, in standard deviations squared.
+        Guided filter: the variance that counts as flat, in squared standard deviations.
 
     Raises
     ------
     MaskError
-        Where the method does not suit what is given, grids differ, or a parameter is out of range.
+        If the method does not suit `given`, grids differ, or a parameter is out of range.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> heatmap = nc.explain_one(model, volume, "gradcam", "damaged")
+    >>> smooth = nc.refine(volume, heatmap, "guided", radius=2)
+    >>> tissue = nc.foreground(volume)
+    >>> seeds = nc.make_seeds(heatmap, foreground=tissue)
+    >>> grown = nc.refine(volume, seeds, "random-walker", foreground=tissue)
+    >>> grown.voxels["unlabelled"] < seeds.voxels["unlabelled"]
+    True
     """
     heatmaps: Any = {"": given} if isinstance(given, Heatmap) else given
     _check(heatmaps, method, per, foreground, volume.grid)

@@ -16,23 +16,23 @@ from napari_cam.labels.classes import UNLABELLED, LabelClasses
 
 @dataclass(frozen=True, eq=False)
 class Seeds:
-    """Labels for a network to be trained on.
+    """Labels for training a network.
 
     Attributes
     ----------
     labels
         (z, y, x) uint8: 0 unlabelled (ignore), 1 background, 2 and up the classes.
     classes
-        What the codes mean.
+        The meaning of the codes.
     grid
         Where the voxels lie.
     provenance
-        What made them, as plain JSON.
+        How the seeds were made, as plain JSON.
 
     Raises
     ------
     MaskError
-        Where the labels do not lie on the grid or hold a code that no class has.
+        If the labels do not fit the grid or contain a code without a class.
     """
 
     labels: NDArray[np.uint8]
@@ -57,12 +57,12 @@ class Seeds:
 
     @property
     def voxels(self) -> dict[str, int]:
-        """How many voxels each class has, those of no class as "unlabelled"."""
+        """Number of voxels by class name; "unlabelled" counts those without a class."""
         counted = np.bincount(self.labels.ravel(), minlength=256)
         named = {each.name: int(counted[each.code]) for each in self.classes}
         return {**named, "unlabelled": int(counted[UNLABELLED])}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on how they were made."""
+        """Sentences on how the seeds were made."""
         return tuple(str(note) for note in self.provenance.get("notes", ()))

@@ -37,14 +37,14 @@ class Code:
     value
         The code, such as "52988006".
     scheme
-        Who gave it: "SCT" (SNOMED CT), "DCM" (DICOM), ...
+        The coding scheme: "SCT" (SNOMED CT), "DCM" (DICOM), ...
     meaning
-        What it means, in words.
+        The meaning in words.
 
     Raises
     ------
     MaskError
-        Where a part is empty or too long.
+        If a part is empty or too long.
     """
 
     value: str
@@ -57,12 +57,12 @@ class Code:
 
     @classmethod
     def of_text(cls, text: str) -> Code:
-        """Return the code that "VALUE,SCHEME,MEANING" names, as "52988006,SCT,Lesion".
+        """Return the code written as "VALUE,SCHEME,MEANING", such as "52988006,SCT,Lesion".
 
         Raises
         ------
         MaskError
-            Where the text has other parts.
+            If the text does not have these three parts.
         """
         parts = [part.strip() for part in text.split(",", maxsplit=2)]
         if len(parts) != 3:
@@ -91,22 +91,22 @@ BACKGROUND = Code("125040", "DCM", "Background")
 
 @dataclass(frozen=True)
 class SegmentForm:
-    """What is said of one segment.
+    """The description of one segment.
 
     Attributes
     ----------
     category, type
-        What it is, from the general to the special.
+        What the segment shows: a general term and a specific one.
     label
-        What it is called; None for the name of its class.
+        Name of the segment; None for the name of its class.
     algorithm
-        "AUTOMATIC", "SEMIAUTOMATIC" (a person corrected it) or "MANUAL"; None for AUTOMATIC of
-        heatmaps, SEMIAUTOMATIC of labels.
+        "AUTOMATIC", "SEMIAUTOMATIC" (corrected by a person) or "MANUAL". None means AUTOMATIC for
+        heatmaps and SEMIAUTOMATIC for labels.
 
     Raises
     ------
     MaskError
-        Where the label does not fit DICOM or the algorithm is none of the three.
+        If the label does not fit into DICOM or the algorithm is not one of the three.
     """
 
     category: Code = ABNORMAL
@@ -132,29 +132,30 @@ class SegmentForm:
 
 @dataclass(frozen=True)
 class SegmentationForm:
-    """What a segmentation says of itself.
+    """The description of a DICOM segmentation.
 
     Attributes
     ----------
     series_description
-        Title of its series in viewers.
+        Title of the series, as viewers show it.
     series_number
-        Number of its series, which should be none that the study has.
+        Number of the series. Choose one that the study does not use yet.
     segments
-        What is said of the segments, by the name of the class.
+        Descriptions of segments, by class name.
     default
-        What is said of the other segments, but for the background of seeds.
+        Description of all other segments, except the background of seeds.
     content_label
-        Short title, in capital letters, digits, blanks and underscores.
+        Short title: capital letters, digits, spaces and underscores.
     content_description
-        What it shows, in words.
+        Description of the content in words.
     creator
-        Who made it, as DICOM writes names ("Doe^Jane"); None for nobody. It stands in the file.
+        The person who made it, in DICOM's notation ("Doe^Jane"); None for nobody. The name is
+        written to the file.
 
     Raises
     ------
     MaskError
-        Where a text does not fit DICOM.
+        If a text does not fit into DICOM.
     """
 
     series_description: str = "napari-cam segmentation"

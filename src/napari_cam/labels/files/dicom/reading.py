@@ -205,15 +205,15 @@ def read_dicom_seg(
     path
         The file.
     like
-        The image it is of, or its grid: results have its axes, directions and extent. Without,
-        they reach from the first to the last frame that the file holds.
+        The segmented image, or its grid. Results then have its axes, directions and extent. Without
+        it, they reach from the first to the last frame in the file.
 
     Raises
     ------
     VolumeError
-        Where the file is damaged, no segmentation, or does not say where its frames lie.
+        If the file is damaged, is not a segmentation, or does not give the positions of its frames.
     MaskError
-        Where it lies on another grid than `like`.
+        If it lies on another grid than `like`.
     """
     path = Path(path)
     dataset = read_header(path)

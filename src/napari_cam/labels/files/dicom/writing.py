@@ -60,50 +60,51 @@ def export_dicom_seg(
     time: int = 0,
     made: datetime | None = None,
 ) -> Path:
-    """Write labels or heatmaps as a DICOM segmentation that refers to the images it is of.
+    """Write labels or heatmaps as a DICOM segmentation that refers to the source images.
 
-    Every slice gets its frames, also where they are empty. The file rightly carries the patient,
-    whom it takes from the images; the record beside it does not.
+    Every slice gets its frames, even if they are empty. As DICOM requires, the file contains the
+    patient's identity, copied from the images. The JSON record next to it does not.
 
     Parameters
     ----------
     path
-        The file, ``.dcm`` as a rule.
+        The file, usually ``.dcm``.
     labels
-        Seeds, labels or a mask, whose every class becomes a segment; or a heatmap, or several by
-        name, with values from 0 to 1. On another grid of the same voxels (a NIfTI file made from
-        the series) they are turned to that of the images.
+        Seeds, labels or a mask: each class becomes a segment. Or a heatmap, or several by name,
+        with values from 0 to 1. Arrays on another grid with the same voxels (such as a NIfTI file
+        made from the series) are reoriented to match the images.
     source
-        The images: a folder, files, or the volume that was read from them.
+        The images: a folder, files, or the volume read from them.
     classes
-        What the codes of the labels mean; None for what `labels` say.
+        The meaning of the codes; None to use the classes of `labels`.
     kind
-        "binary", for labels, or "fractional", which heatmaps need: 0 to 1 in steps of 1/255.
-        None for what `labels` are.
+        "binary" for labels, or "fractional", which heatmaps need: 0 to 1 in steps of 1/255. None
+        chooses by the type of `labels`.
     form
-        What the segmentation says of itself.
+        The description of the segmentation.
     overwrite
-        Whether existing files may be replaced.
+        Whether to replace existing files.
     series
-        Which series of a folder; a volume says so itself.
+        Which series of a folder. Not needed if `source` is a volume.
     time
-        Which of several volumes at one place it refers to.
+        Which volume to refer to, if several lie at the same place.
     made
-        When it was made; None for now. With the same time the same labels give the same bytes.
+        Time of creation; None for now. The same labels with the same time give the same bytes.
 
     Returns
     -------
     Path
-        The written file; the record ``<name>.json`` stands beside it.
+        The written file. The record ``<name>.json`` is written next to it.
 
     Raises
     ------
     MaskError
-        Where the labels do not fit the images or the classes.
+        If the labels do not fit the images or the classes.
     VolumeError
-        Where the images cannot be read or have no place in a patient.
+        If the images cannot be read or have no position in the patient.
     WriteError
-        Where the images lack what a segmentation must refer to, or the file cannot be written.
+        If the images lack attributes that a segmentation must refer to, or the file cannot be
+        written.
     """
     path = Path(path)
     form = form or SegmentationForm()
