@@ -2,7 +2,7 @@
 
 
 class NapariCamError(Exception):
-    """Base of every error that a user can mend; its text is one sentence for that user."""
+    """Base of every error that a user can fix; its text is one sentence for that user."""
 
 
 class VolumeError(NapariCamError):

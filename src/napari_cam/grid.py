@@ -29,14 +29,14 @@ class Grid:
     shape
         Number of voxels along (z, y, x).
     affine
-        (4, 4) float64, index (z, y, x, 1) -> world (R, A, S, 1) in `units`. Where there is no
-        patient (`orientation` None) the world axes are simply (x, y, z).
+        (4, 4) float64, index (z, y, x, 1) -> world (R, A, S, 1) in `units`. Without a patient frame
+        (`orientation` None) the world axes are simply (x, y, z).
     orientation
-        For each array axis the anatomical direction in which its index grows, as nibabel's axis
-        codes: "SPL" means z grows to superior, y to posterior, x to the patient's left. None for
-        images without a patient frame.
+        The anatomical direction in which the index of each array axis grows, written like nibabel's
+        axis codes: "SPL" means that z grows to superior, y to posterior, x to the patient's left.
+        None for images without a patient frame.
     units
-        "mm", or "pixel" where the file states no voxel size.
+        "mm", or "pixel" if the file states no voxel size.
     """
 
     shape: tuple[int, int, int]
@@ -67,7 +67,7 @@ class Grid:
         spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
         units: Literal["mm", "pixel"] = "pixel",
     ) -> Grid:
-        """Grid of an image without a patient frame: world (x, y, z) = spacing * index."""
+        """Return the grid of an image without a patient: world (x, y, z) = spacing * index."""
         affine = np.zeros((4, 4))
         for axis, size in enumerate(spacing):
             affine[2 - axis, axis] = size
@@ -82,11 +82,11 @@ class Grid:
 
     @property
     def voxel_volume(self) -> float:
-        """Volume of a voxel, in cubic `units`."""
+        """Volume of one voxel, in cubic `units`."""
         return abs(float(np.linalg.det(self.affine[:3, :3])))
 
     def spacing_within(self, axis: int | None) -> tuple[float, ...]:
-        """Voxel size within a unit: along all axes but `axis`, in `units`."""
+        """Voxel size within a unit: along all axes except `axis`, in `units`."""
         return tuple(self.spacing[each] for each in axes_within(axis))
 
     def world(self, index: Any) -> NDArray[np.float64]:
@@ -95,22 +95,22 @@ class Grid:
         return points @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     def same_as(self, other: Grid, within: float = SAME_PLACE) -> bool:
-        """Whether both grids put every voxel at the same place, `within` a share of a voxel."""
+        """Whether all voxels of both grids have the same position, within a share of a voxel."""
         if self.shape != other.shape:
             return False
         return displacement(self.affine, other.affine, self.shape) <= within
 
     def fits(self, other: Grid) -> bool:
-        """Whether an array on one grid may be one on the other, as far as both say.
+        """Whether an array on one grid can belong to the other, as far as the grids tell.
 
-        The shapes are the same, and where both know where the patient lies, so is the place. A
-        TIFF or a picture does not know it.
+        The shapes must be equal. If both grids have a patient frame, the positions must be equal
+        too; a TIFF or a picture has none.
         """
         placed = self.orientation is not None and other.orientation is not None
         return self.same_as(other) if placed else self.shape == other.shape
 
     def described(self) -> str:
-        """Return shape, voxel size, directions and first voxel, as error messages name a grid."""
+        """Return shape, voxel size, directions and first voxel as text for error messages."""
         size = " x ".join(f"{each:.3g}" for each in self.spacing)
         letters = f", {self.orientation}" if self.orientation else ""
         corner = ", ".join(f"{each:.4g}" for each in self.affine[:3, 3])

@@ -83,28 +83,30 @@ class Heatmap:
     Attributes
     ----------
     values
-        (z, y, x) float32. Zero where there is no evidence or where the network did not see.
+        (z, y, x) float32. Zero if there is no evidence or the network did not see the voxel.
     kind
-        "unit" [0, 1]; "raw" non-negative in the CAM's own scale; "signed" in its own scale.
+        "unit": scaled to [0, 1]; "raw": non-negative, in the CAM's own scale; "signed": in the
+        CAM's own scale, with sign.
     raw_min, raw_max
-        (u,) float32: the numbers that became 0 and 1 in each unit, so that normalisation can be
-        redone (``values * (raw_max - raw_min) + raw_min``); the extremes of the unit if not "unit".
+        (u,) float32: the numbers that became 0 and 1 in each unit, to undo the normalisation
+        (``values * (raw_max - raw_min) + raw_min``). If `kind` is not "unit", the unit's extremes.
     valid
-        (u,) bool, False where a unit holds no evidence: a flat, all-negative or NaN map.
+        (u,) bool, False if a unit has no evidence: a flat, all-negative or NaN map.
     class_index, predicted_index
-        (u,) int64, the explained class (-1 where the target is not one class) and the network's
-        own choice. In a segmentation that is the explained class wherever it is predicted at all,
-        else the largest label other than 0.
+        (u,) int64, the explained class (-1 if the target is not one class) and the network's own
+        choice. For a segmentation, the choice is the explained class if it is predicted anywhere,
+        otherwise the label other than 0 with the most pixels (0 if there is none).
     score
-        (u,) float32, the explained score; of a region the sum over its pixels.
+        (u,) float32, the explained score; for a region, the sum over its pixels.
     inside
-        (z, y, x) bool, what the network saw (a centre crop's outside is undefined, not zero).
+        (z, y, x) bool, the voxels that the network saw (outside a centre crop the heatmap is
+        undefined, not zero).
     unit_axis
-        Array axis along which the units lie, None for a 3D network.
+        Array axis along which the units lie; None for a 3D network.
     grid
         Where the voxels lie.
     provenance
-        What made it, as plain JSON.
+        How the heatmap was made, as plain JSON.
     """
 
     values: NDArray[np.float32]
@@ -126,12 +128,12 @@ class Heatmap:
 
     @property
     def note(self) -> str | None:
-        """One sentence on units without evidence, None where every unit has some."""
+        """One sentence on units without evidence; None if every unit has some."""
         return self._empty_region or self._no_evidence
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """All sentences on how it was made and what it lacks."""
+        """All sentences on how the heatmap was made and what it lacks."""
         made = tuple(str(note) for note in self.provenance.get("notes", ()))
         return (*made, self.note) if self.note else made
 
@@ -156,7 +158,7 @@ class Heatmap:
 
     @property
     def explained(self) -> NDArray[np.bool_]:
-        """(u,) the units that were asked for."""
+        """(u,) bool, the units that were explained."""
         return any_by_unit(self.inside, self.unit_axis)
 
     @property

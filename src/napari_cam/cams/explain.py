@@ -42,61 +42,73 @@ def explain(
 ) -> Maps[MapKey, Heatmap]:
     """Compute heatmaps of a volume, which show where the network looked.
 
-    One forward pass per batch serves all methods, layers and classes. A 2D network is shown slice
-    after slice along the axis its preparation names, a 3D one the whole volume.
+    One forward pass per batch serves all methods, layers and classes. A 2D network sees one slice
+    at a time along the axis that its preparation names; a 3D network sees the whole volume.
 
     Parameters
     ----------
     model
-        Network with its card, from :func:`load_model` or :func:`wrap_model`.
+        The network with its card, from :func:`load_model` or :func:`wrap_model`.
     volume_or_array
-        A volume, or an array (y, x) or (z, y, x). Channels need a :class:`Volume`
+        A volume, or an array (y, x) or (z, y, x). For images with channels pass a :class:`Volume`
         (``Volume.from_array(picture, channel_axis=-1)``).
     methods
-        Names from :data:`METHODS` or methods with parameters of their own.
+        Names from :data:`METHODS`, or methods with your own parameters.
     targets
-        Class by name or index, or :class:`ClassScore`; None for the class the network predicts,
-        unit by unit. A list means separate maps. For a segmentation network a class means its
-        score over the pixels where it is predicted; :class:`RegionScore` explains other pixels.
+        A class by name or index, or :class:`ClassScore`; None for the class that the network
+        predicts, unit by unit. A list gives separate maps. For a segmentation network, a class
+        means its score over the pixels for which it is predicted; use :class:`RegionScore` to
+        explain other pixels.
     layers
-        Target layers; a list means separate maps, :class:`Fused` one map of several layers. None
-        for the card's default, else the tensor that enters global pooling, or a segmentation
-        network's bottleneck.
+        Target layers. A list gives separate maps, :class:`Fused` combines several layers into one
+        map. None for the card's default; without one, the tensor that enters global pooling, or a
+        segmentation network's bottleneck.
     normalize
         "unit" stretches each slice (or the 3D volume) to [0, 1], "volume" all slices together,
-        "foreground" each unit by its values in the foreground, "none" keeps the CAM's own scale.
+        "foreground" each unit by its values in the foreground. "none" keeps the CAM's own scale.
     scale
-        "minmax" maps minimum and maximum to 0 and 1, "max" keeps zero at zero.
+        "minmax" maps the minimum and maximum to 0 and 1; "max" keeps zero at zero.
     foreground
-        (z, y, x) mask for ``normalize="foreground"``; None for the preparation's own.
+        (z, y, x) mask for ``normalize="foreground"``; None to use the preparation's own.
     units
-        Slices to explain; None for all. The others stay unexplained (`inside` False).
+        Slices to explain; None for all. Other slices stay unexplained (`inside` is False).
     device
         "auto" (CUDA, then MPS, then CPU) or a torch device. The network itself is not moved.
     precision
         "auto" is float32 (TensorFloat-32 off); "bfloat16" or "float16" run in mixed precision.
     batch_size
-        Units per forward pass; halved whenever memory runs out.
+        Units per forward pass; halved each time memory runs out.
     windows
-        For networks that were trained on patches: the size of the windows through which they are
-        shown each unit, or :class:`Windows`; `batch_size` then counts windows. None shows it whole.
+        For networks trained on patches: each unit is shown through overlapping windows. Pass the
+        window size or :class:`Windows`; `batch_size` then counts windows. None shows the unit as a
+        whole.
     optimize
-        Run a private copy of the network that gives the same numbers sooner: batch norms folded
-        into convolutions, channels last in memory on the CPU. It holds one more version of the
-        convolutions' weights, agrees with the network within 2e-5 of its largest output (checked
-        once), and is not made of networks that are unusual. False runs the network as it is.
-        The record of each heatmap says which was run.
+        Run a private copy of the network that is faster and gives the same numbers: batch norms are
+        folded into convolutions, and on the CPU memory is channels-last. The copy holds one more
+        version of the convolutions' weights and agrees with the network within 2e-5 of its largest
+        output (checked once). Unusual networks are not copied. False runs the network as it is.
+        Each heatmap's record states which one was run.
 
     Returns
     -------
     Maps
-        Key -> :class:`Heatmap` on the volume's grid; ``maps["gradcam"]`` finds one wherever that
-        is unambiguous.
+        Key -> :class:`Heatmap` on the volume's grid. ``maps["gradcam"]`` works if only one map
+        matches.
 
     Raises
     ------
     NapariCamError
-        Where the volume does not fit the network, or a method, class, layer or device is unknown.
+        If the volume does not fit the network, or a method, class, layer or device is unknown.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> maps = nc.explain(model, volume, ["gradcam", "layercam"], targets=["healthy", "damaged"])
+    >>> len(maps)
+    4
+    >>> maps["gradcam / damaged"].values.shape
+    (22, 96, 128)
     """
     NORMALIZE.checked(normalize)
     SCALE.checked(scale)
@@ -113,7 +125,16 @@ def explain_one(
     layer: AnyLayer | None = None,
     **options: Any,
 ) -> Heatmap:
-    """Compute one heatmap; the parameters are those of :func:`explain`."""
+    """Compute a single heatmap; the parameters are those of :func:`explain`.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> heatmap = nc.explain_one(model, volume, "gradcam", target="damaged")
+    >>> heatmap.values.shape, heatmap.kind
+    ((22, 96, 128), 'unit')
+    """
     maps = explain(model, volume_or_array, [method], [target], layer, **options)
     if len(maps) != 1:
         raise MethodError(f"explain_one gives one heatmap, and {len(maps)} were asked for.")
@@ -135,9 +156,9 @@ def explain_units(
     windows: Windows | int | Sequence[int] | None = None,
     optimize: bool = True,
 ) -> Iterator[ExplainedUnits]:
-    """Yield raw maps batch by batch, the unit `first` alone and before all others.
+    """Yield raw maps batch by batch, starting with the unit `first` on its own.
 
-    The parameters are those of :func:`explain`; closing the generator cancels.
+    The parameters are those of :func:`explain`. Close the generator to cancel.
     """
     options = RunOptions(units, first, device, precision, batch_size, windows, optimize)
     yield from plan_explanation(model, volume_or_array, methods, targets, layers, options).run()

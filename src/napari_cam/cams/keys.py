@@ -18,10 +18,10 @@ from napari_cam.models.loaded import LoadedModel
 
 @dataclass(frozen=True, init=False)
 class Fused:
-    """One map out of several layers, as Layer-CAM fuses fine and coarse ones.
+    """One map combined from several layers, as Layer-CAM fuses fine and coarse maps.
 
-    After Jiang et al. 2021 (Layer-CAM): each map M is rectified and scaled to
-    tanh(gamma * M / max M), enlarged to the finest map, and the pixel-wise maximum is taken.
+    After Jiang et al. 2021 (Layer-CAM): each map M is rectified and scaled to tanh(gamma * M / max
+    M), enlarged to the size of the finest map, and combined by the pixel-wise maximum.
 
     Attributes
     ----------
@@ -32,7 +32,8 @@ class Fused:
     reduce
         "maximum" as in the paper, or "mean".
     unscaled
-        Layers whose map is only divided by its maximum: the paper scales shallow layers alone.
+        Layers with a map that is only divided by its maximum (the paper scales shallow layers
+        only).
     """
 
     layers: tuple[LayerRef, ...]
@@ -72,14 +73,14 @@ AnyLayer = str | LayerRef | Fused
 
 @dataclass(frozen=True)
 class MapKey:
-    """Names one map among the results.
+    """The name of one map among the results.
 
     Attributes
     ----------
     method
-        Formula with its parameters.
+        The method with its parameters.
     layer
-        Target layer, or several fused into one map.
+        The target layer, or several layers fused into one map.
     target
         What was explained.
     """
@@ -90,7 +91,7 @@ class MapKey:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Return the words it can be found by: method, layer, target."""
+        """Return the words that find this map: method, layer, target."""
         return (self.method.label, str(self.layer), self.target.label)
 
     def __str__(self) -> str:

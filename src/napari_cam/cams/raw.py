@@ -66,33 +66,43 @@ def raw_cams(
     Parameters
     ----------
     model
-        A loaded or wrapped network, or any module that returns (n, classes), or for segmentation
-        (n, classes, *o).
+        A loaded or wrapped network, or any module that returns (n, classes), or (n, classes, *o)
+        for segmentation.
     batch
-        (n, c, *s) as the network takes it; moved to the network's device and precision.
+        (n, c, *s), the network's input. It is moved to the network's device and precision.
     methods
-        Names from :data:`napari_cam.METHODS`, or methods with parameters of their own.
+        Names from :data:`napari_cam.METHODS`, or methods with your own parameters.
     targets
-        Class by name or index, or a target; None for each image's predicted class. Regions given
-        by place lie on the input's grid (*s).
+        A class by name or index, or a target; None for each image's predicted class. Regions given
+        by position lie on the input's grid (*s).
     layers
-        Target layers; a list means separate maps, :class:`napari_cam.Fused` one map of several.
-        None for the network's default: the tensor that enters global pooling, or a segmentation
-        network's bottleneck.
+        Target layers. A list gives separate maps, :class:`napari_cam.Fused` combines several layers
+        into one map. None for the network's default: the tensor that enters global pooling, or a
+        segmentation network's bottleneck.
 
     Returns
     -------
     Maps
         Key -> map (n, *f) at the layer's resolution: signed, before the final ReLU, resize and
-        normalisation (a ReLU inside a method's definition stays). ``maps["gradcam"]`` finds one
-        wherever that is unambiguous.
+        normalisation (a ReLU inside a method's definition stays). ``maps["gradcam"]`` works if only
+        one map matches.
 
     Raises
     ------
     MethodError, TargetError, LayerError
-        Where a method, class or layer is unknown or does not fit the network.
+        If a method, class or layer is unknown or does not fit the network.
     ModelError, PreparationError
-        Where `model` is no network or `batch` no batch that it takes.
+        If `model` is not a network, or `batch` is not a batch that it accepts.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import napari_cam as nc
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> batch = torch.from_numpy(model.card.bind(volume).batch([10, 11]))
+    >>> cams = nc.raw_cams(model, batch, "gradcam", "damaged")
+    >>> cams["gradcam"].ndim, len(cams["gradcam"])
+    (3, 2)
     """
     loaded = model if isinstance(model, LoadedModel) else None
     module: Any = model.module if isinstance(model, LoadedModel) else model

@@ -30,22 +30,23 @@ class Windows:
     Attributes
     ----------
     size
-        Pixels of a window along each axis of the network's input: one number, or one per axis.
-        A unit that is smaller is padded with zeros at its end.
+        Window size in pixels along each axis of the network's input: one number, or one per axis. A
+        smaller unit is padded with zeros at its end.
     overlap
-        Share of a window that its neighbour shows too, at least 0 and below 1.
+        Share of a window that its neighbour covers too, at least 0 and below 1.
     weights
-        "gaussian": a pixel near a window's middle counts more, with a standard deviation of an
-        eighth of the window as in MONAI and nnU-Net; "constant": all count alike.
+        "gaussian": pixels near a window's centre count more, with a standard deviation of an eighth
+        of the window, as in MONAI and nnU-Net. "constant": all pixels count the same.
     margin
-        Pixels along a window's edges that do not count, except at the unit's own edges.
+        Pixels along a window's edges that are not used, except at the unit's own edges.
 
     Notes
     -----
-    A layer with a stride (input pixels per place of its map) samples other places where a window
-    begins off that stride. The step between windows is therefore rounded down to a multiple of the
-    largest stride among the target layers; the last window ends where the unit does, and fits where
-    the unit's length less the window's is such a multiple too.
+    The stride of a layer is the number of input pixels per pixel of its map. If a window does not
+    start at a multiple of the stride, the layer samples other positions. The step between windows
+    is therefore rounded down to a multiple of the largest stride among the target layers. The last
+    window ends at the unit's end; it is aligned too if the unit's length minus the window's is such
+    a multiple.
     """
 
     size: int | tuple[int, ...]
@@ -78,7 +79,7 @@ class Windows:
 
     @classmethod
     def of(cls, given: Any) -> Windows | None:
-        """Return windows as they are, or of a size; None stays None."""
+        """Return windows unchanged, or build them from a size; None stays None."""
         return given if given is None or isinstance(given, Windows) else cls(given)
 
     def shape(self, ndim: int) -> tuple[int, ...]:
@@ -91,7 +92,7 @@ class Windows:
         return sizes
 
     def starts(self, length: int, size: int, stride: int = 1) -> list[int]:
-        """Return where windows begin along an axis: evenly, the last one at the end."""
+        """Return the windows' start positions along an axis: evenly spaced, the last at the end."""
         if length <= size:
             return [0]
         step = int((size - 2 * self.margin) * (1 - self.overlap))
@@ -100,7 +101,7 @@ class Windows:
         return [*(n * step for n in range(count)), length - size]
 
     def weight(self, start: int, size: int, length: int) -> Tensor:
-        """Return how much each pixel of a window counts along one axis, (size,) float32."""
+        """Return the weight of each pixel of a window along one axis, (size,) float32."""
         places = torch.arange(size, dtype=torch.float32)
         values = torch.ones(size)
         if self.weights == "gaussian":

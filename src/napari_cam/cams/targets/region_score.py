@@ -42,34 +42,35 @@ from napari_cam.models.preparation.prepared import PreparedVolume
 class RegionScore:
     """The score of one class over a set M of pixels: y_{c,M} = sum over M of y_c.
 
-    Rheude et al. 2024, eq. 5. Gradients are taken of the sum; methods that perturb read the
-    mean over M. M, and the class where the network chooses it, are those of the unperturbed output.
+    Rheude et al. 2024, eq. 5. Gradients are those of the sum; perturbation methods use the mean
+    over M. M, and a class chosen by the network, are taken from the unperturbed output.
 
     Attributes
     ----------
     class_id
-        Class by name or output index; None for the label with most pixels other than 0, which is
-        taken to be background (0 where there is no other), image by image.
+        Class by name or output index. None chooses, for each image, the label other than 0 (assumed
+        to be background) with the most pixels, or 0 if there is no other.
     region
-        "predicted": where the class is the network's choice (argmax); "all": every pixel;
-        "p>0.5": where its probability is above that; "component": the largest connected one of
-        its predicted regions; "component:z,y,x": the one at that voxel; "point:z,y,x"; "box:...";
-        a boolean mask; a function of the logits (n, classes, *o) that returns (n, *o); or an object
-        of :mod:`napari_cam.cams.targets.regions`, such as ``Labelled(labels, 2)``. What is given by
-        place lies on the volume's grid (z, y, x), or in :func:`raw_cams` on the input's (*s).
+        "predicted": pixels for which the class is the network's choice (argmax); "all": every
+        pixel; "p>0.5": pixels with a probability above 0.5; "component": the largest connected
+        component of the predicted pixels; "component:z,y,x": the component at that voxel;
+        "point:z,y,x"; "box:..."; a boolean mask; a function of the logits (n, classes, *o) that
+        returns (n, *o); or an object of :mod:`napari_cam.cams.targets.regions`, such as
+        ``Labelled(labels, 2)``. Regions given by position lie on the volume's grid (z, y, x), or in
+        :func:`raw_cams` on the input's grid (*s).
     within
-        The region is intersected with this: the number of a slice, a box or a mask.
+        Restricts the region to a slice (its number), a box or a mask.
     score
-        "logit" y_c; "probability" softmax(y)_c (sigmoid where the network has one output map);
+        "logit" y_c; "probability" softmax(y)_c (sigmoid if the network has one output map);
         "log_odds".
     name
-        How the class is called; filled in from the network's card.
+        Display name of the class; filled in from the network's card.
 
     Notes
     -----
-    A network with a single output map z is binary: class 1 scores z and class 0 scores -z. An
-    output of another size than the input is read at its own size; regions on the image's grid are
-    taken there by nearest neighbour.
+    A network with a single output map z is binary: class 1 has the score z and class 0 the score
+    -z. If the output differs in size from the input, it is used at its own size, and regions on the
+    image's grid are resampled to it by nearest neighbour.
     """
 
     class_id: int | str | None = None
@@ -87,7 +88,7 @@ class RegionScore:
 
     @property
     def label(self) -> str:
-        """Return the class and where: "tumour", "tumour where p > 0.5, in slice 3"."""
+        """Return the class and the region: "tumour", "tumour where p > 0.5, in slice 3"."""
         word = class_word(self.class_id, self.name)
         limit = self.within.label if self.within is not None else ""
         places = ", ".join(filter(None, (self.region.label, limit)))
@@ -95,7 +96,7 @@ class RegionScore:
         return words if self.score == "logit" else f"{words} ({self.score})"
 
     def facts(self) -> dict[str, Any]:
-        """Return what is explained, as plain JSON; names of files are no part of it."""
+        """Return what is explained, as plain JSON without file names."""
         limit = {} if self.within is None else {"within": self.within.facts()}
         class_word_ = {"class": self.class_id, "score": self.score}
         return {**class_word_, **self.region.facts(), **limit}
@@ -106,12 +107,12 @@ class RegionScore:
         Raises
         ------
         TargetError
-            Where the network has no such class.
+            If the network has no such class.
         """
         return replace(self, **resolved_class(self.class_id, self.name, model))
 
     def on_inputs(self, shape: Sequence[int]) -> BoundRegion:
-        """Return this target for a batch (n, c, *s): regions lie on its grid *s."""
+        """Return this target for a batch (n, c, *s); its regions lie on the grid *s."""
         count, size = shape[0], tuple(shape[2:])
         point = self.region.point
         places = None
@@ -124,12 +125,12 @@ class RegionScore:
         return BoundRegion(self, region, limit, places)
 
     def on_units(self, prepared: PreparedVolume, units: Sequence[int]) -> BoundRegion:
-        """Return this target for units of a volume, on whose grid (z, y, x) regions lie.
+        """Return this target for units of a volume; its regions lie on the grid (z, y, x).
 
         Raises
         ------
         TargetError
-            Where a region does not fit the volume.
+            If a region does not fit the volume.
         """
         shape = prepared.volume.shape
         axis = prepared.unit_axis if prepared.unit_axis is not None else prepared.volume.stack_axis
@@ -148,7 +149,7 @@ class RegionScore:
         return BoundRegion(self, carried(self.region), carried(self.within), places)
 
     def read(self, output: Tensor) -> Scored:
-        """Return the score of every image; regions given by place lie on the output's own grid.
+        """Return the score of every image; regions given by position lie on the output's grid.
 
         Parameters
         ----------
@@ -158,7 +159,7 @@ class RegionScore:
         Raises
         ------
         TargetError
-            Where the output holds no maps, or has no such class.
+            If the output does not contain maps, or has no such class.
         """
         return self.on_inputs(_checked(output).shape).read(output)
 

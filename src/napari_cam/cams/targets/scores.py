@@ -79,17 +79,16 @@ class ClassScore:
     Attributes
     ----------
     class_id
-        Class by name or output index; None for the class the network itself predicts, image by
-        image.
+        Class by name or output index; None for the class that the network predicts, image by image.
     score
-        "logit" y_c; "probability" softmax(y)_c (sigmoid where the network has one output);
-        "log_odds" log p_c / (1 - p_c) = y_c - logsumexp of the other logits.
+        "logit" y_c; "probability" softmax(y)_c (sigmoid if the network has one output); "log_odds"
+        log p_c / (1 - p_c) = y_c - logsumexp of the other logits.
     name
-        How the class is called; filled in from the network's card.
+        Display name of the class; filled in from the network's card.
 
     Notes
     -----
-    A network with a single output z is binary: class 1 scores z and class 0 scores -z.
+    A network with a single output z is binary: class 1 has the score z and class 0 the score -z.
     """
 
     class_id: int | str | None = None
@@ -112,7 +111,7 @@ class ClassScore:
         Raises
         ------
         TargetError
-            Where the network has no such class.
+            If the network has no such class.
         """
         return replace(self, **resolved_class(self.class_id, self.name, model))
 
@@ -127,7 +126,7 @@ class ClassScore:
         Raises
         ------
         TargetError
-            Where the output is no row of class scores, or has no such class.
+            If the output is not a row of class scores, or has no such class.
         """
         logits = class_logits(output)
         n, classes = logits.shape
