@@ -42,19 +42,19 @@ class ModelCard:
     Attributes
     ----------
     architecture
-        Name in the table of architectures, or any name for a module of the user's own.
+        Name in the table of architectures, or any name for your own module.
     task
         "classification" (one score per class) or "segmentation" (one score per class and pixel).
     spatial_ndim
         2 for slices and pictures, 3 for whole volumes.
     class_names
-        One name per output; empty where the outputs have no names.
+        One name per output; empty if the outputs have no names.
     in_channels
-        Channels of the network's input.
+        Number of input channels.
     preparation
-        The steps between stored voxels and input, the same in training and explanation.
+        The steps from stored voxels to the network's input, the same in training and explanation.
     default_layer
-        Target layer to explain where none is named; None for what enters global pooling.
+        Target layer to explain if none is given; None for the tensor that enters global pooling.
     architecture_options
         Arguments that rebuild the architecture, as JSON.
     training
@@ -64,7 +64,7 @@ class ModelCard:
     Raises
     ------
     ModelError
-        Where a value is of the wrong type, or the preparation does not fit the network.
+        If a value has the wrong type, or the preparation does not fit the network.
     """
 
     architecture: str
@@ -112,9 +112,9 @@ class ModelCard:
         Raises
         ------
         PreparationError
-            Where a step does not fit the volume.
+            If a step does not fit the volume.
         ModelError
-            Where the volume does not give the channels that the network takes.
+            If the volume does not have the channels that the network needs.
         """
         prepared = self.preparation.bind(volume)
         channels = prepared.input_shape[0]
@@ -138,9 +138,9 @@ class ModelCard:
         Raises
         ------
         ModelError
-            Where the card was written by a newer version, or a key is unknown, missing or wrong.
+            If the card was written by a newer version, or a key is unknown, missing or wrong.
         PreparationError
-            Where its preparation is ill-formed.
+            If its preparation is not valid.
         """
         if not isinstance(card, Mapping):
             raise ModelError(f"A model card is an object with keys, not {type(card).__name__}.")
@@ -163,7 +163,7 @@ class ModelCard:
         return cls(**{**values, "preparation": Preparation.from_json(values["preparation"])})
 
     def describe(self) -> str:
-        """Return the card as text to read, one fact a line."""
+        """Return the card as readable text, one fact per line."""
         names = ", ".join(self.class_names[:8]) or "unnamed"
         if len(self.class_names) > 8:
             names += f", ... ({len(self.class_names)} in all)"

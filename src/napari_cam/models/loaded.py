@@ -27,11 +27,11 @@ class LoadedModel:
     Attributes
     ----------
     module
-        The network. It is evaluated in eval mode whatever its flags say, and handed back as found.
+        The network. It always runs in eval mode; its own flags are restored afterwards.
     card
-        What it expects and what its outputs mean.
+        What the network expects and what its outputs mean.
     sha256
-        Digest of the weights, the same for the same numbers whichever file they came from.
+        Digest of the weights. The same numbers give the same digest, whatever file they came from.
     """
 
     module: nn.Module = field(repr=False)
@@ -44,7 +44,7 @@ class LoadedModel:
         Raises
         ------
         TargetError
-            Where the network has no such class, or several of that name (ImageNet has two cranes).
+            If the network has no such class, or several of this name (ImageNet has two cranes).
         """
         names = self.card.class_names
         if isinstance(name, str) and name in names:
@@ -70,7 +70,7 @@ class LoadedModel:
         raise TargetError(f"The network has no class '{name}'; it has {len(names)}: {shown}.")
 
     def sliced_along(self, axis: str | int | None) -> LoadedModel:
-        """Return a 2D network with its slices across another axis, None for its card's own."""
+        """Return this 2D network with slices across another axis; None for its card's own."""
         if axis is None or self.card.spatial_ndim == 3:
             return self
         chosen: Any = axis
@@ -79,12 +79,12 @@ class LoadedModel:
         return replace(self, card=replace(self.card, preparation=Preparation(steps)))
 
     def unit_axis(self, volume: Volume) -> int | None:
-        """Return the array axis across which the slices of `volume` lie, None for 3D.
+        """Return the array axis across which the slices of `volume` lie; None for a 3D network.
 
         Raises
         ------
         PreparationError
-            Where the volume has no such slices.
+            If the volume has no such slices.
         """
         for step in self.card.preparation.steps:
             if isinstance(step, Slices):
@@ -128,34 +128,42 @@ def wrap_model(
     preparation: Preparation | None = None,
     architecture: str | None = None,
 ) -> LoadedModel:
-    """Give a module of your own a card, so that it can be explained.
+    """Give your own module a card, so that it can be explained.
 
     Parameters
     ----------
     module
-        Any network whose input is (n, c, *spatial). It is neither copied nor changed.
+        Any network with an input of shape (n, c, *spatial). It is not copied and not changed.
     class_names
-        One name per output (two for a network with one output, whose sign decides); None leaves
-        the classes unnamed, to be called by index.
+        One name per output (two names for a network with one output, whose sign decides). None
+        leaves the classes unnamed; refer to them by index.
     in_channels
-        Channels the network takes; None reads them from its first convolution.
+        Number of input channels; None takes it from the first convolution.
     spatial_ndim
-        2 for a network of slices or pictures, 3 for a network of whole volumes; None reads it from
-        its first convolution.
+        2 for a network of slices or pictures, 3 for a network of whole volumes; None takes it from
+        the first convolution.
     task
-        What its output is.
+        "classification" or "segmentation".
     default_layer
-        Target layer to explain where none is named; None for the tensor that enters global pooling.
+        Target layer to explain if none is given; None for the tensor that enters global pooling.
     preparation
-        The steps its training images went through; None for
-        :meth:`Preparation.default`.
+        The steps that its training images went through; None for :meth:`Preparation.default`.
     architecture
-        Name for reports; None for the class name.
+        Name for reports; None for the name of the module's class.
 
     Raises
     ------
     ModelError
-        Where `module` is not a torch module, or TorchScript, or holds no numbers yet.
+        If `module` is not a torch module, is TorchScript, or has uninitialised weights.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> from torch import nn
+    >>> features = nn.Sequential(nn.Conv2d(1, 8, 3, stride=2), nn.ReLU())
+    >>> network = nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+    >>> model = nc.wrap_model(network, class_names=["healthy", "damaged"])
+    >>> heatmap = nc.explain_one(model, nc.load_sample_volume(), "gradcam", "damaged")
     """
     if not isinstance(module, nn.Module):
         raise ModelError(

@@ -56,35 +56,35 @@ def load_model(
 ) -> LoadedModel:
     """Load a network from a file, or with ImageNet weights.
 
-    Nothing in a file is run: weights are read as numbers, and files that hold more are refused with
-    the way out.
+    No code in the file is run: weights are read as numbers. Files that contain more are refused,
+    with a message that says what to do.
 
     Parameters
     ----------
     path
-        ``.safetensors``: with our card nothing else is needed. ``.safetensors`` without a card and
-        ``.pt .pth .th .ckpt .bin``: weights alone, for which `architecture` or `module` is needed;
-        nested checkpoints and names with beginnings such as ``module.`` are understood. ``.pt2``: a
-        network of ``torch.export``, with a dynamic batch size. "imagenet:resnet50": that
-        architecture with ImageNet weights, downloaded where needed.
+        ``.safetensors`` with our card: nothing else is needed. ``.safetensors`` without a card and
+        ``.pt .pth .th .ckpt .bin``: weights only, so give `architecture` or `module` too; nested
+        checkpoints and name prefixes such as ``module.`` are handled. ``.pt2``: a network exported
+        with ``torch.export`` and a dynamic batch size. "imagenet:resnet50": that architecture with
+        ImageNet weights, which are downloaded if needed.
     architecture
-        Name in the table of architectures, or timm's.
+        Name in the table of architectures, or a timm name.
     class_names
-        One name per output, two where a single output decides between two classes.
+        One name per output; two names if a single output decides between two classes.
     in_channels, spatial_ndim
-        Found from the weights where not given.
+        Inferred from the weights if not given.
     module
-        The network itself, to load the weights into; it is changed only where everything fits.
+        The network to load the weights into. It is changed only if all weights fit.
     preparation
-        The steps its training images went through; None for those of its card, of ImageNet where
-        it has ImageNet's classes, else :meth:`Preparation.default`.
+        The steps that its training images went through. None uses the card's steps, or ImageNet's
+        if the network has ImageNet's classes, or else :meth:`Preparation.default`.
     default_layer
-        Target layer to explain where none is named.
+        Target layer to explain if none is given.
     architecture_options
-        What the architecture was built with, for files without a card.
+        Arguments that the architecture was built with, for files without a card.
     task
-        What the network is for, "segmentation" where a given `module` returns maps of scores; None
-        for what its card or architecture says.
+        The network's task. Pass "segmentation" if a given `module` returns maps of scores. None
+        uses the task of the card or the architecture.
 
     Returns
     -------
@@ -94,7 +94,15 @@ def load_model(
     Raises
     ------
     ModelError
-        Where the file, or the network it is to fill, does not fit.
+        If the file is not valid, or does not fit the network.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> path = nc.save_model(nc.load_sample_model(), "fillet.safetensors")
+    >>> model = nc.load_model(path)  # the file holds the card, so nothing else is needed
+    >>> model.card.class_names
+    ('healthy', 'damaged')
     """
     given = LoadOptions(
         architecture=architecture,
@@ -120,9 +128,9 @@ def load_model(
 
 
 def save_model(model: LoadedModel, path: str | Path, overwrite: bool = False) -> Path:
-    """Save a network as ``.safetensors``: its weights, and its card as one metadata key.
+    """Save a network as ``.safetensors``: its weights, and its card in one metadata key.
 
-    The same network gives the same bytes. The file appears whole or not at all.
+    The same network gives the same bytes. The file is written completely or not at all.
 
     Parameters
     ----------
@@ -131,19 +139,19 @@ def save_model(model: LoadedModel, path: str | Path, overwrite: bool = False) ->
     path
         File to write, ending in ``.safetensors``.
     overwrite
-        Whether a file that stands there may be replaced.
+        Whether to replace an existing file.
 
     Returns
     -------
     Path
-        Where it was written.
+        The written file.
 
     Raises
     ------
     ModelError
-        Where the name does not end in ``.safetensors`` or the network holds more than tensors.
+        If the name does not end in ``.safetensors`` or the network holds more than tensors.
     WriteError
-        Where the file cannot, or must not, be written.
+        If the file cannot be written, or exists already.
     """
     path = Path(path)
     if path.suffix.lower() != ".safetensors":

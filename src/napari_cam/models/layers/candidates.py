@@ -138,26 +138,34 @@ def legacy_last_conv(module: nn.Module, batch: Tensor) -> str:
 def candidate_layers(
     model: LoadedModel | nn.Module, input_shape: Sequence[int] | None = None
 ) -> list[LayerInfo]:
-    """List the tensors of a network that can be explained, in the order in which they arise.
+    """List the tensors of a network that can be explained, in the order of computation.
 
     Parameters
     ----------
     model
         The network.
     input_shape
-        (c, *s) of one input; None for the size its preparation fixes, else 224 (2D) or 64 (3D)
-        pixels along each axis.
+        (c, *s) of one input. None uses the size that the preparation fixes, or else 224 (2D) or 64
+        (3D) pixels along each axis.
 
     Returns
     -------
     list of LayerInfo
-        One row per distinct tensor with maps; exactly one is the default where the network has a
-        global pooling, or returns maps itself (then its bottleneck). Class maps are not listed.
+        One row per distinct tensor with feature maps. Exactly one is the default if the network has
+        a global pooling, or returns maps itself (then its bottleneck is the default). Class maps
+        are not listed.
 
     Raises
     ------
     NapariCamError
-        Where the network cannot run on such an input.
+        If the network cannot run on such an input.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> layers = nc.candidate_layers(nc.load_sample_model())
+    >>> [layer.name for layer in layers if layer.default]
+    ['features']
     """
     network: Any = model.module if isinstance(model, LoadedModel) else model
     if not isinstance(network, nn.Module):

@@ -36,21 +36,21 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preparation:
-    """The ordered steps between stored voxels and a network's input.
+    """The ordered steps from stored voxels to a network's input.
 
-    A 2D network's preparation holds a `Slices` step: the steps before it see the whole volume, the
-    steps after it one slice at a time. So a `Rescale` before it is per volume, after it per slice.
-    Without `Slices` the network is 3D and the whole volume is its one unit.
+    A 2D network's preparation contains a `Slices` step. The steps before it see the whole volume,
+    the steps after it one slice at a time. A `Rescale` before it therefore works per volume, and
+    after it per slice. Without `Slices` the network is 3D and the whole volume is one unit.
 
     Attributes
     ----------
     steps
-        In the order in which they are applied.
+        The steps, in the order in which they are applied.
 
     Raises
     ------
     PreparationError
-        Where the steps contradict each other or the order makes no sense.
+        If the steps contradict each other or are in a wrong order.
     """
 
     steps: tuple[Step, ...]
@@ -83,12 +83,12 @@ class Preparation:
 
     @property
     def spatial_ndim(self) -> int:
-        """2 where units are slices, 3 where they are whole volumes."""
+        """2 if units are slices, 3 if they are whole volumes."""
         return 2 if any(isinstance(step, Slices) for step in self.steps) else 3
 
     @property
     def volume_steps(self) -> tuple[Step, ...]:
-        """The steps that see the whole volume: those before `Slices`, less `Orient`."""
+        """The steps that see the whole volume: those before `Slices`, except `Orient`."""
         for place, step in enumerate(self.steps):
             if isinstance(step, Slices):
                 return tuple(s for s in self.steps[:place] if not isinstance(s, Orient))
@@ -96,14 +96,14 @@ class Preparation:
 
     @property
     def unit_steps(self) -> tuple[Step, ...]:
-        """The steps that see one unit: those after `Slices`, all but `Orient` without it."""
+        """The steps that see one unit: those after `Slices`; without it, all but `Orient`."""
         skip = len(self.volume_steps)
         rest = [step for step in self.steps if not isinstance(step, (Orient, Slices))]
         return tuple(rest[skip:])
 
     @property
     def fixed_channels(self) -> int | None:
-        """Channels of the network's input where the steps alone decide it."""
+        """Number of input channels, if the steps alone determine it."""
         channels: int | None = None
         for step in self.steps:
             if isinstance(step, Channels):
@@ -114,11 +114,11 @@ class Preparation:
 
     @classmethod
     def default(cls, spatial_ndim: int, in_channels: int) -> Preparation:
-        """Return the preparation for a network that states none.
+        """Return the preparation for a network that does not state one.
 
-        Radiological orientation, intensities stretched to [0, 1] over the volume (each channel by
-        itself, but three channels together as they are colours), and one channel repeated where
-        the network takes more. 2D networks get slices across the acquisition axis.
+        Radiological orientation. Intensities are stretched to [0, 1] over the volume (each channel
+        separately, but three channels together, because they are colours). A single channel is
+        repeated if the network needs more. 2D networks get slices across the acquisition axis.
         """
         if spatial_ndim not in (2, 3):
             raise PreparationError(f"A network is 2D or 3D; spatial_ndim is not {spatial_ndim!r}.")
@@ -131,16 +131,16 @@ class Preparation:
     def imagenet(
         cls, size: int | tuple[int, int] | None = 224, divide_by: float | None = None
     ) -> Preparation:
-        """Return the preparation for 2D networks that were trained on ImageNet.
+        """Return the preparation for 2D networks trained on ImageNet.
 
         Parameters
         ----------
         size
-            Input size. The whole picture is resized (nothing is cropped, as a crop's outside
-            would have no heatmap); None keeps the stored size.
+            Input size. The whole picture is resized; nothing is cropped, because the heatmap would
+            be undefined outside the crop. None keeps the stored size.
         divide_by
-            None stretches each volume or picture to [0, 1], which suits any scanner's numbers.
-            255 treats 8-bit pictures exactly as the networks' authors did.
+            None stretches each volume or picture to [0, 1], which works for any scanner. 255 treats
+            8-bit pictures exactly as the networks' authors did.
         """
         scaling: Step = Rescale(per_channel=False) if divide_by is None else Divide(divide_by)
         resize = () if size is None else (Resize(size),)
@@ -166,23 +166,23 @@ class Preparation:
         Raises
         ------
         PreparationError
-            Where a step or parameter is unknown, missing, of the wrong type or out of range.
+            If a step or parameter is unknown, missing, of the wrong type or out of range.
         """
         if not isinstance(steps, Sequence) or isinstance(steps, str):
             raise PreparationError(f"A preparation is a list of steps, not {steps!r}.")
         return cls(tuple(_read_step(step) for step in steps))
 
     def bind(self, volume: Volume) -> PreparedVolume:
-        """Work the preparation out for one volume.
+        """Adapt the preparation to one volume.
 
-        Everything is checked and volume-wide statistics are taken here, once; slices are converted
-        when :meth:`PreparedVolume.batch` asks for them. Voxels that are not finite become the
-        smallest finite value of their channel, with a note.
+        All checks are made and volume-wide statistics are computed here, once. Slices are converted
+        later, by :meth:`PreparedVolume.batch`. Non-finite voxels are replaced by the smallest
+        finite value of their channel, with a note.
 
         Raises
         ------
         PreparationError
-            Where a step does not fit this volume.
+            If a step does not fit this volume.
         """
         check_numeric(volume.values.dtype)
         layout, spacing, unit_steps = self._geometry(volume)
@@ -192,12 +192,12 @@ class Preparation:
         return PreparedVolume(volume, layout, volume_steps, unit_steps, notes)
 
     def input_shape(self, volume: Volume) -> tuple[int, ...]:
-        """Return the (c, *s) of one unit of a volume, of which no voxel is read.
+        """Return the shape (c, *s) of one unit of a volume, without reading any voxels.
 
         Raises
         ------
         PreparationError
-            Where a step does not fit this volume.
+            If a step does not fit this volume.
         """
         _, _, unit_steps = self._geometry(volume)
         return (unit_steps.channels, *unit_steps.frame.shape)
@@ -224,15 +224,14 @@ class Preparation:
     ) -> NDArray[np.float32]:
         """Apply the steps that see one unit to an array of units, exactly as :meth:`bind` does.
 
-        The steps before `Slices` are **not** applied: they belong to the volume that the slices
-        came from.
+        The steps before `Slices` are **not** applied, because they need the whole volume.
 
         Parameters
         ----------
         images
             (n, c, h, w), or (n, c, d, h, w) for a 3D network's preparation.
         spacing
-            Pixel size in mm along the unit's axes, where a step needs it.
+            Pixel size in mm along the unit's axes, if a step needs it.
 
         Returns
         -------
@@ -242,7 +241,7 @@ class Preparation:
         Raises
         ------
         PreparationError
-            Where a step does not fit, or a pixel is not finite.
+            If a step does not fit, or a pixel is not finite.
         """
         images = np.asarray(images)
         check_numeric(images.dtype)
