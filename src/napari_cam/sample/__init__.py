@@ -40,12 +40,19 @@ def load_sample_phantom(name: Literal["damaged", "healthy"] = "damaged") -> Phan
 def load_sample_volume(name: Literal["damaged", "healthy"] = "damaged") -> Volume:
     """Make a sample volume (z, y, x): a synthetic MRI of a cod fillet.
 
-    See :func:`load_sample_phantom`, which also gives the truth.
+    :func:`load_sample_phantom` also returns the true damage.
 
     Raises
     ------
     VolumeError
-        Where there is no sample of that name.
+        If there is no sample of this name.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> volume = nc.load_sample_volume()
+    >>> volume.shape, volume.spacing, volume.orientation
+    ((22, 96, 128), (2.0, 0.5, 0.5), 'SPL')
     """
     return load_sample_phantom(name).volume
 
@@ -53,18 +60,24 @@ def load_sample_volume(name: Literal["damaged", "healthy"] = "damaged") -> Volum
 def load_sample_model(
     task: Literal["classification", "segmentation"] = "classification",
 ) -> LoadedModel:
-    """Load a sample network; neither has been trained on the sample volume.
+    """Load a sample network; neither network has been trained on the sample volume.
 
     Parameters
     ----------
     task
-        "classification" tells slices of healthy and damaged fillets apart; "segmentation" is a
-        U-Net that tells background, tissue and damaged tissue apart, voxel by voxel.
+        "classification" distinguishes slices of healthy and damaged fillets; "segmentation" is a
+        U-Net that labels each voxel as background, tissue or damaged tissue.
 
     Raises
     ------
     ModelError
-        Where there is no such network, or its file is missing from the installation.
+        If there is no such network, or its file is missing from the installation.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> nc.load_sample_model().card.class_names
+    ('healthy', 'damaged')
     """
     from napari_cam.models.files.model_files import load_model
 

@@ -27,37 +27,44 @@ def foreground(
     per: TissuePer = "volume",
     axis: int | None = None,
 ) -> NDArray[np.bool_]:
-    """Return where an image shows something other than background.
+    """Return the mask of an image's foreground, such as tissue.
 
-    ``foreground(volume, "kmeans", per="slice")`` is what Syed et al. 2023 do, made sound: nothing
-    wraps around at 8 bits, the background is what most of the border belongs to and not what one
-    corner does, the two means are the exact optimum and not a random start's, what the tissue
-    encloses belongs to it, and the result is a mask of its own, so that a tissue voxel of value 0
-    stays tissue. The volume as a whole is the default because a slice of nothing but noise has two
-    clusters too, and one of them would be called tissue.
+    ``foreground(volume, "kmeans", per="slice")`` follows Syed et al. 2023, with five corrections:
+    values do not wrap around at 8 bits; the background is the cluster of most border pixels, not of
+    one corner; the two means are the exact optimum, not the result of a random start; holes in the
+    tissue belong to the tissue; and the result is a separate mask, so a tissue voxel of value 0
+    stays tissue. The default is one decision for the whole volume, because a slice of pure noise
+    also has two clusters, and one of them would be called tissue.
 
     Parameters
     ----------
     volume
-        The image; several channels are each stretched to [0, 1] and averaged. Voxels that are no
-        numbers count as the smallest of their channel.
+        The image. Several channels are each stretched to [0, 1] and averaged. NaN voxels count as
+        the smallest value of their channel.
     method
-        "kmeans" (above), "otsu" (the largest piece brighter than Otsu's cut of the image smoothed
-        by one pixel, holes filled) or "nonzero" (what is not 0, holes filled).
+        "kmeans" (above), "otsu" (the largest piece above Otsu's cut of the image smoothed by one
+        pixel, holes filled) or "nonzero" (all voxels other than 0, holes filled).
     per
-        "volume" for one decision, "slice" for one in each slice.
+        "volume" for one decision, "slice" for one per slice.
     axis
-        Array axis (0, 1, 2) across which the slices lie; None for that of the acquisition.
+        Array axis (0, 1, 2) across which the slices lie; None for the acquisition axis.
 
     Returns
     -------
     NDArray
-        Bool (z, y, x); empty where the image, or the slice, is flat.
+        Bool (z, y, x). Empty if the image is flat; with ``per="slice"``, flat slices are empty.
 
     Raises
     ------
     MaskError
-        Where the method, `per` or the axis is unknown, or a channel holds no number.
+        If the method, `per` or the axis is unknown, or a channel contains no number.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> tissue = nc.foreground(nc.load_sample_volume())
+    >>> tissue.shape, tissue.dtype
+    ((22, 96, 128), dtype('bool'))
     """
     TISSUES.checked(method)
     TISSUE_PER.checked(per)

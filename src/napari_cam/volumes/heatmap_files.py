@@ -55,25 +55,25 @@ def map_facts(heatmap: Heatmap) -> dict[str, Any]:
 
 
 def read_heatmap(path: str | os.PathLike[str]) -> tuple[Heatmap, Volume]:
-    """Read a heatmap that :func:`write_volume` wrote, with the sidecar beside it.
+    """Read a heatmap that :func:`write_volume` wrote, with the JSON sidecar next to it.
 
     Parameters
     ----------
     path
-        NIfTI or TIFF file. Without a sidecar the file is taken for one whole map with evidence
+        NIfTI or TIFF file. Without a sidecar, the file is read as one whole map with evidence
         everywhere, and the volume's notes say so.
 
     Returns
     -------
     heatmap
-        As it was written; its provenance is that of the sidecar.
+        The heatmap as it was written, with the provenance of the sidecar.
     volume
-        The file itself as a volume: the grid to write masks on, and notes.
+        The file itself as a volume, with notes. Use it as the grid to write masks on.
 
     Raises
     ------
     VolumeError
-        Where the file cannot be read, is no heatmap, or does not fit its sidecar.
+        If the file cannot be read, is not a heatmap, or does not fit its sidecar.
     """
     path = Path(path)
     volume = read_volume(path)

@@ -50,38 +50,48 @@ def read_volume(
     channel_names: Sequence[str] | None = None,
     series: str | int | None = None,
 ) -> Volume:
-    """Read an image: DICOM, NIfTI, TIFF, PNG, JPEG or NumPy, told apart by content.
+    """Read an image: DICOM, NIfTI, TIFF, PNG, JPEG or NumPy, recognised by its content.
 
     Parameters
     ----------
     path
-        The file, or a folder of DICOM files, or a list of DICOM files, which is read like a folder
-        that holds them alone. Arrays in memory go through :meth:`Volume.from_array`.
+        The file, a folder of DICOM files, or a list of DICOM files, which is treated like a folder
+        that contains only them. For arrays in memory use :meth:`Volume.from_array`.
     axis4
-        What an axis beyond space means: "channels", or "time" of which one point is read. Files
-        with such an axis longer than 1 need the choice; nothing is guessed.
+        The meaning of an axis beyond space: "channels", or "time", of which one point is read.
+        Required for files with such an axis longer than 1; it is never guessed.
     time
         Which time point to read, counted from 0.
     spacing
         Voxel size (z, y, x) in mm, or (y, x) for a single slice, for TIFF, pictures and NumPy
-        files; it takes the place of a stated one. NIfTI files and DICOM images that lie in a
-        patient always state theirs.
+        files; it overrides the file's own. NIfTI files, and DICOM images with a position in a
+        patient, always use their own.
     channel_names
-        One name per channel, in place of "channel 1", "channel 2", ...
+        One name per channel, instead of "channel 1", "channel 2", ...
     series
-        Which series of a DICOM folder: its number or UID in :func:`dicom_series`.
+        The series of a DICOM folder to read: its number or UID in :func:`dicom_series`.
 
     Returns
     -------
     Volume
-        Stored voxels with axes (z, y, x) or (c, z, y, x), transposed where needed, never flipped
-        or resampled; `notes` says what reading had to decide.
+        The stored voxels with axes (z, y, x) or (c, z, y, x): transposed if needed, never flipped
+        or resampled. Its `notes` list the decisions that reading had to make.
 
     Raises
     ------
     VolumeError
-        Where the file is missing, of an unknown kind or damaged, its axes or several series need
-        a choice, or DICOM images form no volume.
+        If the file is missing, damaged or of an unknown kind, if a choice of axes or series is
+        needed, or if the DICOM images do not form a volume.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_cam as nc
+    >>> sample = nc.load_sample_volume()
+    >>> path = nc.write_volume("scan.nii.gz", np.asarray(sample.values), like=sample)
+    >>> volume = nc.read_volume(path)
+    >>> volume.shape, volume.spacing, volume.orientation
+    ((22, 96, 128), (2.0, 0.5, 0.5), 'SPL')
     """
     if axis4 not in (None, "channels", "time"):
         raise VolumeError(f'axis4 is "channels" or "time", not {axis4!r}.')

@@ -50,14 +50,14 @@ class Identity:
 
 @dataclass(frozen=True)
 class Window:
-    """A preset for display: values from `center` - `width`/2 (black) to + `width`/2 (white).
+    """A display preset: `center` - `width`/2 is shown black, `center` + `width`/2 white.
 
     Attributes
     ----------
     center, width
-        In the volume's values.
+        In the units of the volume's values.
     name
-        What the scanner calls it ("BONE"); free text, for the screen alone.
+        The scanner's name for it ("BONE"). Free text: show it on the screen only.
     """
 
     center: float
@@ -66,7 +66,7 @@ class Window:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The values shown black and white."""
+        """The values shown as black and white."""
         return self.center - self.width / 2, self.center + self.width / 2
 
 
@@ -77,23 +77,23 @@ class Volume:
     Attributes
     ----------
     values
-        (z, y, x), or (c, z, y, x) with channels; NumPy, or any array that slices like it (Dask).
-        In a patient z lies closest to the inferior-superior axis, y to anterior-posterior and x to
-        left-right, whichever way each index grows.
+        (z, y, x), or (c, z, y, x) with channels; NumPy, or any array that slices like it (Dask). In
+        a patient, z is the axis closest to inferior-superior, y to anterior-posterior and x to
+        left-right; each index may grow in either direction.
     grid
         Where the voxels lie.
     stack_axis
-        The array axis along which slices were acquired (0, 1 or 2).
+        The array axis along which the slices were acquired (0, 1 or 2).
     channel_names
-        One name per channel; empty where `values` has no channel axis.
+        One name per channel; empty if `values` has no channel axis.
     source
-        The stored grid, to write results back on.
+        The stored grid, used to write results back on it.
     identity
-        Whom the images are of.
+        The patient and examination that the images belong to.
     notes
-        Sentences on what reading had to decide (conflicting orientations, NaN voxels, ...).
+        Sentences on decisions that reading had to make (conflicting orientations, NaN voxels, ...).
     windows
-        The scanner's presets for display, the first one its default; empty where none are stated.
+        The scanner's display presets, the default first; empty if there are none.
     """
 
     values: Any
@@ -146,12 +146,12 @@ class Volume:
 
     @property
     def orientation(self) -> str | None:
-        """Direction in which each array index grows, e.g. "SPL"."""
+        """Direction in which each array index grows, such as "SPL"."""
         return self.grid.orientation
 
     @property
     def n_channels(self) -> int:
-        """Number of channels, 1 where `values` has no channel axis."""
+        """Number of channels; 1 if `values` has no channel axis."""
         return int(self.values.shape[0]) if self.values.ndim == 4 else 1
 
     def channels_first(self) -> Any:
@@ -159,7 +159,7 @@ class Volume:
         return self.values if self.values.ndim == 4 else self.values[None]
 
     def sha256(self) -> str:
-        """Return a digest of the voxels, which names the image without naming the patient."""
+        """Return a digest of the voxels, which identifies the image but not the patient."""
         values = np.ascontiguousarray(self.values)
         digest = hashlib.sha256(f"{values.dtype.str}{values.shape}".encode())
         digest.update(values.reshape(-1).view(np.uint8).data)
@@ -173,24 +173,25 @@ class Volume:
         channel_axis: int | None = None,
         channel_names: tuple[str, ...] = (),
     ) -> Volume:
-        """Wrap an array (y, x) or (z, y, x), with a channel axis where `channel_axis` says so.
+        """Wrap an array (y, x) or (z, y, x), with a channel axis if `channel_axis` is given.
 
         Parameters
         ----------
         array
-            Numbers, NumPy or Dask. RGB pictures need ``channel_axis=-1``: nothing is guessed
-            from an axis of length 3.
+            Numbers, NumPy or Dask. RGB pictures need ``channel_axis=-1``; an axis of length 3 is
+            never assumed to be colour.
         spacing
-            Voxel size in mm along the spatial axes; without it the unit is "pixel" and the size 1.
+            Voxel size in mm along the spatial axes. Without it, the unit is "pixel" and the size is
+            1.
         channel_axis
-            Which axis holds channels, None for none.
+            The axis that holds channels; None for none.
         channel_names
             One name per channel.
 
         Raises
         ------
         VolumeError
-            Where the shape or type of the array is no image.
+            If the array's shape or type is not that of an image.
         """
         array = _as_array(array)
         check_numeric(array.dtype)

@@ -61,35 +61,44 @@ def write_volume(
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a heatmap, mask, labels or image, with its provenance as JSON beside it.
+    """Write a heatmap, mask, labels or image, with its provenance as JSON next to it.
 
     Parameters
     ----------
     path
         ``.nii`` or ``.nii.gz`` for NIfTI on the grid of `like`; ``.tif``, ``.tiff``, ``.ome.tif``
-        for OME-TIFF, which states the voxel size but not where the patient lies.
+        for OME-TIFF, which stores the voxel size but not the position in the patient.
     values
-        A Heatmap or an array (z, y, x) on the grid of `like`. Floats become float32, masks uint8,
-        other integers the smallest type that holds them.
+        A Heatmap or an array (z, y, x) on the grid of `like`. Floats are stored as float32, masks
+        as uint8, other integers as the smallest type that holds them.
     like
-        The volume the values belong to. Only a Heatmap written as TIFF can do without.
+        The volume that the values belong to. Optional only for a Heatmap written as TIFF.
     provenance
-        What made the values, as plain JSON without patient identity; None for the heatmap's own,
-        or for versions and time alone. A heatmap's sidecar also says what its voxels do not, for
-        :func:`~napari_cam.volumes.heatmap_files.read_heatmap`.
+        How the values were made, as plain JSON without patient identity. None uses the heatmap's
+        own, or only versions and time. A heatmap's sidecar also holds the facts that voxels cannot
+        store, for :func:`~napari_cam.volumes.heatmap_files.read_heatmap`.
     overwrite
-        Whether existing files may be replaced. The image that `like` was read from never is.
+        Whether to replace existing files. The file that `like` was read from is never replaced.
 
     Returns
     -------
     Path
-        The written file; the sidecar ``<name>.json`` stands beside it.
+        The written file. The sidecar ``<name>.json`` is written next to it.
 
     Raises
     ------
     WriteError
-        Where a file exists already, its folder cannot be written, the extension is unknown or
-        the values do not fit the grid. Nothing is written then.
+        If a file exists already, its folder is not writable, the extension is unknown, or the
+        values do not fit the grid. Nothing is written then.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> heatmap = nc.explain_one(model, volume, "gradcam", "damaged")
+    >>> path = nc.write_volume("heatmap.nii.gz", heatmap, like=volume)
+    >>> path.name
+    'heatmap.nii.gz'
     """
     path = Path(path)
     extension = suffixes(path)

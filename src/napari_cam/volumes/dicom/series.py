@@ -32,39 +32,40 @@ _MOST_LISTED = 8
 
 @dataclass(frozen=True)
 class SeriesInfo:
-    """One stack of images that can be read as a volume.
+    """One stack of DICOM images that can be read as a volume.
 
-    A series (one run of the scanner) is one stack as a rule; it is more where its images differ
-    in direction or size.
+    A series (one run of the scanner) is usually one stack. It is several if its images differ in
+    direction or size.
 
     Attributes
     ----------
     number
-        Its place in the listing, from 0, for ``read_volume(path, series=number)``.
+        Its position in the listing, from 0, for ``read_volume(path, series=number)``.
     uid
-        The series UID, for ``read_volume(path, series=uid)``. It identifies the examination: keep
-        it to yourself.
+        The series UID, for ``read_volume(path, series=uid)``. It identifies the examination, so do
+        not publish it.
     description
-        The scanner's free text, such as "t2_tse_sag". It may name somebody: for the screen alone.
+        The scanner's free text, such as "t2_tse_sag". It may contain a person's name: show it on
+        the screen only.
     modality
         "CT", "MR", ...
     series_number
-        As the scanner counts; None where it does not say.
+        The scanner's series number; None if it gives none.
     plane
-        "axial", "coronal" or "sagittal", whichever is closest; None where the images have no place
-        in a patient.
+        The closest of "axial", "coronal" and "sagittal"; None if the images have no position in a
+        patient.
     n_slices
         Number of slices.
     size
         Rows and columns.
     spacing
-        mm between slices, rows and columns; None where not known.
+        Distance in mm between slices, rows and columns; None if unknown.
     n_volumes
-        How many volumes lie at one place; more than one need ``axis4=``.
+        Number of volumes at the same place. If more than one, reading needs ``axis4=``.
     apart
-        What sets these volumes apart: "temporal position", "b-value", ...
+        What distinguishes these volumes: "temporal position", "b-value", ...
     problem
-        Why it is no volume, one sentence; None where it is one.
+        One sentence on why it cannot be read as a volume; None if it can.
     """
 
     number: int
@@ -82,7 +83,7 @@ class SeriesInfo:
 
     @property
     def summary(self) -> str:
-        """The stack in a few words that name nobody."""
+        """A short description of the stack without personal data."""
         times = f"{self.n_volumes} x " if self.n_volumes > 1 else ""
         kind = f"{self.plane} " if self.plane else ""
         slices = f"{times}{self.n_slices} {kind}{'slice' if self.n_slices == 1 else 'slices'}"
@@ -92,24 +93,24 @@ class SeriesInfo:
 def dicom_series(
     path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
 ) -> list[SeriesInfo]:
-    """List what can be read as a volume in a folder of DICOM files, or in one file or several.
+    """List the volumes that can be read from a folder of DICOM files, or from given files.
 
     Parameters
     ----------
     path
-        The folder, which is searched with its subfolders, or the file. Several files are taken
-        like a folder that holds them alone.
+        The folder, searched with its subfolders, or a file, or several files, which are treated
+        like a folder that contains only them.
 
     Returns
     -------
     list of SeriesInfo
-        In the order of series numbers, never of file names. Localizers are listed only where
-        there is nothing else.
+        In the order of series numbers, not of file names. Localizers are listed only if there is
+        nothing else.
 
     Raises
     ------
     VolumeError
-        Where there is no DICOM image.
+        If there is no DICOM image.
     """
     root, files = root_of(path)
     with decoding(root, "DICOM"), quiet():
