@@ -46,63 +46,76 @@ def train(
     subjects: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> LoadedModel:
-    """Train a classification network; the same seed gives the same weights on one machine's CPU.
+    """Train a classification network; reproducible on one machine's CPU for a fixed seed.
 
     Parameters
     ----------
     images
-        (n, c, h, w), or (n, c, d, h, w) for a network of volumes; array or tensor, all one shape.
+        (n, c, h, w), or (n, c, d, h, w) for a 3D network; an array or a tensor with images of one
+        shape.
     labels
-        (n,) class indices counted from 0, or class names.
+        (n,) class indices from 0, or class names.
     architecture
-        A name of ``ARCHITECTURES``.
+        A name in ``ARCHITECTURES``.
     class_names
-        One name per class; None names them "0", "1", ... up to the largest label.
+        One name per class; None uses "0", "1", ... up to the largest label.
     preparation
-        The steps between stored voxels and network. None stretches each image to [0, 1].
+        The steps from stored voxels to the network's input. None stretches each image to [0, 1].
     architecture_options
         Arguments of the architecture, such as ``{"widths": (8, 16)}``.
     validation
-        Images and labels of other subjects; the weights with the smallest loss on them are kept.
-        Without it the last weights are.
+        Images and labels of other subjects. The weights with the smallest loss on them are kept;
+        without validation, the last weights.
     prepared
-        Whether `images` have been through the whole preparation already, as
-        ``preparation.bind(volume).batch(indices)`` gives them. Otherwise its steps after `Slices`
-        are applied here, once.
+        Whether `images` have already been through the whole preparation, as returned by
+        ``preparation.bind(volume).batch(indices)``. If not, the steps after `Slices` are applied
+        here, once.
     epochs
-        Passes over the training images, at most.
+        Maximum number of passes over the training images.
     learning_rate, weight_decay
-        Of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101). The rate rises over the first
-        tenth of the steps and falls to zero along a cosine.
+        Parameters of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101). The rate rises over the
+        first tenth of the steps and then falls to zero along a cosine.
     batch_size
-        Images per step; the last batch is not smaller than the others by more than one image.
+        Images per step. Batch sizes differ by at most one image.
     patience
-        Stop once the validation loss has not improved for so many epochs; None never.
+        Stop when the validation loss has not improved for this many epochs; None never stops early.
     class_weights
-        Weights of the cross-entropy, "balanced" for n / (classes * n of the class).
+        Weights of the cross-entropy; "balanced" for n / (classes * n of the class).
     augmentation
-        Changes drawn anew for each image and epoch; None for none.
+        Random changes, drawn anew for each image and epoch; None for none.
     seed
-        Of initial weights, order and augmentation. Torch's own random state is left as it was.
+        Seed of the initial weights, the order and the augmentation. Torch's own random state is
+        left unchanged.
     device
-        "auto", "cpu", "cuda", "cuda:0" or "mps". The network comes back on the CPU.
+        "auto", "cpu", "cuda", "cuda:0" or "mps". The trained network is returned on the CPU.
     subjects
-        (n,) whom each training image is of; the card keeps their salted hashes alone.
+        (n,) the subject of each training image. The card stores only salted hashes of them.
     progress
-        Called after every epoch; what it raises ends the training.
+        Called after every epoch. If it raises, training stops.
 
     Returns
     -------
     LoadedModel
-        In eval mode, its card holding how it was trained and how well it validated.
+        In eval mode. Its card records how it was trained and its validation results.
 
     Raises
     ------
     TrainingError
-        Where images, labels or settings cannot give a usable network, or the loss diverges.
+        If the images, labels or settings cannot give a usable network, or the loss diverges.
     PreparationError, ModelError, DeviceError
-        Where the preparation does not fit the images, the architecture is unknown, or the device
-        does not exist or is too small.
+        If the preparation does not fit the images, the architecture is unknown, or the device does
+        not exist or has too little memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_cam as nc
+    >>> images = np.random.default_rng(0).random((8, 1, 32, 32), dtype=np.float32)
+    >>> images[4:, :, 8:16, 8:16] += 1  # a bright square in the second half
+    >>> labels = ["plain"] * 4 + ["square"] * 4
+    >>> model = nc.train(images, labels, "gap-cnn", class_names=["plain", "square"], epochs=2)
+    >>> model.card.class_names
+    ('plain', 'square')
     """
     pixels = as_images(images, "training")
     spatial_ndim: Literal[2, 3] = 2 if pixels.ndim == 4 else 3

@@ -14,22 +14,22 @@ from napari_cam.errors import TrainingError
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Changes to training images, each image drawing its own.
+    """Random changes to training images, drawn separately for each image.
 
     Attributes
     ----------
     flips
-        Spatial axes that are mirrored half of the time, counted from the last (-1 is x).
+        Spatial axes to mirror, each with probability one half, counted from the last (-1 is x).
     shift
-        Largest displacement along each spatial axis as a share of its length, in whole pixels;
-        the edge pixels are repeated.
+        Largest displacement along each spatial axis as a share of its length, rounded to whole
+        pixels; edge pixels are repeated.
     jitter
         Largest relative change of intensity, such as 0.1 for a factor of 0.9 to 1.1.
 
     Raises
     ------
     TrainingError
-        Where an axis is no spatial axis counted from the last, or a share is out of range.
+        If an axis is not a spatial axis counted from the last, or a share is out of range.
     """
 
     flips: tuple[int, ...] = ()
@@ -46,13 +46,13 @@ class Augmentation:
         checks.number(self.jitter, "jitter", TrainingError, least=0, below=1)
 
     def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return changed copies of images (n, c, *s), drawn from `generator` (on the CPU)."""
+        """Return changed copies of images (n, c, *s), with draws from `generator` (on the CPU)."""
         return self._jittered(self._moved(images, generator), generator)
 
     def apply_with_labels(
         self, images: Tensor, labels: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Return changed images and their labels: one a pixel (n, *s) moves, one an image stays."""
+        """Return changed images and labels; labels (n, *s) move, labels (n,) stay."""
         if labels.ndim == 1:
             return self.apply(images, generator), labels
         # As one more channel of the image, class numbers go wherever its pixels go.
