@@ -48,15 +48,15 @@ def main() -> None:
         )
     )
     volumes = photographs()
-    maps = {
-        name: {
+    cases = []
+    for name, volume in volumes.items():
+        maps = {
             (key.method.name, "squeezenet1_0"): heatmap
             for key, heatmap in nc.explain(model, volume, METHODS, layers=LAYER).items()
         }
-        for name, volume in volumes.items()
-    }
+        cases.append(nc.Case(maps, subject=name, image=volume))
     began = time.perf_counter()
-    report = nc.faithfulness_report(model, volumes, maps, random_networks=2)
+    report = nc.faithfulness_report(cases, model, random_networks=2)
     print(report.summary())
     print(f"\n{time.perf_counter() - began:.0f} s")
 

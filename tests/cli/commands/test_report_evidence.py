@@ -51,7 +51,7 @@ def test_association_of_a_cohort(
     options = ("--measurement", "loss", "--unit", "%", "--within", "protocol", "--resamples", 200)
     ended = call("report", "association", "--cohort", table, "-o", tmp_path / "out", *options)
     assert ended.code == 0, ended.err
-    assert "rho of damage and loss" in ended.out
+    assert "rho of the mask share and loss" in ended.out
     assert "4 for 8 subjects" in ended.out
     found = pd.read_csv(tmp_path / "out" / "table.csv", keep_default_na=False)
     row = found[found["metric"] == "spearman"].iloc[0]

@@ -1,4 +1,4 @@
-"""Damage against a measurement: planted correlations, the papers' figures, honest sentences."""
+"""Shares against a measurement: planted correlations, the papers' figures, honest sentences."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from scipy import stats
 
 from napari_cam.errors import ReportError
 from napari_cam.reports.association.correlations import Measurement
-from napari_cam.reports.association.damage import mask_fractions, subject_damage
 from napari_cam.reports.association.report import association_report
-from napari_cam.reports.cases import Case
+from napari_cam.reports.association.shares import reference_shares, subject_shares
+from napari_cam.reports.case import Case
 from napari_cam.reports.overlap.report import reference_report
 from napari_cam.sample.phantom import phantom
 from napari_cam.statistics import correlate
@@ -27,12 +27,12 @@ LOSS = Measurement("liquid loss", "%", "fish", "freezing protocol")
 
 
 def fractions(shares, combination=("gradcam", "vgg16", "last", "fixed(0.5)")):
-    """Return damage of 5 units per fillet whose mean is the fillet's share."""
+    """Return shares of 5 units per fillet whose mean is the fillet's share."""
     names = dict(zip(("method", "backbone", "layer", "threshold"), combination, strict=True))
     steps = 0.01 * np.array([-2, -1, 0, 1, 2])
     return pd.DataFrame(
         [
-            {"subject": name, "unit": unit, **names, "damage": share + step, "voxels": 100 + unit}
+            {"subject": name, "unit": unit, **names, "share": share + step, "voxels": 100 + unit}
             for name, share in zip(FILLETS, shares, strict=True)
             for unit, step in enumerate(steps)
         ]
@@ -46,8 +46,8 @@ def phantoms_damage():
     for seed in range(60):
         one = phantom(seed, shape=(8, 48, 48))
         truths[seed], tissues[seed] = one.damage > 0.5, one.tissue
-    found = subject_damage(mask_fractions(truths, tissues))
-    return found["damage"].to_numpy()
+    found = subject_shares(reference_shares(truths, tissues))
+    return found["share"].to_numpy()
 
 
 def losses(rng, damage, fish):
@@ -86,7 +86,7 @@ def test_coefficients_are_those_of_the_fillets():
         assert row["ci_low"] < value < row["ci_high"]
     (row,) = report.select(metric="shapiro_w").to_dict("records")
     assert (row["value"], row["p"]) == pytest.approx(tuple(stats.shapiro(shares)))
-    assert len(report.select(level="subject", metric="damage")) == 32
+    assert len(report.select(level="subject", metric="mask_share")) == 32
     assert "16 for 32 subjects" in report.notes[1]
 
 
@@ -302,7 +302,18 @@ def test_few_groups_are_warned_of():
     assert "Fewer than 10 make intervals too narrow" in report.notes[1]
 
 
-def test_damage_that_does_not_vary_has_no_correlation():
+def test_a_table_of_former_words_is_taken_and_warned_of():
+    shares, loss = fractions(np.linspace(0.1, 0.6, 32)), dict(zip(FILLETS, range(32), strict=True))
+    now = association_report(shares, loss)
+    with pytest.warns(DeprecationWarning, match="use 'share'"):
+        found = association_report(shares.rename(columns={"share": "damage"}), loss)
+    assert found.table.equals(now.table)
+    with pytest.warns(DeprecationWarning, match="use 'shares'"):
+        found = association_report(damage=shares, measurements=loss)
+    assert found.table.equals(now.table)
+
+
+def test_shares_that_do_not_vary_have_no_correlation():
     report = association_report(
         fractions(np.full(32, 0.2)), dict(zip(FILLETS, range(32), strict=True))
     )

@@ -10,7 +10,7 @@ import napari_cam as nc
 from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.models.preparation.preparation import Preparation
 from napari_cam.models.preparation.steps import Channels, Slices
-from napari_cam.reports.faithfulness.asking import Asked, ask
+from napari_cam.reports.faithfulness.scored_unit import ScoredUnit, scored_unit
 
 
 class Weighted(nn.Module):
@@ -35,9 +35,9 @@ def model_of(module, spatial_ndim=2):
     return nc.wrap_model(module, ["no", "yes"], 1, spatial_ndim, preparation=preparation)
 
 
-def asked_of(module, image, score="logit") -> Asked:
-    """Return one image (y, x) or (z, y, x) asked of a network for class 1."""
+def unit_of(module, image, score="logit") -> ScoredUnit:
+    """Return one image (y, x) or (z, y, x) with its score of class 1."""
     image = np.asarray(image, np.float32)
     model = model_of(module, image.ndim)
     prepared = model.card.bind(nc.Volume.from_array(image))
-    return ask(model, prepared, 0, [ClassScore(1, score)], torch.device("cpu"))[0]
+    return scored_unit(model, prepared, 0, [ClassScore(1, score)], torch.device("cpu"))[0]

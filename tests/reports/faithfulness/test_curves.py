@@ -9,7 +9,6 @@ from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.errors import ReportError
 from napari_cam.reports.faithfulness.curves import (
-    CurveSettings,
     area,
     curves_of,
     deletion,
@@ -20,7 +19,8 @@ from napari_cam.reports.faithfulness.curves import (
 )
 from napari_cam.reports.faithfulness.imputation import blurred, impute
 from napari_cam.reports.faithfulness.sensitivity import grid_cells, sensitivity_n
-from tests.reports.faithfulness.linear import Weighted, asked_of
+from napari_cam.reports.faithfulness.settings import CurveSettings
+from tests.reports.faithfulness.linear import Weighted, unit_of
 
 IMAGE = np.array([[1.0, 2.0, 0.5, 1.5], [3.0, 1.0, 1.0, 2.0]])
 WEIGHTS = np.array([[4.0, 0.0, 2.0, 0.0], [1.0, 0.0, -1.0, 0.5]])
@@ -29,9 +29,9 @@ HEAT = np.array([[8.0, 2.0, 6.0, 1.0], [7.0, 3.0, 0.0, 5.0]], np.float32)
 
 
 def test_deletion_takes_the_contributions_away_one_by_one():
-    asked = asked_of(Weighted(WEIGHTS), IMAGE)
-    found = deletion(asked, ranks(HEAT), CurveSettings(steps=8, fill="zero"))
-    assert asked.start == 8
+    unit = unit_of(Weighted(WEIGHTS), IMAGE)
+    found = deletion(unit, ranks(HEAT), CurveSettings(steps=8, fill="zero"))
+    assert unit.start == 8
     # In the order of HEAT: 4, 3, 1, 1, 0, 0, 0, -1.
     assert found == pytest.approx([8, 4, 1, 0, -1, -1, -1, -1, 0])
     assert area(found) == pytest.approx((4 + 4 + 1 + 0 - 1 - 1 - 1 - 1 + 0) / 8)
@@ -55,23 +55,23 @@ def test_settings_that_make_no_curve_are_refused(wrong):
 
 
 def test_deletion_to_the_mean_ends_at_a_flat_image():
-    asked = asked_of(Weighted(WEIGHTS), IMAGE)
-    found = deletion(asked, ranks(HEAT), CurveSettings(steps=4, fill="mean"))
+    unit = unit_of(Weighted(WEIGHTS), IMAGE)
+    found = deletion(unit, ranks(HEAT), CurveSettings(steps=4, fill="mean"))
     assert found[-1] == pytest.approx(IMAGE.mean() * WEIGHTS.sum())
     # The first two pixels, 1 and 3, become the mean 1.5.
     assert found[1] == pytest.approx(8 + 4 * 0.5 - 1 * 1.5)
 
 
 def test_insertion_goes_from_the_blurred_image_to_the_image():
-    asked = asked_of(Weighted(WEIGHTS), IMAGE)
+    unit = unit_of(Weighted(WEIGHTS), IMAGE)
     settings = CurveSettings(steps=8, blur=1.0)
-    found = insertion(asked, ranks(HEAT), settings)
+    found = insertion(unit, ranks(HEAT), settings)
     smooth = blurred(torch.from_numpy(IMAGE.astype(np.float32))[None], 2.0)[0].numpy()
     gains = ((IMAGE - smooth) * WEIGHTS).ravel()[np.argsort(-HEAT.ravel())]
     assert found == pytest.approx((smooth * WEIGHTS).sum() + np.r_[0, np.cumsum(gains)], abs=1e-4)
     assert found[-1] == pytest.approx(8)
     # Blurred is also what deletion leaves by default.
-    assert deletion(asked, ranks(HEAT), settings)[-1] == pytest.approx(found[0])
+    assert deletion(unit, ranks(HEAT), settings)[-1] == pytest.approx(found[0])
 
 
 def test_the_blur_is_a_gaussian():
@@ -86,16 +86,16 @@ def test_the_blur_is_a_gaussian():
 
 
 def test_masking_drop_and_increase_by_hand():
-    asked = asked_of(Weighted(WEIGHTS), IMAGE)
+    unit = unit_of(Weighted(WEIGHTS), IMAGE)
     shares = HEAT / 8
     kept = float((IMAGE * WEIGHTS * shares).sum())
-    assert masked_score(asked, HEAT) == pytest.approx(kept)
-    metrics = curves_of(asked, HEAT, CurveSettings(steps=2)).metrics()
+    assert masked_score(unit, HEAT) == pytest.approx(kept)
+    metrics = curves_of(unit, HEAT, CurveSettings(steps=2)).metrics()
     assert metrics["average_drop"] == pytest.approx(100 * (8 - kept) / 8)
     assert metrics["increase"] == 0
     # Keeping the positive contributions alone raises the score to 9.
     positive = (IMAGE * WEIGHTS > 0).astype(np.float32)
-    metrics = curves_of(asked, positive, CurveSettings(steps=2)).metrics()
+    metrics = curves_of(unit, positive, CurveSettings(steps=2)).metrics()
     assert (metrics["average_drop"], metrics["increase"]) == (0, 1)
 
 
@@ -163,8 +163,8 @@ def test_noise_is_added_to_what_is_removed_alone_and_seeded():
     noise = torch.randn(1, 1, 8, 9)
     difference = impute(image, removed, noise) - impute(image, removed)
     assert difference.numpy() == pytest.approx((noise * removed[:, None]).numpy(), abs=1e-5)
-    asked = asked_of(Weighted(WEIGHTS), IMAGE)
-    runs = [road(asked, ranks(HEAT), CurveSettings(seed=seed))[0] for seed in (0, 0, 1)]
+    unit = unit_of(Weighted(WEIGHTS), IMAGE)
+    runs = [road(unit, ranks(HEAT), CurveSettings(seed=seed))[0] for seed in (0, 0, 1)]
     assert np.array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
 
@@ -175,9 +175,9 @@ def test_road_tells_the_most_from_the_least_relevant():
     image[4:8, 5:10] = 1.0  # what the network weighs stands out from its neighbours
     weights = np.zeros((16, 18))
     weights[4:8, 5:10] = 1.0
-    asked = asked_of(Weighted(weights), image)
+    unit = unit_of(Weighted(weights), image)
     settings = CurveSettings(removed=(0.2,), noise=0.0)
-    morf, lerf = road(asked, ranks(weights.astype(np.float32)), settings)
+    morf, lerf = road(unit, ranks(weights.astype(np.float32)), settings)
     assert lerf[0] == pytest.approx(20)
     assert morf[0] < 6
 
@@ -186,12 +186,12 @@ def test_road_tells_the_most_from_the_least_relevant():
 def test_exact_attributions_of_a_linear_network_have_a_sensitivity_of_one(shape):
     rng = np.random.default_rng(0)
     image, weights = rng.random(shape), rng.normal(size=shape)
-    asked = asked_of(Weighted(weights), image)
+    unit = unit_of(Weighted(weights), image)
     exact = (image * weights).astype(np.float32)
-    assert sensitivity_n(asked, exact) == pytest.approx(1, abs=1e-4)
-    assert sensitivity_n(asked, -exact) == pytest.approx(-1, abs=1e-4)
-    assert abs(sensitivity_n(asked, rng.random(shape, dtype=np.float32))) < 0.6
-    assert np.isnan(sensitivity_n(asked, np.zeros(shape, np.float32)))
+    assert sensitivity_n(unit, exact) == pytest.approx(1, abs=1e-4)
+    assert sensitivity_n(unit, -exact) == pytest.approx(-1, abs=1e-4)
+    assert abs(sensitivity_n(unit, rng.random(shape, dtype=np.float32))) < 0.6
+    assert np.isnan(sensitivity_n(unit, np.zeros(shape, np.float32)))
 
 
 def test_cells_share_the_image_among_them():
@@ -200,6 +200,6 @@ def test_cells_share_the_image_among_them():
 
 
 def test_probabilities_are_read_where_asked():
-    asked = asked_of(Weighted(WEIGHTS / 8), IMAGE, "probability")
+    unit = unit_of(Weighted(WEIGHTS / 8), IMAGE, "probability")
     logits = torch.tensor([0.0, 1.0])
-    assert asked.start == pytest.approx(float(F.softmax(logits, 0)[1]))
+    assert unit.start == pytest.approx(float(F.softmax(logits, 0)[1]))

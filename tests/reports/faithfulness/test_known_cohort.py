@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import napari_cam as nc
 from napari_cam.errors import ReportError
-from napari_cam.reports.faithfulness.curves import CurveSettings
+from napari_cam.reports.faithfulness.settings import CurveSettings
 from napari_cam.sample.cohort import TEST
 from tests.reports.faithfulness.linear import Weighted, model_of
 from tests.reports.faithfulness.shortcuts import small_cohort, trained
@@ -23,21 +24,18 @@ QUICK = {
 }
 
 
+def case_of(model, one):
+    """Return Grad-CAM for "damaged" of a phantom."""
+    maps = nc.explain(model, one.volume, ["gradcam"], ["damaged"])
+    return nc.Case(
+        *(maps, one.damage > 0.5, f"phantom {one.seed}"), foreground=one.tissue, image=one.volume
+    )
+
+
 def judged(model, phantoms, **more):
     """Return the report on Grad-CAM for "damaged" of several phantoms."""
-    by = {f"phantom {one.seed}": one for one in phantoms}
-    volumes = {name: one.volume for name, one in by.items()}
-    maps = {
-        name: nc.explain(model, each, ["gradcam"], ["damaged"]) for name, each in volumes.items()
-    }
-    return nc.faithfulness_report(
-        *(model, volumes, maps),
-        foreground={name: one.tissue for name, one in by.items()},
-        reference={name: one.damage > 0.5 for name, one in by.items()},
-        most_units=2,
-        **QUICK,
-        **more,
-    )
+    cases = (case_of(model, one) for one in phantoms)
+    return nc.faithfulness_report(cases, model, most_units=2, **QUICK, **more)
 
 
 def outcomes(report):
@@ -112,9 +110,9 @@ def test_a_volume_is_judged_as_a_whole():
     image[4:, 5:, 4:] += 3  # brighter still, and of no weight
     model = model_of(Weighted(weights), 3)
     report = nc.faithfulness_report(
-        model,
-        image,
         nc.explain_one(model, image, "saliency", "yes"),
+        model,
+        image=image,
         reference=weights > 0,
         accuracy=(9, 10),
         score="logit",
@@ -135,23 +133,71 @@ def test_what_does_not_go_together_is_refused():
     model = nc.load_sample_model()
     volume = nc.load_sample_volume()
     heatmap = nc.explain_one(model, volume, "gradcam", "damaged", units=[10])
-    with pytest.raises(ReportError, match="has no heatmap"):
-        nc.faithfulness_report(model, {"a": volume}, {"b": heatmap})
+    case = nc.Case(heatmap, image=volume)
+    with pytest.raises(ReportError, match="image of '1' is not given"):
+        nc.faithfulness_report(heatmap, model)
+    with pytest.raises(ReportError, match="has its own image"):
+        nc.faithfulness_report([case], model, image=volume)
+    with pytest.raises(ReportError, match="asks the network"):
+        nc.faithfulness_report(case)
     with pytest.raises(ReportError, match="shape"):
-        nc.faithfulness_report(model, np.zeros((3, 40, 50), np.float32), heatmap)
-    with pytest.raises(ReportError, match="True and False"):
-        nc.faithfulness_report(model, volume, heatmap, reference=np.zeros((2, 3, 4), bool))
+        nc.faithfulness_report(heatmap, model, image=np.zeros((3, 40, 50), np.float32))
+    with pytest.raises(ReportError, match="reference"):
+        nc.faithfulness_report(heatmap, model, image=volume, reference=np.zeros((2, 3, 4), bool))
+    with pytest.raises(ReportError, match="a mask where a heatmap"):
+        nc.faithfulness_report(heatmap.values > 0.5, model, image=volume)
+    with pytest.raises(ReportError, match="units along axis 0"):
+        nc.faithfulness_report(replace(heatmap, unit_axis=None), model, image=volume)
     with pytest.raises(ReportError, match="1 or more"):
-        nc.faithfulness_report(model, volume, heatmap, most_units=0)
+        nc.faithfulness_report(case, model, most_units=0)
     for units, message in (([99], "no unit 99"), ([-1], "no unit -1"), ([3], "not explained")):
         with pytest.raises(ReportError, match=message):
-            nc.faithfulness_report(model, volume, heatmap, units=units)
+            nc.faithfulness_report(case, model, units=units)
     with pytest.raises(ReportError, match="between 0 and 1"):
-        nc.faithfulness_report(model, volume, heatmap, confidence=95)
+        nc.faithfulness_report(case, model, confidence=95)
 
 
 def test_maps_of_different_classes_have_no_floors_in_common():
     model, volume = nc.load_sample_model(), nc.load_sample_volume()
     maps = nc.explain(model, volume, ["gradcam"], ["damaged", "healthy"], units=[10])
     with pytest.raises(ReportError, match="one class at a time"):
-        nc.faithfulness_report(model, volume, maps)
+        nc.faithfulness_report(maps, model, image=volume)
+
+
+def small_case(seed):
+    """Return a network that sums up pixels, and an image with its saliency."""
+    rng = np.random.default_rng(seed)
+    weights = np.zeros((9, 11))
+    weights[:4, :5] = 0.1
+    image = rng.random((3, 9, 11)).astype(np.float32)
+    model = model_of(Weighted(weights))
+    maps = nc.explain(model, image, ["saliency"], ["yes"])
+    return model, image, maps, np.broadcast_to(weights > 0, image.shape).copy()
+
+
+@pytest.mark.filterwarnings("ignore:faithfulness_report:DeprecationWarning")
+def test_the_former_call_says_the_same_and_refuses_the_same():
+    model, image, maps, truth = small_case(0)
+    how = QUICK | {"score": "logit"}
+    steps = []
+    now = nc.faithfulness_report(maps, model, image=image, reference=truth, **how)
+    former = nc.faithfulness_report(
+        model, image, maps, reference=truth, progress=lambda *each: steps.append(each), **how
+    )
+    assert former.table.assign(subject="").equals(now.table.assign(subject=""))
+    assert former.verdict == now.verdict
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+    by_subject = nc.faithfulness_report(
+        model=model, volume={"1": image}, heatmaps={"1": maps}, reference={"1": truth}, **how
+    )
+    assert by_subject.table.equals(now.table)
+    with pytest.raises(ReportError, match="has no heatmap"):
+        nc.faithfulness_report(model, {"a": image}, {"b": maps})
+    with pytest.raises(ReportError, match="True and False"):
+        nc.faithfulness_report(model, image, maps, reference=np.zeros((2, 3, 4), bool))
+
+
+def test_the_former_call_warns():
+    model, image, maps, _ = small_case(0)
+    with pytest.warns(DeprecationWarning, match=r"\(model, volume, heatmaps\) is deprecated"):
+        nc.faithfulness_report(model, image, maps, units=[0], **QUICK | {"score": "logit"})

@@ -8,19 +8,18 @@ import numpy as np
 import pytest
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.cases import MapName
-from napari_cam.reports.faithfulness.again import rank_correlation
 from napari_cam.reports.faithfulness.checks import (
-    Accuracy,
-    accuracy_of,
     faithfulness_checks,
     localisation_checks,
     network_checks,
     places_check,
     summary_by_subject,
 )
-from napari_cam.reports.faithfulness.measuring import Measured
+from napari_cam.reports.faithfulness.measured import Measured
+from napari_cam.reports.faithfulness.remaking import rank_correlation
+from napari_cam.reports.faithfulness.settings import Accuracy, NetworkFacts
 from napari_cam.reports.faithfulness.verdict import Check, above_zero, verdict_of
+from napari_cam.reports.map_names import MapName
 from napari_cam.sample import load_sample_model
 from napari_cam.statistics import Interval
 
@@ -131,14 +130,15 @@ def test_accuracy_must_beat_the_most_frequent_class():
 
 
 def test_the_card_states_accuracy_and_chance():
-    card = load_sample_model().card
-    found = accuracy_of(card, None)
+    model = load_sample_model()
+    network = NetworkFacts.of(model)
+    found = network.accuracy_from(None)
     assert (found.successes, found.n) == (1212, 1253)
-    counts = card.training["images_per_class"]["validation"]
+    counts = model.card.training["images_per_class"]["validation"]
     assert found.chance == max(counts) / sum(counts)
-    assert accuracy_of(card, (7, 9)) == Accuracy(7, 9, 0.5)
+    assert network.accuracy_from((7, 9)) == Accuracy(7, 9, 0.5)
     with pytest.raises(ReportError, match="successes, n"):
-        accuracy_of(card, 0.93)
+        network.accuracy_from(0.93)
 
 
 def test_few_places_are_too_few():

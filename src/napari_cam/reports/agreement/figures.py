@@ -19,14 +19,14 @@ from napari_cam.reports.agreement.tables import (
     condition_label,
     pair_matrix,
 )
-from napari_cam.reports.cases import MapName
-from napari_cam.reports.overlap.figures import heat_matrix
+from napari_cam.reports.map_names import MapName
 from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.panels import plane_of, proportion_of
 from napari_cam.reports.page.plotting import (
     COLOURS,
     DIVERGING,
     SEQUENTIAL,
+    heat_matrix,
     label,
     name_ticks,
     new_figure,
@@ -53,7 +53,7 @@ class ConsensusMaps:
     Attributes
     ----------
     arrays
-        Consensus and disagreement (z, y, x) by name; none where they were not counted.
+        Consensus and disagreement (z, y, x) by name.
     axis
         Array axis of the slices; None for the volume of a 3D network.
     grid
@@ -71,7 +71,7 @@ def agreement_figures(
     called: Mapping[MapName, MapName],
     headline: str,
     tests: Tests,
-    shown: ConsensusMaps,
+    shown: ConsensusMaps | None,
 ) -> tuple[ReportFigure, ...]:
     """Return the figures that the numbers allow.
 
@@ -80,7 +80,7 @@ def agreement_figures(
     table, order, called, headline, tests
         As in :func:`napari_cam.reports.agreement.tables.agreement_tables`.
     shown
-        Consensus and disagreement of one subject.
+        Consensus and disagreement of one subject; None where votes were not counted.
     """
     figures = []
     words = "Box: quartiles and median (number); whiskers: 1.5 interquartile ranges; IoU, no unit."
@@ -106,7 +106,7 @@ def agreement_figures(
             draw = partial(_matrix_figure, values, [called[name].label for name in order], limits)
             caption = "Mean over units; maps that agree stand together (average linkage)."
             figures.append(ReportFigure(metric, title, draw, caption))
-    if shown.arrays:
+    if shown is not None:
         figures.append(
             ReportFigure(
                 "consensus",

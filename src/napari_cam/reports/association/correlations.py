@@ -1,4 +1,4 @@
-"""Every way of measuring damage correlated with one measurement, and the rows that say so."""
+"""Every map at every threshold correlated with one measurement, and the rows that say so."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What one way of measuring damage gave.
+    """What one map at one threshold gave.
 
     Attributes
     ----------
     combination
         Its method, backbone, layer and threshold.
     subjects
-        (n,) who has both damage and measurement.
-    damage, measured
+        (n,) who has both a share and a measurement.
+    shares, measured
         (n,) the pairs.
     pooled, within
         Kind -> correlation over all subjects, and within conditions (none where not given).
@@ -79,7 +79,7 @@ class Found:
 
     combination: tuple[str, str, str, str]
     subjects: tuple[str, ...]
-    damage: Floats
+    shares: Floats
     measured: Floats
     pooled: Mapping[str, Correlation]
     within: Mapping[str, Correlation]
@@ -95,7 +95,7 @@ class Found:
         return " / ".join(part for part in self.combination if part)
 
 
-def correlate_damage(
+def correlate_shares(
     combination: Any,
     rows: pd.DataFrame,
     measured: Mapping[str, float],
@@ -103,14 +103,14 @@ def correlate_damage(
     conditions: Mapping[str, str] | None,
     settings: Settings,
 ) -> Found:
-    """Correlate one way of measuring damage with the measurement.
+    """Correlate what one map marks at one threshold with the measurement.
 
     Parameters
     ----------
     combination
         Method, backbone, layer and threshold.
     rows
-        Its rows of :func:`subject_damage`.
+        Its rows of :func:`subject_shares`.
     measured, groups, conditions
         By subject.
     settings
@@ -123,13 +123,13 @@ def correlate_damage(
     """
     pairs = [
         (str(subject), float(share), measured[str(subject)])
-        for subject, share in zip(rows["subject"], rows["damage"], strict=True)
+        for subject, share in zip(rows["subject"], rows["share"], strict=True)
         if not math.isnan(measured.get(str(subject), math.nan)) and not math.isnan(share)
     ]
     if len(pairs) < 3:
         words = " / ".join(filter(None, map(str, combination)))
         raise ReportError(
-            f"Only {len(pairs)} subjects have both damage of {words} "
+            f"Only {len(pairs)} subjects have both a mask share of {words} "
             "and a measurement, and a correlation needs three; check that both use the same names."
         )
     subjects = tuple(subject for subject, _, _ in pairs)
@@ -160,15 +160,15 @@ def association_rows(
                 found, f"{kind}_within", [each.within[kind] for each in found]
             )
     for each in found:
-        normal = shapiro_wilk(each.damage)
+        normal = shapiro_wilk(each.shares)
         rows.append(
             {**_columns(each), "level": "cohort", "metric": "shapiro_w", "value": normal.statistic}
             | {"p": normal.p, "n": normal.n}
         )
         rows += [
-            {**_columns(each), "level": "subject", "subject": subject, "metric": "damage"}
+            {**_columns(each), "level": "subject", "subject": subject, "metric": "mask_share"}
             | {"value": share, "n": 1}
-            for subject, share in zip(each.subjects, each.damage, strict=True)
+            for subject, share in zip(each.subjects, each.shares, strict=True)
         ]
     known = {subject: value for subject, value in measured.items() if not math.isnan(value)}
     rows += [

@@ -1,4 +1,4 @@
-"""The figures of an association: stars, scatters, bars, and how damage is distributed."""
+"""The figures of an association: stars, scatters, bars, and how mask shares are distributed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from napari_cam.reports.association.correlations import Found, Measurement, condition_means
-from napari_cam.reports.association.damage import REFERENCE
-from napari_cam.reports.cases import MapName, plainest
+from napari_cam.reports.association.shares import REFERENCE
+from napari_cam.reports.map_names import MapName, plainest
 from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.plotting import (
     COLOURS,
@@ -43,7 +43,7 @@ def association_figures(
     best: Found | None,
     measured: Mapping[str, float],
     conditions: Mapping[str, str] | None,
-    fractions: pd.DataFrame,
+    shares: pd.DataFrame,
     overlaps: Mapping[tuple[str, ...], float] | None,
     named: Measurement,
     at: str,
@@ -62,7 +62,7 @@ def association_figures(
         figures.append(_by_threshold(cut, named))
     if conditions is not None:
         figures.append(_bars(measured, conditions, named))
-    figures.append(_distribution(fractions, best, conditions, named))
+    figures.append(_distribution(shares, best, conditions, named))
     return tuple(figures)
 
 
@@ -93,7 +93,7 @@ def _stars(
 
     words = {"holm": "Holm-corrected", "bh": "corrected for the false discovery rate"}
     caption = (
-        f"Spearman's rho of damage at {at or 'the reference'} and {named.name}; {_LIMITS}, "
+        f"Spearman's rho of the mask share at {at or 'the reference'} and {named.name}; {_LIMITS}, "
         f"{words.get(correction, 'not corrected')} over all combinations of the report."
     )
     return ReportFigure("correlation", "Correlation by network and method", draw, caption)
@@ -116,7 +116,7 @@ def grid_of(
 
 
 def _pairs(best: Found, conditions: Mapping[str, str] | None, named: Measurement) -> ReportFigure:
-    """Damage and measurement of every subject."""
+    """Mask share and measurement of every subject."""
 
     def draw() -> Figure:
         figure = new_figure(5.6, 4)
@@ -125,7 +125,7 @@ def _pairs(best: Found, conditions: Mapping[str, str] | None, named: Measurement
         for name, colour, marker in _coloured(names):
             chosen = np.array([each == name for each in names])
             axes.scatter(
-                100 * best.damage[chosen],
+                100 * best.shares[chosen],
                 best.measured[chosen],
                 color=colour,
                 marker=marker,
@@ -135,7 +135,7 @@ def _pairs(best: Found, conditions: Mapping[str, str] | None, named: Measurement
             )
         if conditions is not None:
             axes.legend(title=label(named.within_name), fontsize=8, title_fontsize=8)
-        axes.set_xlabel("damage (% of the foreground)")
+        axes.set_xlabel("mask share (% of the foreground)")
         axes.set_ylabel(label(named.label, 60))
         tidy_axes(axes)
         return figure
@@ -143,7 +143,7 @@ def _pairs(best: Found, conditions: Mapping[str, str] | None, named: Measurement
     caption = f"One point per subject, {best.words}: rho = {_words(best.pooled['spearman'])}"
     if best.within:
         caption += f", within one {named.within_name} {_words(best.within['spearman'])}"
-    return ReportFigure("subjects", f"Damage and {named.name}", draw, f"{caption}.")
+    return ReportFigure("subjects", f"Mask share and {named.name}", draw, f"{caption}.")
 
 
 def _words(found: Correlation) -> str:
@@ -217,7 +217,7 @@ def _by_threshold(found: Sequence[Found], named: Measurement) -> ReportFigure:
         tidy_axes(axes)
         return figure
 
-    caption = f"Spearman's rho of damage and {named.name} against the threshold."
+    caption = f"Spearman's rho of the mask share and {named.name} against the threshold."
     return ReportFigure("thresholds", "Correlation by threshold", draw, caption)
 
 
@@ -245,22 +245,22 @@ def _bars(
 
 
 def _distribution(
-    fractions: pd.DataFrame,
+    shares: pd.DataFrame,
     best: Found | None,
     conditions: Mapping[str, str] | None,
     named: Measurement,
 ) -> ReportFigure:
-    """Damage of all units as histogram and density, by condition (Fig. 3D)."""
-    reference = fractions[fractions["method"] == REFERENCE]
+    """Mask share of all units as histogram and density, by condition (Fig. 3D)."""
+    reference = shares[shares["method"] == REFERENCE]
     rows, words = reference, "the reference"
     if reference.empty:
         names = ["method", "backbone", "layer", "threshold"]
-        chosen = best.combination if best else tuple(fractions.iloc[0][names].astype(str))
-        rows = fractions[(fractions[names].astype(str) == list(chosen)).all(axis=1)]
+        chosen = best.combination if best else tuple(shares.iloc[0][names].astype(str))
+        rows = shares[(shares[names].astype(str) == list(chosen)).all(axis=1)]
         words = " / ".join(part for part in chosen if part)
     condition = rows["subject"].map(lambda subject: (conditions or {}).get(str(subject), ""))
     parts = {
-        str(name): 100 * each["damage"].to_numpy(dtype=float)
+        str(name): 100 * each["share"].to_numpy(dtype=float)
         for name, each in rows.groupby(condition, sort=False)
     }
 
@@ -273,14 +273,14 @@ def _distribution(
             _histogram(axes, values, bins, colour, label(name))
         if conditions is not None:
             axes.legend(title=label(named.within_name), fontsize=8, title_fontsize=8)
-        axes.set_xlabel("damage (% of the foreground of a unit)")
+        axes.set_xlabel("mask share (% of the foreground of a unit)")
         axes.set_ylabel("units (%)")
         axes.set_xlim(0, top)
         tidy_axes(axes)
         return figure
 
-    caption = f"Damage of every unit by {words}: histogram of {_BINS} bins, and kernel density."
-    return ReportFigure("distribution", "Distribution of damage", draw, caption)
+    caption = f"Mask share of every unit by {words}: histogram of {_BINS} bins, and kernel density."
+    return ReportFigure("distribution", "Distribution of mask shares", draw, caption)
 
 
 def _histogram(

@@ -1,6 +1,6 @@
-"""Whether what a heatmap claims goes with something measured outside of the image.
+"""Whether what a heatmap marks goes with something measured outside of the image.
 
-Sci Rep 2023, 13:2574, correlates the damage that heatmaps claim with the liquid that fillets lose.
+Sci Rep 2023, 13:2574, correlates the damage that heatmaps mark with the liquid that fillets lose.
 Two fillets are of one fish, and three freezing protocols move both quantities: so intervals draw
 whole fish, and the correlation within protocols stands beside the pooled one.
 """
@@ -8,7 +8,7 @@ whole fish, and the correlation within protocols stands beside the pooled one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -19,34 +19,36 @@ from numpy.typing import NDArray
 from napari_cam.errors import ReportError
 from napari_cam.provenance import stamp
 from napari_cam.reports.association.correlations import (
-    KINDS,
     Correction,
     Found,
     Measurement,
     Settings,
     association_rows,
-    condition_means,
     corrected_p,
-    correlate_damage,
+    correlate_shares,
     strongest,
 )
-from napari_cam.reports.association.damage import (
+from napari_cam.reports.association.figures import association_figures
+from napari_cam.reports.association.overlaps import overlaps_of
+from napari_cam.reports.association.shares import (
     COMBINATION,
     REFERENCE,
-    damage_fractions,
-    subject_damage,
+    shares_of,
+    subject_shares,
 )
-from napari_cam.reports.association.figures import association_figures
-from napari_cam.reports.cases import word_of
+from napari_cam.reports.association.tables import association_tables
+from napari_cam.reports.case import Case, word_of
+from napari_cam.reports.case_scores import CaseScores
+from napari_cam.reports.former import former_column, former_parameter
 from napari_cam.reports.page.report import Report
-from napari_cam.reports.page.tables import ReportTable
-from napari_cam.statistics import Interval, p_short, p_text, shapiro_wilk, stars
+from napari_cam.statistics import Interval, p_text
 
 _FEW_GROUPS = 10
 
 
+@former_parameter("damage", "shares")
 def association_report(
-    damage: pd.DataFrame | Mapping[Any, Any],
+    shares: pd.DataFrame | Mapping[Any, Any] | Iterable[Case] | Iterable[CaseScores],
     measurements: Mapping[Any, float],
     *,
     groups: Mapping[Any, Any] | None = None,
@@ -65,16 +67,17 @@ def association_report(
     method: Literal["percentile", "bca"] = "percentile",
     seed: int = 0,
 ) -> Report:
-    """Correlate the damage that heatmaps claim with a measurement of each subject.
+    """Correlate the share of each subject that heatmaps mark with a measurement.
 
     For every method, backbone, layer and threshold: Spearman's rho (the headline) and Pearson's r
-    with bootstrap intervals by group, both within conditions as well, Shapiro-Wilk of the damage,
+    with bootstrap intervals by group, both within conditions as well, Shapiro-Wilk of the shares,
     and p-values corrected for the number of combinations.
 
     Parameters
     ----------
-    damage
-        Heatmaps by subject, or what :func:`damage_fractions` returned for them.
+    shares
+        Heatmaps by subject, cases, or their scores (:func:`score_case`), which keep the settings
+        they were made with; or what :func:`mask_shares` returned for them.
     measurements
         Subject -> number, such as the liquid lost in percent; NaN where it was not measured.
     groups
@@ -83,9 +86,9 @@ def association_report(
     within
         Subject -> condition that may move both quantities (the freezing protocol).
     thresholds, foreground, strict
-        As in :func:`damage_fractions`, where `damage` holds heatmaps.
+        As in :func:`mask_shares`, where `shares` holds heatmaps.
     weight
-        "units" or "voxels", as in :func:`subject_damage`.
+        "units" or "voxels", as in :func:`subject_shares`.
     measurement
         Its name, or :class:`Measurement` with unit and the names of groups.
     overlap
@@ -110,37 +113,37 @@ def association_report(
     Raises
     ------
     ReportError
-        Where fewer than three subjects have both damage and measurement, or names do not match.
+        Where fewer than three subjects have both a share and a measurement, or names do not match.
     """
     if correction not in ("holm", "bh", "none"):
         raise ReportError(f"The correction is 'holm', 'bh' or 'none', not '{correction}'.")
     named = Measurement(measurement) if isinstance(measurement, str) else measurement
-    fractions = (
-        damage
-        if isinstance(damage, pd.DataFrame)
-        else damage_fractions(damage, thresholds, foreground, strict=strict)
-    )
+    if isinstance(shares, pd.DataFrame):
+        of_units = former_column(shares, "damage", "share")
+    else:
+        settings, of_units = shares_of(shares, thresholds, foreground, strict)
+        strict = settings.strict
     measured = _numbers(measurements)
     by_group, by_condition = _labels(groups, measured, "group"), _labels(within, measured, "within")
-    settings = Settings(resamples, confidence, method, seed)
-    amounts = subject_damage(fractions, weight)
+    how = Settings(resamples, confidence, method, seed)
+    amounts = subject_shares(of_units, weight)
     found = [
-        correlate_damage(combination, rows, measured, by_group, by_condition, settings)
+        correlate_shares(combination, rows, measured, by_group, by_condition, how)
         for combination, rows in amounts.groupby(COMBINATION, sort=False, dropna=False)
     ]
-    table = association_rows(found, measured, by_condition, settings)
+    table = association_rows(found, measured, by_condition, how)
     p = corrected_p(found, by_group is not None, correction)
     shown = at if at is not None else found[0].combination[3]
     if shown not in (known := [*dict.fromkeys(each.combination[3] for each in found)]):
         raise ReportError(
-            f"No damage was measured at the threshold '{shown}'; there are {', '.join(known)}."
+            f"Nothing was measured at the threshold '{shown}'; there are {', '.join(known)}."
         )
-    # The reference is no way of claiming damage that could be picked.
+    # The reference is no claim that could be picked.
     claims = [each for each in found if each.combination[0] != REFERENCE] or found
     best = strongest(claims)
-    agreement = _overlaps(overlap, overlap_metric, by_condition, shown)
+    agreement = overlaps_of(overlap, overlap_metric, by_condition, shown)
     figures = association_figures(
-        found, p, correction, best, measured, by_condition, fractions, agreement, named, shown
+        found, p, correction, best, measured, by_condition, of_units, agreement, named, shown
     )
     notes = _notes(
         found, claims, best, p, correction, measured, by_group, by_condition, amounts, named
@@ -148,7 +151,7 @@ def association_report(
     return Report(
         table,
         "association",
-        f"Damage and {named.name}",
+        f"Mask share and {named.name}",
         notes,
         stamp(
             kind="association report",
@@ -157,10 +160,10 @@ def association_report(
             correction=correction,
             strict=strict,
             combinations=len(found),
-            **asdict(settings),
+            **asdict(how),
         ),
         figures,
-        _tables(found, p, correction, measured, by_condition, named, confidence),
+        association_tables(found, p, correction, measured, by_condition, named, confidence),
     )
 
 
@@ -193,57 +196,6 @@ def _labels(
     return labels
 
 
-def _overlaps(
-    overlap: Report | pd.DataFrame | Mapping[Any, float] | None,
-    metric: str,
-    conditions: Mapping[str, str] | None,
-    at: str,
-) -> dict[tuple[str, ...], float] | None:
-    """Return (method, backbone, layer) -> overlap with the reference, conditions weigh the same.
-
-    Where a method and a backbone have one layer they are a key without it, too.
-    """
-    if overlap is None:
-        return None
-    if not isinstance(overlap, (Report, pd.DataFrame)):
-        return _given_overlaps(overlap)
-    table = overlap.table if isinstance(overlap, Report) else overlap
-    rows = table[table["metric"] == metric]
-    if rows.empty:
-        known = ", ".join(sorted(set(table["metric"])))
-        raise ReportError(f"The overlaps hold no '{metric}'; name one of {known}.")
-    if "threshold_a" in rows and rows["threshold_a"].astype(bool).any():
-        rows = rows[rows["threshold_a"] == at]
-    if "scored" in rows:  # of a unit it says whether the network recognised it
-        rows = rows[(rows["level"] == "unit") | rows["scored"].isin(["all", ""])]
-    level = "unit" if (rows["level"] == "unit").any() else "subject"
-    rows = rows[rows["level"] == level]
-    if rows.empty:
-        raise ReportError(
-            f"The overlaps hold no '{metric}' of any unit or subject at the threshold '{at}'; make "
-            "both reports with the same thresholds."
-        )
-    condition = [(conditions or {}).get(str(subject), "") for subject in rows["subject"]]
-    keys = [name for name in ("method_a", "backbone_a", "layer_a") if name in rows]
-    means = rows.assign(condition=condition).groupby([*keys, "condition"])["value"].mean()
-    averaged: Any = means.groupby(level=keys).mean()
-    found = {tuple(map(str, key)): float(value) for key, value in averaged.items()}
-    pairs = [key[:2] for key in found]
-    return found | {key[:2]: found[key] for key in found if pairs.count(key[:2]) == 1}
-
-
-def _given_overlaps(overlap: Mapping[Any, float]) -> dict[tuple[str, ...], float]:
-    try:
-        found = {tuple(map(str, key)): float(value) for key, value in overlap.items()}
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ReportError(
-            f"Overlaps are numbers by (method, backbone), or a report of them ({error})."
-        ) from error
-    if any(len(key) not in (2, 3) for key in found):
-        raise ReportError("Overlaps are called by (method, backbone) or (method, backbone, layer).")
-    return found
-
-
 def _notes(
     found: list[Found],
     claims: list[Found],
@@ -262,7 +214,7 @@ def _notes(
         if best.within:
             notes.append(_beside(best, named))
     else:
-        notes.append(f"Damage or {named.name} does not vary, so they have no correlation.")
+        notes.append(f"The mask share or {named.name} does not vary, so they have no correlation.")
     notes.append(_independence(found[0], groups, named))
     known = {subject for subject, value in measured.items() if not math.isnan(value)}
     seen = set(amounts["subject"].astype(str))
@@ -281,7 +233,7 @@ def _headline(
     interval = best.pooled["spearman"].interval
     name = {"holm": "Holm-corrected ", "bh": "corrected (false discovery rate) ", "none": ""}
     text = (
-        f"Spearman's rho of damage and {named.name} is {interval.value:.2f} "
+        f"Spearman's rho of the mask share and {named.name} is {interval.value:.2f} "
         f"({_ends(interval)}, {name[correction]}{p_text(p)}) for {best.words}"
     )
     if len(claims) == 1:
@@ -320,61 +272,3 @@ def _independence(one: Found, groups: Mapping[str, str] | None, named: Measureme
     if count < _FEW_GROUPS:
         return text + f". Fewer than {_FEW_GROUPS} make intervals too narrow."
     return text + "."
-
-
-def _tables(
-    found: list[Found],
-    p: list[float],
-    correction: Correction,
-    measured: Mapping[str, float],
-    conditions: Mapping[str, str] | None,
-    named: Measurement,
-    confidence: float,
-) -> tuple[ReportTable, ...]:
-    order = sorted(range(len(found)), key=lambda place: -abs(np.nan_to_num(found[place].rho)))
-    rows = [_row(found[place], p[place]) for place in order]
-    words = {"holm": "Holm", "bh": "false discovery rate", "none": "not corrected"}[correction]
-    tables = [
-        ReportTable(
-            f"Correlation of damage with {named.name}",
-            pd.DataFrame(rows),
-            f"rho: Spearman; r: Pearson; brackets: {100 * confidence:g} % intervals. p: each "
-            f"subject taken for independent; stars: {words}, * < .05, ** < .01, *** < .001. "
-            "Shapiro-Wilk: p below .05 rejects that damage is normal.",
-        )
-    ]
-    known = {subject: value for subject, value in measured.items() if not math.isnan(value)}
-    means = condition_means(known, conditions, confidence)
-    if means:
-        frame = pd.DataFrame(
-            [
-                {named.within_name: name, "mean": m.value, "low": m.low, "high": m.high, "n": m.n}
-                for name, m in means
-            ]
-        )
-        caption = f"Student's t, {100 * confidence:g} %."
-        tables.append(ReportTable(f"{named.label} by {named.within_name}", frame, caption))
-    return tuple(tables)
-
-
-def _row(found: Found, p: float) -> dict[str, Any]:
-    rho, r = (found.pooled[kind] for kind in KINDS)
-    row: dict[str, Any] = dict(zip(COMBINATION, found.combination, strict=True))
-    row |= {"rho": _bracketed(rho.interval), "p": p_short(rho.p)}
-    if rho.interval.groups is not None:
-        row["p by group"] = p_short(rho.p_groups)
-    row |= {"corrected p": p_short(p), "stars": stars(p)}
-    if found.within:
-        row["rho within"] = _bracketed(found.within["spearman"].interval)
-    normal = shapiro_wilk(found.damage)
-    row |= {"r": _bracketed(r.interval), "n": rho.n, "Shapiro-Wilk p": p_short(normal.p)}
-    return row
-
-
-def _bracketed(interval: Interval) -> str:
-    if math.isnan(interval.value):
-        return "–"
-    known = not math.isnan(interval.low)
-    return f"{interval.value:.2f}" + (
-        f" [{interval.low:.2f}, {interval.high:.2f}]" if known else ""
-    )

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.errors import ReportError
-from napari_cam.models.card import ModelCard
-from napari_cam.reports.cases import MapName
-from napari_cam.reports.faithfulness.measuring import FLOOR, Measured
+from napari_cam.reports.faithfulness.measured import Measured
+from napari_cam.reports.faithfulness.scores import FLOOR
+from napari_cam.reports.faithfulness.settings import Accuracy
 from napari_cam.reports.faithfulness.verdict import (
     FEWEST_PLACES,
     UNSTABLE,
@@ -22,6 +19,7 @@ from napari_cam.reports.faithfulness.verdict import (
     not_made,
     unlike,
 )
+from napari_cam.reports.map_names import MapName
 from napari_cam.statistics import (
     Interval,
     cluster_bootstrap,
@@ -30,75 +28,6 @@ from napari_cam.statistics import (
 )
 
 Summary = Callable[[NDArray[np.float64], list[str]], Interval]
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """How well the network does on subjects that it was not trained on.
-
-    Attributes
-    ----------
-    successes, n
-        How many units of how many it recognises.
-    chance
-        What guessing the most frequent class reaches.
-    source
-        Where these numbers come from.
-    """
-
-    successes: int
-    n: int
-    chance: float
-    source: str = "given"
-
-
-def accuracy_of(card: ModelCard, given: Any) -> Accuracy | None:
-    """Return the held-out accuracy: as given, else what the card says of test or validation.
-
-    Parameters
-    ----------
-    given
-        :class:`Accuracy`, or (successes, n); None for the card's own.
-
-    Raises
-    ------
-    ReportError
-        Where what is given is no accuracy.
-    """
-    classes = max(2, len(card.class_names))
-    if isinstance(given, Accuracy):
-        return given
-    if given is not None:
-        try:
-            successes, n = (int(each) for each in given)
-        except (TypeError, ValueError) as error:
-            raise ReportError(
-                "The accuracy is given as (successes, n), such as (57, 64)."
-            ) from error
-        return Accuracy(successes, n, 1 / classes)
-    training = card.training
-    test, metrics = training.get("test"), training.get("metrics")
-    stated = (
-        (test.get("accuracy") if isinstance(test, Mapping) else None, "the card's test"),
-        (
-            metrics.get("validation_accuracy") if isinstance(metrics, Mapping) else None,
-            "the card's validation",
-        ),
-    )
-    for found, source in stated:
-        if isinstance(found, Mapping) and found.get("n"):
-            chance = _chance(training, classes)
-            return Accuracy(int(found["successes"]), int(found["n"]), chance, source)
-    return None
-
-
-def _chance(training: Mapping[str, Any], classes: int) -> float:
-    """Return the share of the most frequent class among validation images."""
-    counts = training.get("images_per_class")
-    held_out = counts.get("validation") if isinstance(counts, Mapping) else None
-    if not held_out or not sum(held_out):
-        return 1 / classes
-    return float(max(held_out) / sum(held_out))
 
 
 def summary_by_subject(subjects: int, resamples: int, confidence: float, seed: int) -> Summary:

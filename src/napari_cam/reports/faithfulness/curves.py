@@ -3,63 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_cam import checks
 from napari_cam.cams.methods.noise import Draws
-from napari_cam.errors import ReportError
-from napari_cam.reports.faithfulness.asking import Asked
 from napari_cam.reports.faithfulness.imputation import blurred, impute
-from napari_cam.statistics import check_seed
+from napari_cam.reports.faithfulness.scored_unit import ScoredUnit
+from napari_cam.reports.faithfulness.settings import CurveSettings
 
 Floats = NDArray[np.float64]
-Fill = Literal["blur", "mean", "zero"]
-FILLS: tuple[Fill, ...] = ("blur", "mean", "zero")
-
-
-@dataclass(frozen=True)
-class CurveSettings:
-    """How maps are put to the test.
-
-    Attributes
-    ----------
-    steps
-        In how many steps all pixels are taken away or put back.
-    fill
-        What deletion leaves: "blur" the blurred unit that insertion starts from, "mean" each
-        channel's mean over the unit, "zero". A constant makes holes with an outline that no image
-        has, to which a network may react more than to what is gone.
-    blur
-        Width of that Gaussian, as a share of the shortest axis.
-    removed
-        Shares of pixels that ROAD removes.
-    noise
-        Standard deviation of ROAD's noise as a share of the unit's range.
-    seed
-        Of the order of tied pixels and of the noise.
-    """
-
-    steps: int = 20
-    fill: Fill = "blur"
-    blur: float = 0.05
-    removed: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-    noise: float = 0.01
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_seed(self.seed)
-        checks.whole(self.steps, "The number of steps", ReportError, least=1)
-        if self.fill not in FILLS:
-            raise ReportError(f"Deletion leaves {', '.join(FILLS)}, not '{self.fill}'.")
-        if not self.removed or not all(0 < share < 1 for share in self.removed):
-            raise ReportError(f"ROAD removes shares between 0 and 1, not {self.removed}.")
-        checks.number(self.blur, "The blur", ReportError, above=0)
-        checks.number(self.noise, "The noise", ReportError, least=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,17 +68,17 @@ def area(scores: Floats) -> float:
     return float((scores[1:] + scores[:-1]).sum() / (2 * (len(scores) - 1)))
 
 
-def curves_of(asked: Asked, heat: NDArray[np.float32], settings: CurveSettings) -> Curves:
+def curves_of(unit: ScoredUnit, heat: NDArray[np.float32], settings: CurveSettings) -> Curves:
     """Put the map `heat` (*s) of a unit to the test."""
     order = ranks(heat, settings.seed)
-    morf, lerf = road(asked, order, settings)
+    morf, lerf = road(unit, order, settings)
     return Curves(
-        deletion(asked, order, settings),
-        insertion(asked, order, settings),
+        deletion(unit, order, settings),
+        insertion(unit, order, settings),
         morf,
         lerf,
-        masked_score(asked, heat),
-        asked.start,
+        masked_score(unit, heat),
+        unit.start,
     )
 
 
@@ -141,29 +96,29 @@ def ranks(heat: NDArray[np.float32], seed: int = 0) -> NDArray[np.int64]:
     return result.reshape(heat.shape)
 
 
-def deletion(asked: Asked, order: NDArray[np.int64], settings: CurveSettings) -> Floats:
+def deletion(unit: ScoredUnit, order: NDArray[np.int64], settings: CurveSettings) -> Floats:
     """Return the scores (steps + 1,) as pixels are taken away, the most important first."""
-    spatial = tuple(range(1, asked.image.ndim))
+    spatial = tuple(range(1, unit.image.ndim))
     if settings.fill == "blur":
-        filled = _canvas(asked, settings)
+        filled = _canvas(unit, settings)
     elif settings.fill == "mean":
-        filled = asked.image.mean(dim=spatial, keepdim=True).expand_as(asked.image)
+        filled = unit.image.mean(dim=spatial, keepdim=True).expand_as(unit.image)
     else:
-        filled = torch.zeros_like(asked.image)
-    return _replaced(asked, order, asked.image, filled, settings.steps)
+        filled = torch.zeros_like(unit.image)
+    return _replaced(unit, order, unit.image, filled, settings.steps)
 
 
-def insertion(asked: Asked, order: NDArray[np.int64], settings: CurveSettings) -> Floats:
+def insertion(unit: ScoredUnit, order: NDArray[np.int64], settings: CurveSettings) -> Floats:
     """Return the scores (steps + 1,) as pixels return to a blurred image, best first."""
-    return _replaced(asked, order, _canvas(asked, settings), asked.image, settings.steps)
+    return _replaced(unit, order, _canvas(unit, settings), unit.image, settings.steps)
 
 
-def _canvas(asked: Asked, settings: CurveSettings) -> Tensor:
-    return blurred(asked.image, max(0.5, settings.blur * min(asked.image.shape[1:])))
+def _canvas(unit: ScoredUnit, settings: CurveSettings) -> Tensor:
+    return blurred(unit.image, max(0.5, settings.blur * min(unit.image.shape[1:])))
 
 
 def _replaced(
-    asked: Asked, order: NDArray[np.int64], before: Tensor, after: Tensor, steps: int
+    unit: ScoredUnit, order: NDArray[np.int64], before: Tensor, after: Tensor, steps: int
 ) -> Floats:
     place = torch.from_numpy(order).to(before.device)
     cuts = torch.from_numpy(np.round(np.linspace(0, order.size, steps + 1)).astype(np.int64))
@@ -173,17 +128,19 @@ def _replaced(
         chosen = place[None] < limit.reshape(-1, *(1,) * place.ndim)
         return torch.where(chosen[:, None], after[None], before[None])
 
-    return asked.scores(make, steps + 1)
+    return unit.scores(make, steps + 1)
 
 
-def road(asked: Asked, order: NDArray[np.int64], settings: CurveSettings) -> tuple[Floats, Floats]:
+def road(
+    unit: ScoredUnit, order: NDArray[np.int64], settings: CurveSettings
+) -> tuple[Floats, Floats]:
     """Return the scores where the most, and the least, relevant pixels are removed and imputed.
 
     Remove and debias, Rong et al. 2022 (ICML): neighbours impute what is removed, so that the
     shape of the hole does not tell the network what a map says. The paper counts which images keep
     their class; here it is the score, as for the other curves.
     """
-    image, k = asked.image, len(settings.removed)
+    image, k = unit.image, len(settings.removed)
     place = torch.from_numpy(order).to(image.device)
     draws = Draws(settings.seed, image)
     spread = settings.noise * (image.amax() - image.amin())
@@ -198,13 +155,13 @@ def road(asked: Asked, order: NDArray[np.int64], settings: CurveSettings) -> tup
         images = image[None].expand(len(removed), *image.shape)
         return impute(images, torch.stack(removed), added)
 
-    scores = asked.scores(make, 2 * k)
+    scores = unit.scores(make, 2 * k)
     return scores[:k], scores[k:]
 
 
-def masked_score(asked: Asked, heat: NDArray[np.float32]) -> float:
+def masked_score(unit: ScoredUnit, heat: NDArray[np.float32]) -> float:
     """Return the score of the unit multiplied by its map, stretched to [0, 1]."""
     low, high = float(heat.min()), float(heat.max())
     shares = (heat - low) / (high - low) if high > low else np.zeros_like(heat)
-    weights = torch.from_numpy(np.ascontiguousarray(shares, np.float32)).to(asked.image)
-    return float(asked.scores(lambda _: (asked.image * weights)[None], 1)[0])
+    weights = torch.from_numpy(np.ascontiguousarray(shares, np.float32)).to(unit.image)
+    return float(unit.scores(lambda _: (unit.image * weights)[None], 1)[0])

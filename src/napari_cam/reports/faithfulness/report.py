@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pandas as pd
-
+from napari_cam.cams.plan import as_volume
 from napari_cam.cams.targets.scores import Score
-from napari_cam.errors import NapariCamError, ReportError
-from napari_cam.learning.cohort.subjects import trained_on
-from napari_cam.models.device import choose_device
+from napari_cam.errors import ReportError
+from napari_cam.heatmap import Heatmap
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.provenance import stamp
-from napari_cam.reports.cases import MapName
-from napari_cam.reports.faithfulness.again import Recipe, places_of, recipe_of
-from napari_cam.reports.faithfulness.asking import unstable
-from napari_cam.reports.faithfulness.cases import Case, cases_of
+from napari_cam.reports.case import Case
+from napari_cam.reports.case_scores import gathered
 from napari_cam.reports.faithfulness.checks import (
-    Accuracy,
     Summary,
-    accuracy_of,
     faithfulness_checks,
     localisation_checks,
     network_checks,
     places_check,
     summary_by_subject,
 )
-from napari_cam.reports.faithfulness.curves import CurveSettings
+from napari_cam.reports.faithfulness.explained import units_of
 from napari_cam.reports.faithfulness.figures import faithfulness_figures
-from napari_cam.reports.faithfulness.measuring import (
-    FLOOR,
-    Measured,
-    compare_with_control,
-    compare_with_random,
-    put_to_the_test,
+from napari_cam.reports.faithfulness.former_call import with_former_call
+from napari_cam.reports.faithfulness.measured import Measured, measured_of, remade_of
+from napari_cam.reports.faithfulness.scores import FLOOR, FaithfulnessScores
+from napari_cam.reports.faithfulness.scoring import NetworkTest, network_test, score_network
+from napari_cam.reports.faithfulness.settings import Accuracy, CurveSettings, FaithfulnessSettings
+from napari_cam.reports.faithfulness.tables import (
+    called,
+    check_tables,
+    faithfulness_rows,
+    summary_table,
 )
-from napari_cam.reports.faithfulness.verdict import UNSTABLE, Check, verdict_of
+from napari_cam.reports.faithfulness.verdict import FEWEST_PLACES, UNSTABLE, Check, verdict_of
+from napari_cam.reports.map_names import MapName
 from napari_cam.reports.overlap.aggregate import Intervals
 from napari_cam.reports.page.report import Report
-from napari_cam.reports.page.tables import ReportTable, counted
-from napari_cam.statistics import Interval
-
-_METRICS = (
-    *("deletion", "insertion", "road", "road_morf", "road_lerf", "average_drop", "increase"),
-    "sensitivity_n",
-)
+from napari_cam.reports.page.tables import counted
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,11 +63,12 @@ class FaithfulnessReport(Report):
         return "\n".join(self.verdicts.values())
 
 
+@with_former_call
 def faithfulness_report(
-    model: LoadedModel,
-    volume: Any,
-    heatmaps: Any,
+    cases: Any,
+    model: LoadedModel | None = None,
     *,
+    image: Any = None,
     foreground: Any = None,
     reference: Any = None,
     accuracy: Accuracy | tuple[int, int] | None = None,
@@ -104,16 +97,16 @@ def faithfulness_report(
 
     Parameters
     ----------
+    cases
+        A heatmap, or {map: heatmap} as :func:`explain` returns it, with `image`; or a
+        :class:`Case` with an image for each subject, which may come from a generator and are then
+        held one at a time; or their scores (:func:`score_case`), which keep the settings they were
+        made with and need no network.
     model
         The network that the heatmaps explain; neither changed nor moved.
-    volume
-        One volume (or array), or subject -> volume.
-    heatmaps
-        One heatmap, or {map: heatmap} as :func:`explain` returns it; with several subjects
-        subject -> that.
-    foreground, reference
-        bool (z, y, x), or subject -> that: where the object is (None for the preparation's own),
-        and where the explained class truly is.
+    image, foreground, reference
+        The volume; bool (z, y, x), where the object is (None for the preparation's own); and where
+        the explained class truly is. Of what is no case.
     accuracy
         (successes, n) on held-out units; None for what the model's card says.
     control
@@ -133,7 +126,7 @@ def faithfulness_report(
     device
         As in :func:`explain`.
     progress
-        Called with the units done and all of them.
+        Called with the units done and all of them (0 where cases come one at a time).
 
     Returns
     -------
@@ -143,248 +136,156 @@ def faithfulness_report(
     Raises
     ------
     ReportError
-        Where volumes, heatmaps and masks do not go together, or no unit holds evidence.
+        Where images, heatmaps and masks do not go together, no unit holds evidence, or scores of
+        different settings are given.
     """
-    if most_units < 1 or stages < 1 or random_networks < 1:
-        raise ReportError("most_units, stages and random_networks are 1 or more.")
+    how = network_test(
+        *(model, control, units, most_units, score, curves),
+        *(stages, random_networks, seed, device),
+    )
     Intervals(resamples, confidence, seed)  # raises before anything is computed
-    settings = curves or CurveSettings(seed=seed)
-    place = choose_device(device)
-    cases = cases_of(model, volume, heatmaps, foreground, reference, units, most_units)
-    total, done = sum(len(case.units) for case in cases), 0
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, total)
-
-    first = cases[0].prepared.batch(cases[0].units[:2])
-    difference = unstable(model, first, place)
-    measured = put_to_the_test(model, cases, score, settings, place, tick)
-    recipes = {name: recipe_of(cases[0], name) for name in cases[0].maps}
-    for name, recipe in recipes.items():
-        recipes[name] = _compared(
-            model, cases, name, recipe, measured, control, stages, random_networks, seed, device
+    if isinstance(cases, (Heatmap, Mapping)):
+        volume = None if image is None else as_volume(image)
+        cases = [Case(cases, reference, foreground=foreground, image=volume)]  # type: ignore[arg-type]
+        image = foreground = reference = None
+    tick = None if progress is None else _ticking(progress, cases, how)
+    settings, every = gathered(
+        *("faithfulness", cases, how.settings, network_test().settings),
+        lambda case, _: score_network(case, how, tick),
+        image=image,
+        foreground=foreground,
+        reference=reference,
+    )
+    found: list[FaithfulnessScores] = [each for each in every if each.units]
+    if not found:
+        raise ReportError(
+            "No unit of any heatmap holds evidence for the explained class, so there is nothing "
+            "to judge."
         )
-    summarise = summary_by_subject(len(cases), resamples, confidence, seed)
-    known = accuracy_of(model.card, accuracy)
-    checks, resolution = {}, []
-    for name, recipe in recipes.items():
-        places = _places(recipe, cases[0], name, model, device)
-        resolution.append((name, places))
-        checks[_words(name)] = [
-            *network_checks(known, difference),
-            *faithfulness_checks(
-                measured, name, summarise, recipe is not None, control is not None
-            ),
-            *([places_check(places)] if places else []),
-            *localisation_checks(measured, name, summarise, recipe is not None),
-        ]
+    measured = measured_of(found)
+    subjects = len({each.subject for each in found})
+    summarise = summary_by_subject(subjects, resamples, confidence, settings.seed)
+    checks = _checks(found, measured, summarise, settings, accuracy)
     verdicts = {
         words: verdict_of(each, f"The map {words}" if len(checks) > 1 else "The map")
         for words, each in checks.items()
     }
-    names = model.card.class_names
+    network, devices = settings.network, sorted({each.device for each in found})
     return FaithfulnessReport(
-        _table(measured, summarise, names),
+        faithfulness_rows(measured, summarise, network.class_names),
         "faithfulness",
         "Faithfulness of heatmaps",
-        (
-            *_trained(model, cases),
-            *verdicts.values(),
-            *_warnings(cases, difference, resolution, most_units, units is None),
-        ),
+        (_trained(found), *verdicts.values(), *_warnings(found, settings)),
         stamp(
             kind="faithfulness report",
-            model={"architecture": model.card.architecture, "sha256": model.sha256},
-            score=score,
-            curves=asdict(settings),
-            floors=[row for row in _maps(measured) if row.startswith(FLOOR)],
-            stages=stages,
-            random_networks=random_networks,
-            control=None if control is None else control.sha256,
-            device=place.type,
+            model={"architecture": network.architecture, "sha256": network.sha256},
+            score=settings.score,
+            curves=asdict(settings.curves),
+            floors=[name for name in _methods(measured) if name.startswith(FLOOR)],
+            stages=settings.stages,
+            random_networks=settings.random_networks,
+            control=settings.control,
+            device=devices[0] if len(devices) == 1 else devices,
             resamples=resamples,
             confidence=confidence,
-            seed=seed,
+            seed=settings.seed,
         ),
         faithfulness_figures(measured, summarise),
-        (*_check_tables(checks), _summary_table(measured, summarise, confidence)),
+        (*check_tables(checks), summary_table(measured, summarise, confidence)),
         checks=checks,
         verdicts=verdicts,
     )
 
 
-def _compared(
-    model: LoadedModel,
-    cases: list[Case],
-    name: MapName,
-    recipe: Recipe | None,
+def _ticking(
+    progress: Callable[[int, int], None], cases: Any, how: NetworkTest
+) -> Callable[[], None]:
+    """Return what is called after each unit, with how many units cases in memory have."""
+    total, done = 0, 0
+    for case in [cases] if isinstance(cases, Case) else cases if isinstance(cases, list) else ():
+        _, first = next(iter(case.named()))
+        if isinstance(first, Heatmap):
+            total += len(units_of(first, how.settings.units, how.settings.most_units))
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total)
+
+    return tick
+
+
+def _checks(
+    found: Sequence[FaithfulnessScores],
     measured: Measured,
-    control: LoadedModel | None,
-    stages: int,
-    networks: int,
-    seed: int,
-    device: str,
-) -> Recipe | None:
-    """Compare a map with those of other networks; None where it cannot be made again."""
-    if recipe is None:
-        return None
-    try:
-        compare_with_random(
-            *(model, cases, name, recipe, measured),
-            stages=stages,
-            networks=networks,
-            seed=seed,
-            device=device,
-        )
-        if control is not None:
-            compare_with_control(control, cases, name, recipe, measured, device)
-    except NapariCamError:  # such as a layer that is known by another name
-        return None
-    return recipe
+    summarise: Summary,
+    settings: FaithfulnessSettings,
+    accuracy: Any,
+) -> dict[str, list[Check]]:
+    """Return the checks of every map, by what it is called."""
+    network = settings.network
+    held_out = None if network is None else network.accuracy_from(accuracy)
+    resolution, checks = _resolution(found), {}
+    for name in (each.name for each in found[0].remade):
+        known = _known(found, name)
+        checks[called(name)] = [
+            *network_checks(held_out, found[0].difference),
+            *faithfulness_checks(measured, name, summarise, known, settings.control is not None),
+            *([places_check(resolution[name])] if name in resolution else []),
+            *localisation_checks(measured, name, summarise, known),
+        ]
+    return checks
 
 
-def _places(
-    recipe: Recipe | None, case: Case, name: MapName, model: LoadedModel, device: str
-) -> tuple[int, ...]:
-    if recipe is None or recipe.method.space != "layer":
-        return ()
-    return tuple(int(n) for n in places_of(recipe, case, name, model, device))
-
-
-def _words(name: MapName) -> str:
-    return name.label or "map"
-
-
-def _maps(measured: Measured) -> list[str]:
+def _methods(measured: Measured) -> list[str]:
     return [*dict.fromkeys(row["map"].method for row in measured.rows)]
 
 
-def _trained(model: LoadedModel, cases: list[Case]) -> list[str]:
+def _trained(found: Sequence[FaithfulnessScores]) -> str:
     """Return on how many of the explained subjects the network was trained, by its card."""
-    found = [trained_on(model.card.training, case.subject) for case in cases]
     n = len(found)
-    if None in found:
-        text = (
+    if any(each.trained is None for each in found):
+        return (
             "The model's card does not name its training subjects, so it is not known whether the "
             f"network was trained on any of the {n} explained here."
         )
-    else:
-        seen = sum(map(bool, found))
-        text = f"The network was trained on {seen} of the {counted(n, 'subject')} explained here."
-    return [text]
+    seen = sum(bool(each.trained) for each in found)
+    return f"The network was trained on {seen} of the {counted(n, 'subject')} explained here."
 
 
-def _warnings(
-    cases: list[Case],
-    difference: float,
-    resolution: list[tuple[MapName, tuple[int, ...]]],
-    most: int,
-    chosen: bool,
-) -> list[str]:
-    units = sum(len(case.units) for case in cases)
-    notes = [f"Asked about {counted(units, 'unit')} of {counted(len(cases), 'subject')}"]
-    notes[0] += f", at most {most} of each." if chosen else "."
-    if len(cases) == 1:
+def _warnings(found: Sequence[FaithfulnessScores], settings: FaithfulnessSettings) -> list[str]:
+    first, units = found[0], sum(len(case.units) for case in found)
+    notes = [f"Asked about {counted(units, 'unit')} of {counted(len(found), 'subject')}"]
+    notes[0] += f", at most {settings.most_units} of each." if settings.units is None else "."
+    if len(found) == 1:
         notes.append(
             "Units of one subject resemble each other: the intervals hold for this subject alone."
         )
-    if difference > UNSTABLE:
+    if first.difference > UNSTABLE:
         notes.append(
-            f"Two runs of the network in eval mode differ by {difference:.1%} of its largest "
+            f"Two runs of the network in eval mode differ by {first.difference:.1%} of its largest "
             "output: it draws random numbers, so its maps change from run to run."
         )
-    shape = cases[0].prepared.input_shape[1:]
-    for name, places in resolution:
-        if places:
-            cell = " x ".join(f"{n / m:g}" for n, m in zip(shape, places, strict=True))
-            few = " That is too few to say where." if min(places) < 4 else ""
-            notes.append(
-                f"The map {_words(name)} has {' x '.join(map(str, places))} places, each of {cell} "
-                f"pixels of the network's input: nothing smaller can be told apart.{few}"
-            )
+    for name, places in _resolution(found).items():
+        cells = zip(first.input_shape[1:], places, strict=True)
+        cell = " x ".join(f"{n / m:g}" for n, m in cells)
+        few = " That is too few to say where." if min(places) < FEWEST_PLACES else ""
+        notes.append(
+            f"The map {called(name)} has {' x '.join(map(str, places))} places, each of {cell} "
+            f"pixels of the network's input: nothing smaller can be told apart.{few}"
+        )
     return notes
 
 
-def _table(measured: Measured, summarise: Summary, names: tuple[str, ...]) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = []
-    for row in measured.rows:
-        index = row["class"]
-        word = names[index] if 0 <= index < len(names) else f"class {index}"
-        rows.append(
-            {"level": "unit", "subject": row["subject"], "unit": row["unit"], "class": word}
-            | _columns(row["map"])
-            | {"metric": row["metric"], "value": row["value"], "n": 1}
-        )
-    for name, metric, found in _summaries(measured, summarise):
-        rows.append(
-            {"level": "cohort", **_columns(name), "metric": metric, "value": found.value}
-            | {"n": found.n, "ci_low": found.low, "ci_high": found.high}
-        )
-    for name, stages in measured.cascades.items():
-        rows += [
-            {"level": "cohort", **_columns(name), "metric": "rank_correlation_cascade"}
-            | {"value": value, "stage": stage}
-            for stage, value in stages
-        ]
-    return pd.DataFrame(rows)
+def _known(found: Sequence[FaithfulnessScores], name: MapName) -> bool:
+    """Return whether a map could be made again for every case."""
+    return all(remade_of(case, name).known for case in found)
 
 
-def _columns(name: MapName) -> dict[str, str]:
-    return {"method_a": name.method, "backbone_a": name.backbone, "layer_a": name.layer}
-
-
-def _summaries(measured: Measured, summarise: Summary) -> list[tuple[MapName, str, Interval]]:
-    pairs = dict.fromkeys((row["map"], row["metric"]) for row in measured.rows)
-    return [(name, metric, summarise(*measured.values(name, metric))) for name, metric in pairs]
-
-
-def _check_tables(checks: dict[str, list[Check]]) -> list[ReportTable]:
-    caption = (
-        "A check that could not be made neither passes nor fails. Faithful maps of a network that "
-        "has learned a shortcut pass all checks but those of localisation."
-    )
-    tables = []
-    for words, each in checks.items():
-        frame = pd.DataFrame(
-            [
-                {
-                    "check": check.name,
-                    "speaks of": check.kind,
-                    "value": check.value,
-                    "low": check.low,
-                    "high": check.high,
-                    "passes": check.threshold,
-                    "outcome": check.outcome,
-                    "note": check.note,
-                }
-                for check in each
-            ]
-        )
-        tables.append(ReportTable(f"Checks of {words}", frame, caption))
-    return tables
-
-
-def _summary_table(measured: Measured, summarise: Summary, confidence: float) -> ReportTable:
-    rows = []
-    for name in dict.fromkeys(row["map"] for row in measured.rows):
-        row: dict[str, Any] = {"map": _words(name)}
-        for metric in _METRICS:
-            found = summarise(*measured.values(name, metric))
-            row[metric] = _bracketed(found)
-        rows.append(row)
-    caption = (
-        f"Means over units with {100 * confidence:g} % intervals. Low is good: deletion, "
-        "road_morf, average_drop (%); high is good: insertion, road, road_lerf, increase, "
-        "sensitivity_n. Floors know nothing of the network."
-    )
-    return ReportTable("Maps and floors", pd.DataFrame(rows), caption)
-
-
-def _bracketed(found: Interval) -> str:
-    if math.isnan(found.value):
-        return "–"
-    known = not math.isnan(found.low)
-    return f"{found.value:.2f}" + (f" [{found.low:.2f}, {found.high:.2f}]" if known else "")
+def _resolution(found: Sequence[FaithfulnessScores]) -> dict[MapName, tuple[int, ...]]:
+    """Return the shape of every layer's map before it was enlarged, where that is known."""
+    return {
+        each.name: each.places
+        for each in found[0].remade
+        if each.places and _known(found, each.name)
+    }

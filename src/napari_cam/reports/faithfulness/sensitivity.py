@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_cam.reports.faithfulness.asking import Asked
+from napari_cam.reports.faithfulness.scored_unit import ScoredUnit
 
 
 def sensitivity_n(
-    asked: Asked,
+    unit: ScoredUnit,
     heat: NDArray[np.float32],
     *,
     cells: int = 8,
@@ -28,7 +28,7 @@ def sensitivity_n(
 
     Parameters
     ----------
-    asked, heat
+    unit, heat
         A unit and its map (*s).
     cells
         Grid cells along each axis; no more than it has pixels.
@@ -52,14 +52,14 @@ def sensitivity_n(
     taken = np.zeros((len(sizes) * subsets, count), dtype=bool)
     for row, size in enumerate(np.repeat(sizes, subsets)):
         taken[row, rng.choice(count, size, replace=False)] = True
-    place = torch.from_numpy(cell).to(asked.image.device)
-    gone = torch.from_numpy(taken).to(asked.image.device)
+    place = torch.from_numpy(cell).to(unit.image.device)
+    gone = torch.from_numpy(taken).to(unit.image.device)
 
     def make(numbers: Tensor) -> Tensor:
         kept = ~gone[numbers.to(gone.device)][:, place]
-        return asked.image[None] * kept[:, None]
+        return unit.image[None] * kept[:, None]
 
-    lost = asked.start - asked.scores(make, len(taken))
+    lost = unit.start - unit.scores(make, len(taken))
     summed = taken.astype(np.float64) @ inside
     found = [
         _pearson(summed[start : start + subsets], lost[start : start + subsets])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_cam.errors import ReportError
 from napari_cam.masks.counts import Counts
 from napari_cam.reports.overlap.metrics import LOW_IOU, pooled_metrics, ratio, unit_metrics
-from napari_cam.reports.overlap.scores import COUNTS, Scores
+from napari_cam.reports.overlap.scores import COUNTS, MapScores
 from napari_cam.statistics import check_confidence, check_seed, resampled
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ class Intervals:
         check_seed(self.seed)
 
 
-def subject_counts(scores: Scores, use: NDArray[np.bool_]) -> tuple[list[str], Counts, Places]:
+def subject_counts(scores: MapScores, use: NDArray[np.bool_]) -> tuple[list[str], Counts, Places]:
     """Return the subjects, their counts (r, s) over the units in use, and a case (s,) of each.
 
     Voxels of one subject in several cases (classes) count together.
@@ -79,7 +79,7 @@ def subject_counts(scores: Scores, use: NDArray[np.bool_]) -> tuple[list[str], C
 
 
 def aggregate(
-    scores: Scores, use: NDArray[np.bool_], empty: float, intervals: Intervals
+    scores: MapScores, use: NDArray[np.bool_], empty: float, intervals: Intervals
 ) -> dict[str, Numbers]:
     """Return every metric over the units in use, (r,) each.
 
@@ -127,7 +127,7 @@ def _quantiles(drawn: Floats, tail: float) -> tuple[Floats, Floats]:
     return bounds[0], bounds[1]
 
 
-def _sums(scores: Scores, use: NDArray[np.bool_], empty: float) -> tuple[Floats, dict[str, int]]:
+def _sums(scores: MapScores, use: NDArray[np.bool_], empty: float) -> tuple[Floats, dict[str, int]]:
     """Return sums (k, r, g) over the units of each group, and which of the k is which."""
     groups, group_of_case = np.unique(np.array(scores.group), return_inverse=True)
     case = scores.case[use]
@@ -231,7 +231,7 @@ def _basis(
     return voxels.astype(np.int64), np.zeros(len(voxels), np.int64)
 
 
-def classes_of(scores: Scores) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+def classes_of(scores: MapScores) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Yield the name of each class with the units (u,) of its cases, in order of appearance."""
     names = np.array(scores.class_name)
     for name in dict.fromkeys(scores.class_name):

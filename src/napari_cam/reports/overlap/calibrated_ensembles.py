@@ -16,7 +16,7 @@ import pandas as pd
 from napari_cam.masks.calibration.result import Calibration
 from napari_cam.masks.counts import Counts
 from napari_cam.reports.overlap.metrics import pooled_metrics, unit_metrics
-from napari_cam.reports.overlap.scores import COUNTS, Scores
+from napari_cam.reports.overlap.scores import COUNTS, MapScores
 from napari_cam.reports.overlap.tables import BASELINE
 from napari_cam.reports.overlap.threshold_choice import ORACLE, OUT_OF_FOLD
 from napari_cam.reports.overlap.threshold_grid import threshold_grid
@@ -45,7 +45,7 @@ _CAPTION = (
 )
 
 
-def baseline_rows(scores: Scores) -> pd.DataFrame:
+def baseline_rows(scores: MapScores) -> pd.DataFrame:
     """Return what predicting nothing, and everything, would reach on the voxels of a map."""
     tp, fp, fn, tn = (np.asarray(getattr(scores.counts, name))[:1] for name in COUNTS)
     inside, outside = tp + fn, fp + tn

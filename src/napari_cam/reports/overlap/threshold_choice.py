@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from napari_cam.errors import ReportError
 from napari_cam.masks.counts import Counts
 from napari_cam.reports.overlap.metrics import unit_metrics
-from napari_cam.reports.overlap.scores import COUNTS, Scores
+from napari_cam.reports.overlap.scores import COUNTS, MapScores
 from napari_cam.statistics.folds import deal_groups
 
 OUT_OF_FOLD = "out-of-fold"
@@ -58,8 +58,8 @@ def folds_of(groups: tuple[str, ...], folds: int, seed: int) -> tuple[tuple[str,
 
 
 def with_choices(
-    scores: Scores, folds: int, seed: int, empty: float
-) -> tuple[Scores, Choice | None]:
+    scores: MapScores, folds: int, seed: int, empty: float
+) -> tuple[MapScores, Choice | None]:
     """Return the scores with two more thresholds: chosen out of fold, and the oracle.
 
     The threshold of highest mean IoU over units wins, the first of equals. Out of fold it is chosen

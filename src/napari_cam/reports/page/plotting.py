@@ -10,12 +10,14 @@ import io
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import cycle
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from numpy.typing import NDArray
 
 from napari_cam.reports.page.tables import printable
 
@@ -125,6 +127,22 @@ def name_ticks(
         return
     side = "right" if turn else "center"
     axes.set_xticks(places, shown, fontsize=8, rotation=turn, ha=side, rotation_mode="anchor")
+
+
+def heat_matrix(
+    axes: Axes, values: NDArray[np.float64], low: float, high: float, colours: str = SEQUENTIAL
+) -> Any:
+    """Draw a matrix with its numbers in it; what is NaN stays empty."""
+    image = axes.imshow(values, cmap=colours, vmin=low, vmax=high, aspect="auto")
+    for (line, column), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            red, green, blue, _ = image.to_rgba(np.array([value]))[0]
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
+            colour = "white" if dark else "black"
+            axes.text(
+                column, line, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour
+            )
+    return image
 
 
 def drawn(figure: Figure, kind: Literal["png", "svg", "pdf"]) -> bytes:

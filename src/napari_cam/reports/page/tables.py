@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from napari_cam.errors import ReportError
+from napari_cam.statistics import Interval
 from napari_cam.text_tables import text_table
 
 COLUMNS: Mapping[str, str] = {
@@ -94,6 +96,14 @@ def printable(text: str) -> str:
 def counted(number: int, thing: str) -> str:
     """Return "1 subject", "2 subjects"."""
     return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def bracketed(found: Interval) -> str:
+    """Return an interval as a cell: 0.52 [0.41, 0.63], a dash where there is no value."""
+    if math.isnan(found.value):
+        return "–"
+    known = not math.isnan(found.low)
+    return f"{found.value:.2f}" + (f" [{found.low:.2f}, {found.high:.2f}]" if known else "")
 
 
 def guarded(value: Any) -> Any:

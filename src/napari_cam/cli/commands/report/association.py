@@ -1,4 +1,4 @@
-"""``napari-cam report association``: damage against something measured outside of the image."""
+"""``napari-cam report association``: what maps mark beside a measurement of each subject."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from napari_cam.cli.options import (
 from napari_cam.cli.terminal import progress
 
 if TYPE_CHECKING:
-    from napari_cam.reports.cases import Case
+    from napari_cam.reports.case import Case
 
 
 @guarded
@@ -64,19 +64,19 @@ def association(
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Correlate what heatmaps claim with a measurement.
+    """Correlate what heatmaps mark with a measurement.
 
-    Their damage with a number for each subject.
+    The share of each subject that they mark, with a number for each subject.
     Writes report.html, table.csv, report.json and a folder of figures, and prints the summary.
     """
     from napari_cam.reports.association.correlations import Measurement
-    from napari_cam.reports.association.damage import damage_fractions
     from napari_cam.reports.association.measurement_files import (
         read_column,
         read_measurements,
         read_overlaps,
     )
     from napari_cam.reports.association.report import association_report
+    from napari_cam.reports.association.shares import mask_shares
     from napari_cam.reports.case_files import read_cases
 
     check_report(out, overwrite)
@@ -91,10 +91,10 @@ def association(
                 yield case
                 tick()
 
-        damage = damage_fractions(cases(), thresholds or ["fixed:0.5"], strict=not at_least)
+        shares = mask_shares(cases(), thresholds or ["fixed:0.5"], strict=not at_least)
     chosen: Any = correction
     found = association_report(
-        damage,
+        shares,
         measured,
         groups=groups if len(set(groups.values())) < len(groups) else None,
         within=conditions,

@@ -13,7 +13,7 @@ from napari_cam.cli.parsing import matching
 from napari_cam.errors import ReportError
 
 if TYPE_CHECKING:
-    from napari_cam.reports.cases import Case
+    from napari_cam.reports.case import Case
     from napari_cam.reports.page.report import Report
 
 

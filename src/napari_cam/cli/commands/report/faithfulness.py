@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +33,7 @@ from napari_cam.cli.terminal import progress
 from napari_cam.errors import ReportError
 
 if TYPE_CHECKING:
+    from napari_cam.reports.case import Case
     from napari_cam.volumes.volume import Volume
 
 
@@ -81,37 +83,12 @@ def faithfulness(
 
     check_report(out, overwrite)
     network = open_model(model, architecture, class_names, preparation)
-    cases = list(NamedCases(heatmap, cohort, reference, foreground, needs_reference=False).cases())
-    twice = [subject for subject, n in Counter(c.subject for c in cases).items() if n > 1]
-    if twice:
-        raise ReportError(
-            f"The subject '{twice[0]}' has rows of several classes; give the network's maps of "
-            "one class at a time."
-        )
-    if image is not None and len(cases) > 1:
-        raise ReportError("--image is for heatmaps of one image; name images in the cohort table.")
-    read = _image(image)
-    volumes = {case.subject: case.image if read is None else read for case in cases}
-    missing = [subject for subject, volume in volumes.items() if volume is None]
-    if missing:
-        raise ReportError(
-            f"The image of '{missing[0]}' is not given; use --image, or a column 'image' in the "
-            "cohort table."
-        )
+    given = NamedCases(heatmap, cohort, reference, foreground, needs_reference=False)
     chosen: Any = score
     with progress(None, "units") as tick:
         found = faithfulness_report(
+            _with_images(given.cases(), _image(image)),
             network,
-            volumes,
-            {case.subject: dict(case.named()) for case in cases},
-            foreground=_masks({case.subject: case.foreground for case in cases}, "foreground"),
-            reference=_masks(
-                {
-                    case.subject: None if case.reference is None else case.reference_values() > 0.5
-                    for case in cases
-                },
-                "reference",
-            ),
             accuracy=_accuracy(accuracy),
             control=None if control is None else open_model(control, architecture, class_names),
             most_units=most_units,
@@ -132,14 +109,40 @@ def _image(path: Path | None) -> Volume | None:
     return None if path is None else read_volume(path)
 
 
-def _masks(given: dict[str, Any], what: str) -> dict[str, Any] | None:
-    """Return the masks where every subject has one, None where none has."""
-    missing = [subject for subject, mask in given.items() if mask is None]
-    if len(missing) == len(given):
-        return None
-    if missing:
-        raise ReportError(f"Subject '{missing[0]}' has no {what}; give one for every subject.")
-    return given
+def _with_images(cases: Iterator[Case], image: Volume | None) -> Iterator[Case]:
+    """Yield the cases one at a time, each with its image and with what the others have."""
+    first: Case | None = None
+    known: set[str] = set()
+    for case in cases:
+        if case.subject in known:
+            raise ReportError(
+                f"The subject '{case.subject}' has rows of several classes; give the network's "
+                "maps of one class at a time."
+            )
+        if image is not None and first is not None:
+            raise ReportError(
+                "--image is for heatmaps of one image; name images in the cohort table."
+            )
+        if image is None and case.image is None:
+            raise ReportError(
+                f"The image of '{case.subject}' is not given; use --image, or a column 'image' in "
+                "the cohort table."
+            )
+        first = case if first is None else first
+        known.add(case.subject)
+        _check_alike(case, first)
+        yield case if image is None else replace(case, image=image)
+
+
+def _check_alike(case: Case, first: Case) -> None:
+    """Raise where one subject has a mask that another one lacks."""
+    for what in ("foreground", "reference"):
+        has, had = (getattr(each, what) is not None for each in (case, first))
+        if has != had:
+            lacks = first if has else case
+            raise ReportError(
+                f"Subject '{lacks.subject}' has no {what}; give one for every subject."
+            )
 
 
 def _accuracy(text: str | None) -> tuple[int, int] | None:

@@ -70,7 +70,8 @@ def overlap(
     Writes report.html, table.csv, report.json and a folder of figures, and prints the summary.
     """
     from napari_cam.reports.case_files import read_table
-    from napari_cam.reports.overlap.report import THRESHOLDS, reference_report
+    from napari_cam.reports.overlap.report import reference_report
+    from napari_cam.reports.overlap.scoring import THRESHOLDS
 
     check_report(out, overwrite)
     asked = NamedCases(heatmap, cohort, reference, foreground, needs_reference=True)

@@ -20,6 +20,7 @@ from napari_cam.widgets.networks import LOOKING, load_network
 
 if TYPE_CHECKING:
     from napari_cam.models.loaded import LoadedModel
+    from napari_cam.reports.case import Case
     from napari_cam.reports.page.report import Report
 
 _SUBJECT = "1"  # the table never says whose image it is
@@ -106,10 +107,24 @@ def _foreground(request: ReportRequest) -> Any:
     return asked.aligned(request.grid, request.unit_axis)
 
 
+def _case(given: ReportInput, subject: str) -> Case:
+    from napari_cam.reports.case import Case
+
+    request = given.request
+    return Case(
+        dict(given.maps),
+        None if request.kind == "agreement" else given.reference,
+        subject,
+        foreground=given.foreground,
+        image=request.volume,
+        unit_axis=request.unit_axis,
+        grid=request.grid,
+    )
+
+
 def _of_masks(given: ReportInput, progress: Progress) -> Report:
     """Return the report on overlap or agreement: heatmaps are cut, and their masks compared."""
     from napari_cam.reports.agreement.report import agreement_report
-    from napari_cam.reports.cases import Case
     from napari_cam.reports.overlap.report import reference_report
 
     request = given.request
@@ -118,15 +133,7 @@ def _of_masks(given: ReportInput, progress: Progress) -> Report:
     if overlap:
         progress.what = "Comparing with the reference …"
     progress.total = len(given.maps)
-    case = Case(
-        dict(given.maps),
-        given.reference if overlap else None,
-        _SUBJECT,
-        foreground=given.foreground,
-        image=request.volume,
-        unit_axis=request.unit_axis,
-        grid=request.grid,
-    )
+    case = _case(given, _SUBJECT)
     asked: dict[str, Any] = {
         "thresholds": request.rules,
         "headline": request.headline or request.rules[0],
@@ -159,13 +166,9 @@ def _faithfulness(given: ReportInput, progress: Progress) -> Report:
     progress.check()
     progress.what = "Asking the network …"
     subject = request.volume.identity.subject
-    key = subject or _SUBJECT
     report = faithfulness_report(
+        _case(given, subject or _SUBJECT),
         model,
-        {key: request.volume},
-        {key: dict(given.maps)},
-        foreground=None if given.foreground is None else {key: given.foreground},
-        reference=None if given.reference is None else {key: given.reference},
         most_units=request.most_units,
         device=request.device,
         progress=progress.reach,

@@ -1,4 +1,4 @@
-"""A map computed once more, with another network in the place of the one that it explains."""
+"""A map made again, with another network in the place of the one that it explains."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from napari_cam.cams.methods.base import CamMethod
 from napari_cam.cams.methods.table import METHODS
 from napari_cam.errors import NapariCamError
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.reports.cases import MapName
-from napari_cam.reports.faithfulness.cases import Case
+from napari_cam.reports.faithfulness.explained import ExplainedCase
+from napari_cam.reports.map_names import MapName
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Recipe:
     options: Mapping[str, Any]
 
 
-def recipe_of(case: Case, name: MapName) -> Recipe | None:
+def recipe_of(case: ExplainedCase, name: MapName) -> Recipe | None:
     """Return how a map can be made again, from its key or its record; None where neither says."""
     heatmap, key = case.maps[name], case.keys[name]
     record = heatmap.provenance
@@ -66,8 +66,8 @@ def recipe_of(case: Case, name: MapName) -> Recipe | None:
     return Recipe(method, layer if method.space == "layer" else None, None, options)
 
 
-def made_again(
-    recipe: Recipe, case: Case, name: MapName, model: LoadedModel, device: str
+def remade_map(
+    recipe: Recipe, case: ExplainedCase, name: MapName, model: LoadedModel, device: str
 ) -> NDArray[np.float32]:
     """Return the map (z, y, x) of another network for the same classes; 0 in units not asked of."""
     result = np.zeros(case.volume.shape, np.float32)
@@ -89,7 +89,9 @@ def made_again(
     return result
 
 
-def places_of(recipe: Recipe, case: Case, name: MapName, model: LoadedModel, device: str) -> Any:
+def places_of(
+    recipe: Recipe, case: ExplainedCase, name: MapName, model: LoadedModel, device: str
+) -> Any:
     """Return the shape (*f) of the map before it was enlarged."""
     class_index = int(case.maps[name].class_index[case.units[0]])
     target = class_index if recipe.target is None else recipe.target

@@ -1,4 +1,4 @@
-"""One unit as the network takes it, and the network asked for its score again."""
+"""One unit as the network takes it, and the scores that the network gives to variants of it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """A unit and the score that is asked for.
+class ScoredUnit:
+    """A unit, and one score of it that the network gives.
 
     Attributes
     ----------
@@ -55,13 +55,13 @@ class Asked:
         return np.asarray(found.double().cpu().numpy(), dtype=np.float64)
 
 
-def ask(
+def scored_unit(
     model: LoadedModel,
     prepared: PreparedVolume,
     unit: int,
     targets: Sequence[Target],
     device: torch.device,
-) -> tuple[Asked, ...]:
+) -> tuple[ScoredUnit, ...]:
     """Return a unit with each of several scores of it; the network is left as it was.
 
     Parameters
@@ -86,7 +86,7 @@ def ask(
             start = scored.again(output, torch.zeros(1, dtype=torch.long, device=output.device))
             fixed = replace(scored, scores=start.detach())
             rescorer = Rescorer(module, batch, LayerRef(INPUT), batch, fixed, faster=runner.module)
-            found.append(Asked(batch[0], float(start), rescorer))
+            found.append(ScoredUnit(batch[0], float(start), rescorer))
     return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""Asking leaves no trace, survives a lack of memory, and notices a network that draws lots."""
+"""Scoring a unit leaves no trace, survives a lack of memory, and notices what draws lots."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from torch.nn import functional as F  # noqa: N812
 
 import napari_cam as nc
 from napari_cam.models.architectures.building import build
-from napari_cam.reports.faithfulness.asking import unstable
-from napari_cam.reports.faithfulness.curves import CurveSettings, curves_of
+from napari_cam.reports.faithfulness.curves import curves_of
 from napari_cam.reports.faithfulness.randomisation import (
     FLOORS,
     cascade,
     floor_maps,
     random_network,
 )
-from tests.reports.faithfulness.linear import Weighted, asked_of, model_of
+from napari_cam.reports.faithfulness.scored_unit import unstable
+from napari_cam.reports.faithfulness.settings import CurveSettings
+from tests.reports.faithfulness.linear import Weighted, model_of, unit_of
 
 CPU = torch.device("cpu")
 
@@ -36,7 +37,7 @@ def test_a_lack_of_memory_changes_nothing():
     image, heat = rng.random((12, 15)), rng.random((12, 15), dtype=np.float32)
     weights = rng.normal(size=(12, 15))
     plenty, little = (
-        curves_of(asked_of(Weighted(weights, most), image), heat, CurveSettings())
+        curves_of(unit_of(Weighted(weights, most), image), heat, CurveSettings())
         for most in (10_000, 2)
     )
     for name in ("deletion", "insertion", "morf", "lerf"):
@@ -45,7 +46,7 @@ def test_a_lack_of_memory_changes_nothing():
 
 def test_a_unit_that_does_not_fit_at_all_says_so():
     with pytest.raises(torch.OutOfMemoryError):
-        asked_of(Weighted(np.ones((4, 5)), 0), np.ones((4, 5)))
+        unit_of(Weighted(np.ones((4, 5)), 0), np.ones((4, 5)))
 
 
 def test_the_network_is_left_as_it_was():
@@ -59,7 +60,8 @@ def test_the_network_is_left_as_it_was():
     model = model_of(module)
     maps = nc.explain(model, volume, ["gradcam"], ["yes"])
     nc.faithfulness_report(
-        *(model, volume, maps),
+        *(maps, model),
+        image=volume,
         curves=CurveSettings(steps=3, removed=(0.5,)),
         stages=1,
         random_networks=1,
