@@ -146,7 +146,7 @@ def test_what_does_not_go_together_is_refused():
         nc.faithfulness_report(heatmap, model, image=volume, reference=np.zeros((2, 3, 4), bool))
     with pytest.raises(ReportError, match="a mask where a heatmap"):
         nc.faithfulness_report(heatmap.values > 0.5, model, image=volume)
-    with pytest.raises(ReportError, match="units along axis 0"):
+    with pytest.raises(ReportError, match="takes them along 0"):
         nc.faithfulness_report(replace(heatmap, unit_axis=None), model, image=volume)
     with pytest.raises(ReportError, match="1 or more"):
         nc.faithfulness_report(case, model, most_units=0)
