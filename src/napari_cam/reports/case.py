@@ -24,30 +24,33 @@ class Case:
     Attributes
     ----------
     maps
-        Heatmaps, or boolean masks (z, y, x) that are compared as they are, by :class:`MapName` or
-        any other key. They may be loaded on access: a report asks for one at a time.
+        Heatmaps, or boolean masks (z, y, x) that are compared unchanged, by :class:`MapName` or any
+        other key. They may be loaded on access, because a report needs only one at a time.
     reference
         (z, y, x): boolean, 0 and 1, or the share of each voxel in [0, 1] that belongs to the
-        reference (above 0.5 counts as inside); a :class:`Volume` whose grid is checked too; None
-        where there is none (then nothing but agreement can be reported).
+        reference (above 0.5 counts as inside); or a :class:`Volume`, whose grid is checked too.
+        None if there is no reference; then only agreement can be reported.
     subject
-        Whose; two cases of one subject are one volume to no metric, but one group to resampling.
+        Identifier of the subject. Metrics treat two cases of one subject as two volumes; resampling
+        treats them as one group.
     group
-        Drawn as a whole and kept in one fold: the fish of two fillets. The subject where empty.
+        Group that is resampled as a whole and kept in one fold, such as the fish of two fillets.
+        Empty for the subject itself.
     class_name
-        What it is a case of, to be reported apart: a kind of tumour, a freezing protocol.
+        Kind of case, reported separately: a type of tumour, a freezing protocol.
     foreground
-        (z, y, x) bool, where voxels count; None for wherever the network saw.
+        (z, y, x) bool, the voxels that count; None for every voxel that the network saw.
     correct
-        (u,) bool or one bool, whether the network classified the units rightly; None takes it from
-        the heatmap: it predicts the explained class in the units that hold some of the reference,
-        and only in them.
+        (u,) bool or one bool, whether the network classified the units correctly. None takes it
+        from the heatmap: correct means that the network predicts the explained class in the units
+        that contain some of the reference, and in no others.
     image
-        What to show below the maps.
+        Image to show below the maps.
     unit_axis
-        Along which axis the units of plain masks lie; None for one unit. Heatmaps know theirs.
+        Array axis along which the units of plain masks lie; None for one unit. Heatmaps know
+        theirs.
     grid
-        Where plain masks lie; in mm it gives them distances and volumes.
+        Grid of plain masks; with a grid in mm, distances and volumes can be computed.
     """
 
     maps: Mapping[Any, Map]
@@ -80,18 +83,18 @@ class Case:
             )
 
     def named(self) -> Iterator[tuple[MapName, Map]]:
-        """Yield every map with its name, one at a time, each checked against the reference.
+        """Yield each map with its name, one at a time, after checking it against the reference.
 
         Raises
         ------
         ReportError
-            Where a map lies on another grid than the reference or the foreground.
+            If a map lies on another grid than the reference or the foreground.
         """
         for name, _, item in self.keyed():
             yield name, item
 
     def keyed(self) -> Iterator[tuple[MapName, Any, Map]]:
-        """Yield every map with its name and the key that it is given by, as :meth:`named` does."""
+        """Yield each map with its name and its original key; like :meth:`named`."""
         taken: set[MapName] = set()
         naming = getattr(self.maps, "name_of", name_of)  # files know what a table calls them
         for key in self.maps:
@@ -132,12 +135,12 @@ class Case:
                 )
 
     def reference_values(self) -> NDArray[np.float32] | NDArray[np.bool_]:
-        """Return the reference as booleans, or as shares in [0, 1] where it is given so.
+        """Return the reference as booleans, or as shares in [0, 1] if it was given so.
 
         Raises
         ------
         ReportError
-            Where there is none, or it holds several labels or other numbers.
+            If there is no reference, or it contains several labels or other numbers.
         """
         if self.reference is None:
             raise ReportError(f"The subject '{self.subject}' has no reference to compare with.")

@@ -87,17 +87,17 @@ def read_cases(table: str | os.PathLike[str]) -> Iterator[Case]:
     Parameters
     ----------
     table
-        CSV file with a row for each heatmap and the columns `heatmap` and `subject`, and any of
-        `reference`, `foreground`, `image`, `group`, `class`, `method`, `backbone`, `layer`. Paths
-        are relative to the table. A reference may name one label, as in "labels.nii.gz:2". Rows of
-        one subject and class make a case.
+        CSV file with one row per heatmap. It needs the columns `heatmap` and `subject`, and may
+        have `reference`, `foreground`, `image`, `group`, `class`, `method`, `backbone` and `layer`.
+        Paths are relative to the table. A reference may name a single label, as in
+        "labels.nii.gz:2". Rows with the same subject and class form a case.
 
     Raises
     ------
     ReportError
-        Where the table cannot be read or lacks a column, or rows of a case contradict each other.
+        If the table cannot be read or lacks a column, or rows of a case contradict each other.
     VolumeError
-        Where an image cannot be read.
+        If an image cannot be read.
     """
     path = Path(table)
     frame = read_table(path)

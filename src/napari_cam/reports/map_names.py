@@ -18,7 +18,7 @@ Map = Heatmap | NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class MapName:
-    """What sets one map of a cohort apart: a CAM method, a network, a layer."""
+    """The name of one map of a cohort: CAM method, network and layer."""
 
     method: str
     backbone: str = ""
@@ -26,7 +26,7 @@ class MapName:
 
     @property
     def label(self) -> str:
-        """The name as figures show it."""
+        """The name as shown in figures."""
         return " / ".join(part for part in (self.backbone, self.method, self.layer) if part)
 
 

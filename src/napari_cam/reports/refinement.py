@@ -101,36 +101,36 @@ def refinement_gain(
     folds: int = 5,
     seed: int = 0,
 ) -> RefinementGain:
-    """Return by how much refined masks overlap better with references than unrefined ones.
+    """Return how much the overlap with references improves by refining masks.
 
-    Both sides may come in several settings (cuts, parameters of the refinement). For each fold of
-    groups the settings are those with the highest overlap on all other groups, separately for
-    either side, so that a refinement does not win merely by moving the cut; equals go to the first.
+    Both sides may be given in several settings (cuts, parameters of the refinement). For each fold
+    of groups, each side uses its own setting with the highest overlap on all other groups, so a
+    refinement cannot win just by shifting the cut. Ties go to the first setting.
 
     Parameters
     ----------
     before, after
-        One mask (z, y, x) bool per case, in the order of the references; or by setting. Each
-        iterable is read once, so that generators need hold one mask at a time.
+        One mask (z, y, x) bool per case, in the order of the references; or such masks by setting.
+        Each iterable is read once, so generators need to hold only one mask at a time.
     references
         The true masks (z, y, x) bool.
     groups
-        Whose each case is (subject, fillet): those of one group are in one fold and are drawn
+        One group per case (subject, fillet). Cases of one group are in one fold and are resampled
         together.
     metric
         "dice" or "iou".
     folds
-        How many; as many as groups leaves one group out at a time.
+        Number of folds; use the number of groups to leave one group out at a time.
     seed
-        Of the folds and of the draws.
+        Seed of the folds and of the resampling.
 
     Raises
     ------
     MaskError
-        Where numbers of masks differ, masks do not fit their references, or all references are
+        If the numbers of masks differ, masks do not fit their references, or all references are
         empty.
     StatisticsError
-        Where there are fewer groups than folds or fewer than two folds.
+        If there are fewer groups than folds or fewer than two folds.
     """
     if metric not in get_args(Metric):
         raise MaskError(f"A gain is measured in dice or iou, not '{metric}'.")

@@ -15,29 +15,41 @@ from napari_cam.reports.stored import read_stored, stored_as
 
 
 def score_case(case: Case, report: ReportKind = "overlap", **settings: Any) -> CaseScores:
-    """Compute what a report needs of one case: all that takes heatmaps, masks or the network.
+    """Compute everything that a report needs from one case.
 
-    The scores of any number of cases, made one after the other or on different computers, are
-    joined by the report: ``reference_report(scores)`` says what ``reference_report(cases)`` says.
+    This is the part that needs heatmaps, masks or the network. Score any number of cases, one after
+    the other or on different computers, and pass all scores to the report:
+    ``reference_report(scores)`` gives the same result as ``reference_report(cases)``.
 
     Parameters
     ----------
     case
-        Maps of one subject, with what they are compared with.
+        The maps of one subject, and what to compare them with.
     report
         "overlap" (:func:`reference_report`), "agreement", "association" or "faithfulness".
     settings
-        Those of the report that scoring needs, under the names that they have there: `thresholds`,
-        `strict`, and `headline` but for association; `soft` and `surfaces` of overlap; `ranks` of
-        agreement; of faithfulness `model` and all from `control` to `device`. `pictures=False`
-        leaves out what figures show of the first case.
+        The settings of the report that scoring needs, with the names that the report uses:
+        `thresholds`, `strict` and `headline` (association has no `headline`); for overlap also
+        `soft` and `surfaces`; for agreement `ranks`; for faithfulness `model` and all parameters
+        from `control` to `device`. `pictures=False` leaves out the data that figures show of the
+        first case.
 
     Raises
     ------
     ReportError
-        Where the case does not have what the report needs.
+        If the case lacks something that the report needs.
     MaskError
-        Where a rule is unknown or does not suit a heatmap.
+        If a rule is unknown or does not suit a heatmap.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> from napari_cam.sample import load_sample_phantom
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> maps = nc.explain(model, volume, ["gradcam", "layercam"], "damaged")
+    >>> case = nc.Case(maps, load_sample_phantom().damage, subject="fillet 1")
+    >>> scores = nc.score_case(case, "overlap", thresholds=["fixed:0.5"])
+    >>> report = nc.reference_report([scores], resamples=0)
     """
     if not isinstance(case, Case):
         raise ReportError(
@@ -47,12 +59,12 @@ def score_case(case: Case, report: ReportKind = "overlap", **settings: Any) -> C
 
 
 def read_scores(path: str | os.PathLike[str]) -> CaseScores:
-    """Read the scores that :meth:`CaseScores.save` wrote, exactly as they were.
+    """Read scores that :meth:`CaseScores.save` wrote, exactly as they were.
 
     Raises
     ------
     ReportError
-        Where the file is missing or damaged, is another one, or was written by a later version.
+        If the file is missing or damaged, is not a scores file, or was written by a later version.
     """
     file = Path(path)
     header, arrays = read_stored(file)

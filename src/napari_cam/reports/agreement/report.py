@@ -61,39 +61,50 @@ def agreement_report(
     Parameters
     ----------
     cases
-        Maps by name, or a :class:`Case` for each subject; references are not needed. Maps are told
-        apart by method, backbone and layer: pairs of one backbone make phi_m, pairs of one method
-        and layer phi_c. Or their scores (:func:`score_case`), which keep the settings they were
-        made with.
+        Maps by name, or one :class:`Case` per subject; references are not needed. Maps are
+        identified by method, backbone and layer. Pairs with the same backbone give phi_m, pairs
+        with the same method and layer give phi_c. Or their scores (:func:`score_case`), which keep
+        the settings that they were made with.
     foreground
-        (z, y, x) bool, where voxels count. Of what is no case.
+        (z, y, x) bool, the voxels that count. Ignored if `cases` are Case objects.
     thresholds, headline, strict
         As in :func:`reference_report`.
     empty
-        What a pair of two empty masks counts as: NaN (left out and counted), 0.0, or 1.0 as the
-        code of Sci Rep 2023, 13:2574 does.
+        The score of a pair of two empty masks: NaN (excluded and counted), 0.0, or 1.0 as in the
+        code of Sci Rep 2023, 13:2574.
     ranks
-        Whether Spearman's correlation of the heatmaps is computed too.
+        Whether to also compute Spearman's correlation of the heatmaps.
     resamples, confidence, seed
-        Of the intervals, which draw whole groups.
+        Settings of the bootstrap intervals, which resample whole groups.
     title
-        Heading of the report.
+        Title of the report.
     tick
-        Called after each map; an exception in it ends the report.
+        Called after each map; an exception in it stops the report.
 
     Returns
     -------
     Report
-        Of kind "agreement": phi of units, subjects and cohort; every pair (`iou_pair_unit_mean`,
-        `spearman_pair_unit_mean`); Kruskal-Wallis over units as published, and beside it Friedman
-        over groups with Wilcoxon's test of every pair, corrected by Holm. Its `arrays` hold the
-        consensus and disagreement of the first subject's maps at the headline threshold.
+        A report of kind "agreement": phi of units, subjects and cohort; every pair
+        (`iou_pair_unit_mean`, `spearman_pair_unit_mean`); Kruskal-Wallis over units as published,
+        and in addition Friedman over groups with Wilcoxon's test of every pair, corrected by Holm.
+        Its `arrays` hold the consensus and disagreement of the first subject's maps at the headline
+        threshold.
 
     Raises
     ------
     ReportError
-        Where a subject has fewer than two maps, or maps of different grids, or scores of different
-        settings are given.
+        If a subject has fewer than two maps, or maps on different grids, or the scores have
+        different settings.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> maps = nc.explain(model, volume, ["gradcam", "layercam"], "damaged")
+    >>> report = nc.agreement_report(maps, thresholds="fixed:0.5", resamples=0)
+    >>> report.kind
+    'agreement'
+    >>> rows = report.select(metric="phi_m_unit_median")
     """
     how = scoring_of(thresholds, headline, strict, ranks)
     intervals = MeanIntervals(resamples, confidence, seed)

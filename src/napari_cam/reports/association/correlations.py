@@ -30,14 +30,15 @@ KINDS: tuple[Literal["spearman", "pearson"], ...] = ("spearman", "pearson")
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured outside of the image.
+    """A measurement of each subject made outside the image.
 
     Attributes
     ----------
     name, unit
-        What it is called and in which unit it is given, for axes and headings.
+        Name and unit of the measurement, for axes and headings.
     group_name, within_name
-        What the groups are called that are drawn anew, and those that are looked into.
+        Names for the groups that are resampled, and for the conditions within which correlations
+        are also computed.
     """
 
     name: str = "measurement"
@@ -47,7 +48,7 @@ class Measurement:
 
     @property
     def label(self) -> str:
-        """Name and unit as they stand on an axis."""
+        """Name and unit, as shown on an axis."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
 

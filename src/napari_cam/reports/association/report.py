@@ -69,51 +69,65 @@ def association_report(
 ) -> Report:
     """Correlate the share of each subject that heatmaps mark with a measurement.
 
-    For every method, backbone, layer and threshold: Spearman's rho (the headline) and Pearson's r
-    with bootstrap intervals by group, both within conditions as well, Shapiro-Wilk of the shares,
-    and p-values corrected for the number of combinations.
+    The report covers every method, backbone, layer and threshold. It gives Spearman's rho (the
+    headline) and Pearson's r with bootstrap intervals by group, overall and within conditions, the
+    Shapiro-Wilk test of the shares, and p-values corrected for the number of combinations.
 
     Parameters
     ----------
     shares
         Heatmaps by subject, cases, or their scores (:func:`score_case`), which keep the settings
-        they were made with; or what :func:`mask_shares` returned for them.
+        that they were made with; or the result of :func:`mask_shares` for them.
     measurements
-        Subject -> number, such as the liquid lost in percent; NaN where it was not measured.
+        Subject -> number, such as the liquid loss in percent; NaN if it was not measured.
     groups
-        Subject -> whom dependent subjects share (the fish of a fillet): drawn anew as a whole.
-        None takes every subject for independent.
+        Subject -> group of dependent subjects, such as the fish that a fillet comes from. Groups
+        are resampled as a whole. None treats all subjects as independent.
     within
-        Subject -> condition that may move both quantities (the freezing protocol).
+        Subject -> condition that may affect both quantities (such as the freezing protocol).
     thresholds, foreground, strict
-        As in :func:`mask_shares`, where `shares` holds heatmaps.
+        As in :func:`mask_shares`, if `shares` contains heatmaps.
     weight
         "units" or "voxels", as in :func:`subject_shares`.
     measurement
-        Its name, or :class:`Measurement` with unit and the names of groups.
+        Name of the measurement, or :class:`Measurement` with its unit and the names of groups.
     overlap
-        Agreement with a reference to draw rho against: a report of overlaps, its table, or
-        (method, backbone) -> number.
+        Agreement with a reference, to plot rho against: an overlap report, its table, or (method,
+        backbone) -> number.
     overlap_metric
-        Which metric of that report, at the threshold `at`; averaged over units (over subjects where
-        there are none), then over conditions, as published.
+        The metric of that report, at the threshold `at`. It is averaged over units (over subjects
+        if there are no units), then over conditions, as published.
     at
-        Name of the threshold that figures of one threshold show; None for the first.
+        Name of the threshold for figures that show a single one; None for the first.
     correction
-        "holm", "bh" (false discovery rate) or "none", for the stars.
+        "holm", "bh" (false discovery rate) or "none"; the stars in figures use it.
     resamples, confidence, method, seed
-        Of the bootstrap, as in :func:`napari_cam.statistics.cluster_bootstrap`.
+        Settings of the bootstrap, as in :func:`napari_cam.statistics.cluster_bootstrap`.
 
     Returns
     -------
     Report
-        Rows of level "cohort" (correlations), "group" (the measurement's means) and "subject"; own
-        columns p_groups (by group), p_holm and p_bh, and group.
+        Rows of level "cohort" (correlations), "group" (means of the measurement) and "subject".
+        Additional columns: p_groups (by group), p_holm, p_bh, and group.
 
     Raises
     ------
     ReportError
-        Where fewer than three subjects have both a share and a measurement, or names do not match.
+        If fewer than three subjects have both a share and a measurement, or names do not match.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> from napari_cam.sample.phantom import phantom
+    >>> model = nc.load_sample_model()
+    >>> fillets = {str(seed): phantom(seed) for seed in range(20_000, 20_004)}
+    >>> heatmaps = {
+    ...     name: nc.explain_one(model, fillet.volume, "gradcam", "damaged")
+    ...     for name, fillet in fillets.items()
+    ... }
+    >>> measured = {name: float(fillet.damage.mean()) for name, fillet in fillets.items()}
+    >>> report = nc.association_report(heatmaps, measured, thresholds=[0.5], resamples=100)
+    >>> rho = report.select(metric="spearman", level="cohort")
     """
     if correction not in ("holm", "bh", "none"):
         raise ReportError(f"The correction is 'holm', 'bh' or 'none', not '{correction}'.")

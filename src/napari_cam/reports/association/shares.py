@@ -68,25 +68,25 @@ def mask_shares(
     *,
     strict: bool = True,
 ) -> pd.DataFrame:
-    """Return which share of each unit's foreground lies above each cut.
+    """Return the share of each unit's foreground that lies above each cut.
 
-    Sci Rep 2023, 13:2574, averages such shares over a fillet's slices (`subject_shares` does).
-    Units that were not explained, or hold no foreground, have no share and no row; a unit without
-    evidence has the share 0.
+    Sci Rep 2023, 13:2574, averages such shares over a fillet's slices, as `subject_shares` does.
+    Units that were not explained or contain no foreground get no row. A unit without evidence has
+    the share 0.
 
     Parameters
     ----------
     heatmaps
-        Subject -> heatmap, or -> {map: heatmap} as :func:`napari_cam.explain` returns it, where a
-        map may be called ("method", "backbone", "layer"); or :class:`Case` after case; or their
-        scores (:func:`score_case`).
+        Subject -> heatmap, or subject -> {map: heatmap} as :func:`napari_cam.explain` returns it,
+        with map names such as ("method", "backbone", "layer"); or an iterable of :class:`Case`, or
+        their scores (:func:`score_case`).
     thresholds
-        Cuts from 0 to 1, threshold rules or their texts ("otsu").
+        Cuts from 0 to 1, threshold rules, or the texts of rules ("otsu").
     foreground
-        Subject -> bool (z, y, x); None counts everything that the network saw. Cases have their
+        Subject -> bool (z, y, x); None counts every voxel that the network saw. Cases have their
         own.
     strict
-        True for values above the cut, False for values equal to it as well.
+        True counts values above the cut; False also counts values equal to it.
 
     Returns
     -------
@@ -97,9 +97,9 @@ def mask_shares(
     Raises
     ------
     ReportError
-        Where nothing is given, or a foreground is missing or does not fit.
+        If nothing is given, or a foreground is missing or does not fit.
     MaskError
-        Where a rule does not suit its heatmap.
+        If a rule does not suit its heatmap.
     """
     return shares_of(heatmaps, thresholds, foreground, strict)[1]
 
@@ -111,7 +111,7 @@ def reference_shares(
     name: str = REFERENCE,
     axis: int | None = 0,
 ) -> pd.DataFrame:
-    """Return which share of each unit's foreground a reference mask takes.
+    """Return the share of each unit's foreground that a reference mask covers.
 
     Parameters
     ----------
@@ -120,14 +120,14 @@ def reference_shares(
     foreground
         As in :func:`mask_shares`.
     name
-        What stands in the column `method`.
+        Value of the column `method`.
     axis
-        Along which the units lie; None for whole volumes.
+        Array axis along which the units lie; None for whole volumes.
 
     Raises
     ------
     ReportError
-        Where a mask is not boolean, or has another shape than its foreground.
+        If a mask is not boolean, or differs in shape from its foreground.
     """
     rows: list[dict[str, Any]] = []
     for subject, mask in masks.items():
@@ -162,7 +162,7 @@ def damage_fractions(
     *,
     strict: bool = True,
 ) -> pd.DataFrame:
-    """Return :func:`mask_shares` with the column `damage`: its former name (deprecated)."""
+    """Return :func:`mask_shares` with the column `damage` (deprecated, use `mask_shares`)."""
     former("damage_fractions", "mask_shares, whose column is 'share'")
     found = mask_shares(heatmaps, thresholds, foreground, strict=strict)
     return found.rename(columns={"share": "damage"})
@@ -175,7 +175,7 @@ def mask_fractions(
     name: str = REFERENCE,
     axis: int | None = 0,
 ) -> pd.DataFrame:
-    """Return :func:`reference_shares` with the column `damage`: its former name (deprecated)."""
+    """Return :func:`reference_shares` with the column `damage` (deprecated)."""
     former("mask_fractions", "reference_shares, whose column is 'share'")
     found = reference_shares(masks, foreground, name=name, axis=axis)
     return found.rename(columns={"share": "damage"})

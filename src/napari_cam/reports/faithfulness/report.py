@@ -85,48 +85,51 @@ def faithfulness_report(
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> FaithfulnessReport:
-    """Ask a network whether heatmaps show what it used, and judge them by named checks.
+    """Test with the network itself whether heatmaps show what it used; give named verdicts.
 
     Deletion and insertion (Petsiuk et al. 2018), ROAD (Rong et al. 2022), average drop and increase
     (Chattopadhyay et al. 2018) and sensitivity-n (Ancona et al. 2018) of every map and of four
-    floors that know nothing of the network; cascading randomisation of its weights (Adebayo et al.
-    2018); and how much of a map lies in the foreground and in a reference.
+    baseline maps that do not use the network; cascading randomisation of its weights (Adebayo et
+    al. 2018); and the share of each map inside the foreground and inside a reference.
 
-    A network that has learned a shortcut has faithful maps: only the checks of where they lie can
-    give it away, so give a foreground, and a reference where there is one.
+    The maps of a network that has learned a shortcut are faithful too. Only the checks of their
+    position can reveal the shortcut, so pass a foreground, and a reference if you have one.
 
     Parameters
     ----------
     cases
-        A heatmap, or {map: heatmap} as :func:`explain` returns it, with `image`; or a
-        :class:`Case` with an image for each subject, which may come from a generator and are then
-        held one at a time; or their scores (:func:`score_case`), which keep the settings they were
-        made with and need no network.
+        A heatmap, or {map: heatmap} as :func:`explain` returns it, with `image`; or one
+        :class:`Case` with an image per subject; or their scores (:func:`score_case`), which keep
+        the settings that they were made with and need no network. Cases from a generator are held
+        in memory one at a time.
     model
-        The network that the heatmaps explain; neither changed nor moved.
+        The network that the heatmaps explain. It is not changed or moved.
     image, foreground, reference
-        The volume; bool (z, y, x), where the object is (None for the preparation's own); and where
-        the explained class truly is. Of what is no case.
+        The volume; bool (z, y, x), the voxels of the object (None for the preparation's own); and
+        the true region of the explained class. Ignored if `cases` are Case objects.
     accuracy
-        (successes, n) on held-out units; None for what the model's card says.
+        (successes, n) on held-out units; None for the value in the model's card.
     control
-        A network of the same architecture trained on shuffled labels.
+        A network of the same architecture, trained on shuffled labels.
     units
-        Slices to ask about; None for up to `most_units` of each volume, evenly spread over those
-        in which the explained class is predicted.
+        Slices to test. None for up to `most_units` of each volume, evenly spread over the slices in
+        which the explained class is predicted.
     score
-        What the curves follow: "probability", "logit" or "log_odds" of the explained class; of a
-        segmentation network its mean over the pixels where the class is predicted.
+        The score that the curves follow: "probability", "logit" or "log_odds" of the explained
+        class; for a segmentation network, its mean over the pixels for which the class is
+        predicted.
     curves
         Steps, fills and noise, as :class:`CurveSettings`.
     stages, random_networks
-        Parts in which weights are randomised, and how many networks of random weights alone.
+        Number of stages in which weights are randomised, and number of networks with fully random
+        weights.
     resamples, confidence, seed
-        Of the bootstrap by subject; the seed also decides noise, ties and random weights.
+        Settings of the bootstrap by subject. The seed also determines noise, ties and random
+        weights.
     device
         As in :func:`explain`.
     progress
-        Called with the units done and all of them (0 where cases come one at a time).
+        Called with the number of finished units and the total (0 if cases come one at a time).
 
     Returns
     -------
@@ -136,8 +139,23 @@ def faithfulness_report(
     Raises
     ------
     ReportError
-        Where images, heatmaps and masks do not go together, no unit holds evidence, or scores of
-        different settings are given.
+        If images, heatmaps and masks do not match, no unit has evidence, or the scores have
+        different settings.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> maps = nc.explain(model, volume, ["gradcam", "layercam"], "damaged")
+    >>> report = nc.faithfulness_report(
+    ...     maps,
+    ...     model,
+    ...     image=volume,
+    ...     units=[10, 11],
+    ...     curves=nc.CurveSettings(steps=5),
+    ...     resamples=100,
+    ... )
+    >>> verdict = report.verdict
     """
     how = network_test(
         *(model, control, units, most_units, score, curves),

@@ -18,24 +18,24 @@ Fill = Literal["blur", "mean", "zero"]
 
 @dataclass(frozen=True)
 class CurveSettings:
-    """How maps are put to the test.
+    """Settings of the tests that change pixels.
 
     Attributes
     ----------
     steps
-        In how many steps all pixels are taken away or put back.
+        Number of steps in which all pixels are removed or restored.
     fill
-        What deletion leaves: "blur" the blurred unit that insertion starts from, "mean" each
-        channel's mean over the unit, "zero". A constant makes holes with an outline that no image
-        has, to which a network may react more than to what is gone.
+        Replacement for deleted pixels: "blur" (the blurred unit that insertion starts from), "mean"
+        (each channel's mean over the unit) or "zero". A constant leaves holes with sharp outlines
+        that no image has, and a network may react to these more than to the missing pixels.
     blur
-        Width of that Gaussian, as a share of the shortest axis.
+        Standard deviation of the Gaussian blur, as a share of the shortest axis.
     removed
         Shares of pixels that ROAD removes.
     noise
         Standard deviation of ROAD's noise as a share of the unit's range.
     seed
-        Of the order of tied pixels and of the noise.
+        Seed for the order of tied pixels and for the noise.
     """
 
     steps: int = 20

@@ -72,57 +72,73 @@ def reference_report(
     Parameters
     ----------
     cases
-        A heatmap or maps by name, with `reference` and `foreground`; or a :class:`Case` for each
-        subject, which may come from a generator and are then held one at a time; or their scores
-        (:func:`score_case`), which keep the settings they were made with.
+        A heatmap, or maps by name, with `reference` and `foreground`; or one :class:`Case` per
+        subject. Cases from a generator are held in memory one at a time. Or their scores
+        (:func:`score_case`), which keep the settings that they were made with.
     reference
-        (z, y, x) bool, 0 and 1, or shares in [0, 1]; or a Volume. Of what is no case.
+        (z, y, x) bool, 0 and 1, or shares in [0, 1]; or a Volume. Ignored if `cases` are Case
+        objects.
     foreground
-        (z, y, x) bool, where voxels count. Of what is no case.
+        (z, y, x) bool, the voxels that count. Ignored if `cases` are Case objects.
     thresholds
-        Rules or their texts; "fixed:0.1" to "fixed:0.9", Otsu and two quantiles by default.
+        Rules or their texts. The default is "fixed:0.1" to "fixed:0.9", Otsu and two quantiles.
     headline
-        The rule shown first, at which surface distances are measured; added where it is missing.
+        The rule shown first, and the one used for surface distances. It is added if `thresholds`
+        lacks it.
     strict
         True for > (Kang et al. 2021), False for >= (Sci Rep 2023, 13:2574).
     empty
-        What two empty masks count as: NaN (left out and counted), 0.0 or 1.0.
+        The score of two empty masks: NaN (excluded and counted), 0.0 or 1.0.
     folds
-        How many folds the threshold is chosen out of; whole groups are in one fold.
+        Number of folds for choosing the threshold out of fold; a group is never split.
     resamples, confidence, seed
-        Of the intervals, which draw whole groups (percentile bootstrap). 0 resamples make none.
+        Settings of the percentile bootstrap intervals, which resample whole groups. 0 resamples
+        give no intervals.
     soft
-        Whether soft overlap and average precision, peak and energy inside are computed.
+        Whether to compute soft overlap, average precision, peak and energy inside.
     surfaces
-        Whether HD95 and ASSD are measured at `headline`, in whole volumes.
+        Whether to measure HD95 and ASSD at `headline`, in whole volumes.
     unit_metrics
-        Which metrics get a row for every unit; () leaves those rows out.
+        The metrics that get one row per unit; () for no such rows.
     predictions
-        How the networks classified: a row for each image with the columns `true`, `predicted`, and
-        `backbone` and `fold` where there are several; adds accuracy, precision, recall and F1.
+        The networks' classifications: one row per image with the columns `true` and `predicted`,
+        and `backbone` and `fold` if there are several. Adds accuracy, precision, recall and F1.
     ensembles
-        Calibrated ensembles by name (:func:`napari_cam.calibrate`), to be shown with what
-        predicts nothing or everything, and their grids of thresholds (Ostrowski et al. 2024).
+        Calibrated ensembles by name (:func:`napari_cam.calibrate`), shown next to the baselines
+        that predict nothing or everything, with their grids of thresholds (Ostrowski et al. 2024).
     trained_on
-        Tells whether the network was trained on a subject (None: unknown), for the first note.
+        Function that tells whether the network was trained on a subject (None: unknown), for the
+        first note.
     title
-        Heading of the report.
+        Title of the report.
     tick
-        Called after each map; an exception in it ends the report.
+        Called after each map; an exception in it stops the report.
 
     Returns
     -------
     Report
-        Of kind "overlap". Its levels are "unit", "subject", "class" and "cohort", beside these
-        "baseline" and "ensemble"; the column "scored" says whether all units count or only those
-        classified correctly. Definitions of the metrics stand in docs/reports.md.
+        A report of kind "overlap". Its levels are "unit", "subject", "class" and "cohort", plus
+        "baseline" and "ensemble". The column "scored" says whether all units count or only the
+        correctly classified ones. See docs/reports.md for the definitions of the metrics.
 
     Raises
     ------
     ReportError
-        Where cases do not fit together, or scores of different settings are given.
+        If cases do not match each other, or the scores have different settings.
     MaskError
-        Where a rule is unknown or does not suit a heatmap.
+        If a rule is unknown or does not suit a heatmap.
+
+    Examples
+    --------
+    >>> import napari_cam as nc
+    >>> from napari_cam.sample import load_sample_phantom
+    >>> volume, model = nc.load_sample_volume(), nc.load_sample_model()
+    >>> maps = nc.explain(model, volume, ["gradcam", "layercam"], "damaged")
+    >>> truth = load_sample_phantom().damage
+    >>> report = nc.reference_report(maps, truth, thresholds=["fixed:0.5"], resamples=0)
+    >>> rows = report.select(metric="iou_foreground_unit_mean", scored="all", level="cohort")
+    >>> len(rows)  # one for each map
+    2
     """
     how = scoring_of(thresholds, headline, strict, soft, surfaces)
     rows_of = RowSettings(empty, Intervals(resamples, confidence, seed), tuple(unit_metrics))

@@ -13,39 +13,39 @@ from napari_cam.reports.page.saving import save_report
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Report(ReportContents):
-    """The outcome of a comparison, to be read, saved and shown.
+    """The result of a comparison, to read, save and show.
 
-    What it holds is described at :class:`ReportContents`.
+    See :class:`ReportContents` for its attributes.
     """
 
     def save(self, folder: str | os.PathLike[str], overwrite: bool = False) -> Path:
         """Write table.csv, report.json, report.html and a folder of figures (SVG, PDF, PNG).
 
-        Everything is made before anything is put in place, so that an error leaves the folder as
-        it was. File names never hold names of subjects, classes or layers.
+        All files are made before any is put in place, so an error leaves the folder unchanged. File
+        names never contain names of subjects, classes or layers.
 
         Parameters
         ----------
         folder
-            Made where it does not exist; other files in it stay.
+            Target folder, created if it does not exist. Other files in it are kept.
         overwrite
-            Whether files of these names may be replaced. Figures of the report before, which its
-            report.json lists, are then removed.
+            Whether to replace existing files of these names. The figures of the previous report, as
+            listed in its report.json, are then removed.
 
         Returns
         -------
         Path
-            The page, report.html.
+            The HTML page, report.html.
 
         Raises
         ------
         WriteError
-            Where a file exists already or the folder cannot be written.
+            If a file exists already or the folder is not writable.
         """
         return save_report(self, Path(folder), overwrite)
 
     def html(self) -> str:
-        """Return the report as one page that needs nothing else: no network, no other file."""
+        """Return the report as one self-contained HTML page."""
         return page_of(self)
 
     def __repr__(self) -> str:
