@@ -469,14 +469,14 @@ def test_an_error_while_a_network_is_loaded_is_told(qtbot, dock, monkeypatch, tm
 
 
 def test_a_full_disk_is_told_and_nothing_is_lost(qtbot, dock, monkeypatch, tmp_path):
-    from napari_cam.widgets.docks.cam.work import saving
+    from napari_cam.widgets.docks.cam.control import saver
 
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
     dock.heatmap_step.preview.click()
     finish(qtbot, dock)
-    monkeypatch.setattr(saving, "write_volume", full)
+    monkeypatch.setattr(saver, "write_volume", full)
     monkeypatch.setattr(dock.save_step, "ask_path", lambda _name: (tmp_path / "a.nii.gz", False))
     dock.save_step.save.click()
     qtbot.waitUntil(lambda: "No space left" in dock.problem.text(), timeout=10_000)

@@ -205,7 +205,7 @@ class HeatmapStep(QWidget):
         self.scores.setVisible(bool(rows))
         if not rows:
             return
-        self.scores.setColumnCount(len(columns))
+        self.scores.setColumnHidden(2, len(columns) < 3)
         self.scores.setHorizontalHeaderLabels(columns)
         self.scores.setRowCount(len(rows))
         for row, words in enumerate(rows):
