@@ -74,7 +74,8 @@ from .reports.association.shares import mask_fractions as mask_fractions
 from .reports.association.shares import mask_shares as mask_shares
 from .reports.association.shares import reference_shares as reference_shares
 from .reports.case import Case as Case
-from .reports.case_files import read_cases as read_cases
+from .reports.case_scores import CaseScores as CaseScores
+from .reports.case_table import read_cases as read_cases
 from .reports.faithfulness.report import faithfulness_report as faithfulness_report
 from .reports.faithfulness.settings import CurveSettings as CurveSettings
 from .reports.map_names import MapName as MapName

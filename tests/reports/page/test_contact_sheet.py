@@ -14,8 +14,7 @@ from PIL import Image
 
 from napari_cam.errors import MaskError, WriteError
 from napari_cam.grid import Grid
-from napari_cam.reports.page.contact_sheet import SheetRow, contact_sheet
-from napari_cam.reports.page.panels import save_sheet
+from napari_cam.reports.page.contact_sheet import SheetRow, contact_sheet, save_sheet
 from napari_cam.volumes.volume import Volume
 
 SHAPE = (5, 30, 40)

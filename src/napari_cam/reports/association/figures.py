@@ -233,7 +233,7 @@ def _bars(
         axes = figure.add_subplot()
         heights = [mean.value for _, mean in means]
         errors = [mean.high - mean.value for _, mean in means]
-        colours = [COLOURS[place % len(COLOURS)] for place in range(len(means))]
+        colours = [colour for _, colour, _ in _coloured([name for name, _ in means])]
         axes.bar(range(len(means)), heights, yerr=errors, capsize=4, color=colours, width=0.65)
         name_ticks(axes, "x", [f"{name} (n={mean.n})" for name, mean in means], turn=20)
         axes.set_ylabel(label(named.label, 60))
@@ -269,8 +269,8 @@ def _distribution(
         axes = figure.add_subplot()
         top = max(1.0, *(float(part.max()) for part in parts.values()))
         bins = np.linspace(0, top, _BINS + 1)
-        for (name, values), colour in zip(parts.items(), _cycle(len(parts)), strict=True):
-            _histogram(axes, values, bins, colour, label(name))
+        for name, colour, _ in _coloured([*parts]):
+            _histogram(axes, parts[name], bins, colour, label(name))
         if conditions is not None:
             axes.legend(title=label(named.within_name), fontsize=8, title_fontsize=8)
         axes.set_xlabel("mask share (% of the foreground of a unit)")
@@ -301,7 +301,3 @@ def _coloured(names: Sequence[str]) -> list[tuple[str, str, str]]:
         (name, COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)])
         for place, name in enumerate(dict.fromkeys(names))
     ]
-
-
-def _cycle(count: int) -> list[str]:
-    return [COLOURS[place % len(COLOURS)] for place in range(count)]

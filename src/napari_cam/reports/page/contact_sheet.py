@@ -1,15 +1,22 @@
-"""The contact sheet: several maps of one volume side by side, slice by slice, in one picture."""
+"""The contact sheet: maps of one volume side by side, slice by slice; and sheets as PNG files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from napari_cam.reports.page.panels import Panel, PanelRow, panel_sheet
+from napari_cam.errors import WriteError
+from napari_cam.files import check_writable, sidecar_path, write_sidecar, writing
+from napari_cam.provenance import stamp
+from napari_cam.reports.page.panels import DPI, Panel, PanelRow, panel_sheet
 from napari_cam.volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -86,3 +93,44 @@ def contact_sheet(
     ]
     titles = column_titles or [f"slice {number}" for number in slices]
     return panel_sheet(volume, shown, titles, title, axis, mask_label)
+
+
+def save_sheet(
+    figure: Figure,
+    path: str | os.PathLike[str],
+    provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a figure as a PNG file of 256 colours, with its provenance as JSON beside it.
+
+    The same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure
+        From :func:`contact_sheet`, or :func:`napari_cam.reports.page.panels.panel_sheet`.
+    path
+        File to write, ending in ``.png``.
+    provenance
+        What made it, as plain JSON without patient identity; None for versions and time alone.
+    overwrite
+        Whether existing files may be replaced.
+
+    Raises
+    ------
+    WriteError
+        Where a file exists already or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise WriteError(f"{path} must end in .png, which figures are written as.")
+    check_writable(sidecar_path(path), overwrite)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
+    picture = Image.open(drawn).convert("RGB")
+    # Of Pillow's ways to choose colours the one that makes noise in the dark small.
+    small = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    with writing(path, overwrite) as temporary:
+        small.save(temporary, format="PNG", optimize=True)
+        write_sidecar(path, provenance or stamp(kind="figure"), overwrite)
+    return path

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
-from PIL import Image
 
-from napari_cam.errors import MaskError, WriteError
-from napari_cam.files import check_writable, sidecar_path, write_sidecar, writing
+from napari_cam.errors import MaskError
 from napari_cam.grid import Grid
-from napari_cam.provenance import stamp
 from napari_cam.reports.page.plotting import width_of
 from napari_cam.volumes.volume import Volume
 
@@ -36,7 +30,7 @@ _LABEL_WIDTH = 1.25
 _TITLE_SIZE = 9.5  # points, of a row's title
 _BOLD = 1.13  # wider than plain letters
 _TOP, _BOTTOM, _COLUMN_TITLE = 0.38, 0.40, 0.26
-_DPI = 100
+DPI = 100
 _FEW_PIXELS = 4
 
 
@@ -106,7 +100,7 @@ def panel_sheet(
     grey, aspect = _grey(volume), proportion_of(volume.grid, axis)
     sheet = _Sheet.of(rows, len(column_titles), _CELL_WIDTH * aspect, bool(title))
     width, height = sheet.width, sheet.height
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     if title:
         figure.text(0.08 / width, 1 - 0.2 / height, title, fontsize=11, weight="bold", va="center")
@@ -156,47 +150,6 @@ class _Sheet:
             *((left + gap) / self.width, (self.bottom(line) + gap) / self.height),
             *((_CELL_WIDTH - 2 * gap) / self.width, (self.cell - 2 * gap) / self.height),
         )
-
-
-def save_sheet(
-    figure: Figure,
-    path: str | os.PathLike[str],
-    provenance: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-) -> Path:
-    """Write a figure as a PNG file of 256 colours, with its provenance as JSON beside it.
-
-    The same figure gives the same bytes.
-
-    Parameters
-    ----------
-    figure
-        From :func:`panel_sheet` or :func:`contact_sheet`.
-    path
-        File to write, ending in ``.png``.
-    provenance
-        What made it, as plain JSON without patient identity; None for versions and time alone.
-    overwrite
-        Whether existing files may be replaced.
-
-    Raises
-    ------
-    WriteError
-        Where a file exists already or cannot be written.
-    """
-    path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise WriteError(f"{path} must end in .png, which figures are written as.")
-    check_writable(sidecar_path(path), overwrite)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=_DPI, metadata={"Software": None})
-    picture = Image.open(drawn).convert("RGB")
-    # Of Pillow's ways to choose colours the one that makes noise in the dark small.
-    small = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    with writing(path, overwrite) as temporary:
-        small.save(temporary, format="PNG", optimize=True)
-        write_sidecar(path, provenance or stamp(kind="figure"), overwrite)
-    return path
 
 
 def _check(

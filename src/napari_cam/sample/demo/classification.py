@@ -19,8 +19,7 @@ from napari_cam.masks.counts import counts
 from napari_cam.normalize import Normalize
 from napari_cam.provenance import stamp
 from napari_cam.reports.localisation import centred_gaussian, energy_inside, peak_inside
-from napari_cam.reports.page.contact_sheet import SheetRow, contact_sheet
-from napari_cam.reports.page.panels import save_sheet
+from napari_cam.reports.page.contact_sheet import SheetRow, contact_sheet, save_sheet
 from napari_cam.sample import load_sample_model, load_sample_phantom
 from napari_cam.sample.cohort import DAMAGED_ABOVE
 from napari_cam.sample.demo.folder import DemoFolder, name_files

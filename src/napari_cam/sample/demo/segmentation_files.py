@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_cam.cams.keys import MapKey
 from napari_cam.heatmap import Heatmap, Maps
 from napari_cam.provenance import stamp
-from napari_cam.reports.page.contact_sheet import SheetRow, contact_sheet
-from napari_cam.reports.page.panels import Panel, PanelRow, panel_sheet, save_sheet
+from napari_cam.reports.page.contact_sheet import SheetRow, contact_sheet, save_sheet
+from napari_cam.reports.page.panels import Panel, PanelRow, panel_sheet
 from napari_cam.sample.cohort import DAMAGED_ABOVE, VOXEL_CLASSES
 from napari_cam.sample.demo.folder import DemoFolder, name_files
 from napari_cam.sample.demo.segmentation import TARGET, TITLES, RegionResults, heatmap_of

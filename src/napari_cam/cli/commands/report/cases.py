@@ -41,7 +41,8 @@ class NamedCases:
 
     def cases(self) -> Iterator[Case]:
         """Yield the cases, each checked to have what the report needs."""
-        from napari_cam.reports.case_files import folder_cases, read_cases
+        from napari_cam.reports.case_folders import folder_cases
+        from napari_cam.reports.case_table import read_cases
 
         if self._cohort is not None:
             found = read_cases(self._cohort)
