@@ -38,15 +38,14 @@ def shares_of(
 ) -> tuple[AssociationSettings, pd.DataFrame]:
     """Return settings and the table of :func:`mask_shares` of heatmaps, cases or their scores."""
     how = marking_of(thresholds, strict)
-    facts = {}
-    if isinstance(given, Mapping):
-        given = _cases(given, foreground)
-    else:
-        facts["foreground"] = foreground
+    by_subject = isinstance(given, Mapping)
     settings, found = gathered(
-        *("association", given, how.settings, marking_of().settings),
+        "association",
+        _cases(given, foreground) if by_subject else given,
+        how.settings,
+        marking_of().settings,
         lambda case, _: score_shares(case, how),
-        **facts,
+        foreground=None if by_subject else foreground,
     )
     rows = [
         {"subject": case.subject, "unit": unit, **asdict(each.name), "threshold": threshold}

@@ -30,7 +30,9 @@ def with_former_call(report: Callable[P, T]) -> Callable[P, T]:
         }:
             return report(*args, **given)
         former(f"{report.__name__}(model, volume, heatmaps)", "(cases, model)")
-        return _with_cases(report, *args, **given)
+        former_call: Any = _with_cases
+        found: T = former_call(report, *args, **given)
+        return found
 
     return called
 

@@ -168,7 +168,10 @@ def faithfulness_report(
         image = foreground = reference = None
     tick = None if progress is None else _ticking(progress, cases, how)
     settings, every = gathered(
-        *("faithfulness", cases, how.settings, network_test().settings),
+        "faithfulness",
+        cases,
+        how.settings,
+        network_test().settings,
         lambda case, _: score_network(case, how, tick),
         image=image,
         foreground=foreground,
