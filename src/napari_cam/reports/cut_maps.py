@@ -32,7 +32,8 @@ def rules_of(thresholds: Any) -> tuple[ThresholdRule, ...]:
     Raises
     ------
     ReportError
-        Where one is no threshold, or takes its cut from all heatmaps of a cohort.
+        Where one is no threshold, takes its cut from all heatmaps of a cohort, or is called as
+        another one.
     MaskError
         Where a text names no rule.
     """
@@ -44,7 +45,7 @@ def rules_of(thresholds: Any) -> tuple[ThresholdRule, ...]:
                 f"{rule.name} takes one cut from all heatmaps, but a report holds one at a time; "
                 "cut them with binarize and give the masks."
             )
-    return rules
+    return _told_apart(rules)
 
 
 def chosen_rules(thresholds: Any, headline: Any) -> tuple[tuple[ThresholdRule, ...], ThresholdRule]:
@@ -59,7 +60,16 @@ def chosen_rules(thresholds: Any, headline: Any) -> tuple[tuple[ThresholdRule, .
         return rules, first
     if rules and headline == HEADLINE:
         return rules, rules[0]
-    return (*rules, first), first
+    return _told_apart((*rules, first)), first
+
+
+def _told_apart(rules: tuple[ThresholdRule, ...]) -> tuple[ThresholdRule, ...]:
+    """Return the rules, none of which is called as another one: tables name them."""
+    names = [rule.name for rule in rules]
+    for name in names:
+        if names.count(name) > 1:
+            raise ReportError(f"Two thresholds are called {name}; give ones that differ by more.")
+    return rules
 
 
 def _rule(given: Any) -> ThresholdRule:

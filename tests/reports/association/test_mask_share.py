@@ -131,6 +131,11 @@ def test_former_names_work_and_warn():
     assert found["damage"].tolist() == reference_shares({"a": truth})["share"].tolist()
 
 
+def test_thresholds_of_one_name_are_refused():
+    with pytest.raises(ReportError, match=r"called fixed\(0.123457\)"):
+        mask_shares({"a": heatmap(three_slices())}, (0.1234567, 0.1234568))
+
+
 def test_a_cut_of_a_cohort_is_refused():
     with pytest.raises(ReportError, match="one cut from all heatmaps"):
         mask_shares({"a": heatmap(three_slices())}, "otsu:cohort")
