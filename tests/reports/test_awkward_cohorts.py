@@ -11,7 +11,7 @@ import pytest
 from napari_cam.errors import NapariCamError, ReportError
 from napari_cam.grid import Grid
 from napari_cam.reports.agreement.report import agreement_report
-from napari_cam.reports.case import Case
+from napari_cam.reports.cases.case import Case
 from napari_cam.reports.overlap.report import reference_report
 from tests.reports.heatmaps import SHAPE, SPACING, blob, heatmap, noise
 

@@ -12,7 +12,7 @@ from sklearn.metrics import jaccard_score
 from napari_cam.errors import ReportError
 from napari_cam.reports.agreement.figures import _title
 from napari_cam.reports.agreement.report import agreement_report
-from napari_cam.reports.case import Case
+from napari_cam.reports.cases.case import Case
 from napari_cam.statistics import Comparison
 from tests.reports.heatmaps import SHAPE, heatmap, noise
 

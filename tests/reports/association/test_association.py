@@ -14,7 +14,7 @@ from napari_cam.errors import ReportError
 from napari_cam.reports.association.correlations import Measurement
 from napari_cam.reports.association.report import association_report
 from napari_cam.reports.association.shares import reference_shares, subject_shares
-from napari_cam.reports.case import Case
+from napari_cam.reports.cases.case import Case
 from napari_cam.reports.overlap.report import reference_report
 from napari_cam.sample.phantom import phantom
 from napari_cam.statistics import correlate

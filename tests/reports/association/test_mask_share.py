@@ -10,7 +10,7 @@ from napari_cam.errors import ReportError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.reports.association.shares import mask_shares, reference_shares, subject_shares
-from napari_cam.reports.case import Case
+from napari_cam.reports.cases.case import Case
 
 
 def heatmap(values, valid=None, inside=None, unit_axis=0, **provenance):

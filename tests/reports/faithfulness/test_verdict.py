@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_cam.errors import ReportError
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.faithfulness.checks import (
     faithfulness_checks,
     localisation_checks,
@@ -19,7 +20,6 @@ from napari_cam.reports.faithfulness.measured import Measured
 from napari_cam.reports.faithfulness.remaking import rank_correlation
 from napari_cam.reports.faithfulness.settings import Accuracy, NetworkFacts
 from napari_cam.reports.faithfulness.verdict import Check, above_zero, verdict_of
-from napari_cam.reports.map_names import MapName
 from napari_cam.sample import load_sample_model
 from napari_cam.statistics import Interval
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import jaccard_score
 
 import napari_cam as nc
-from napari_cam.reports.case import Case
+from napari_cam.reports.cases.case import Case
 from napari_cam.reports.overlap.report import reference_report
 from tests.reports.heatmaps import SHAPE, blob, heatmap, noise
 

@@ -13,9 +13,9 @@ from sklearn.metrics import average_precision_score, jaccard_score
 
 from napari_cam.errors import MaskError, NapariCamError, ReportError
 from napari_cam.grid import Grid
-from napari_cam.reports.case import Case
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.localisation import energy_inside, peak_inside
-from napari_cam.reports.map_names import MapName
 from napari_cam.reports.overlap.metrics import surface_distances
 from napari_cam.reports.overlap.report import reference_report
 from napari_cam.statistics import cluster_bootstrap, mean_of

@@ -19,7 +19,7 @@ from napari_cam.reports.agreement.tables import (
     condition_label,
     pair_matrix,
 )
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.panels import plane_of, proportion_of
 from napari_cam.reports.page.plotting import (

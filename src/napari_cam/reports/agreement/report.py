@@ -32,11 +32,11 @@ from napari_cam.reports.agreement.rows import (
 from napari_cam.reports.agreement.scores import AgreementScores, Votes
 from napari_cam.reports.agreement.scoring import score_pairs, scoring_of
 from napari_cam.reports.agreement.tables import Tests, agreement_tables, pair_matrix
-from napari_cam.reports.case_scores import gathered
-from napari_cam.reports.cut_maps import CURVE, HEADLINE
-from napari_cam.reports.map_names import MapName, plainest
+from napari_cam.reports.cases.cut_maps import CURVE, HEADLINE
+from napari_cam.reports.cases.map_names import MapName, plainest
 from napari_cam.reports.page.report import Report
 from napari_cam.reports.page.tables import counted, tidy
+from napari_cam.reports.scores.case_scores import gathered
 
 _FEWEST_SUBJECTS = 2
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_cam.errors import ReportError
 from napari_cam.reports.agreement.scores import AgreementScores
 from napari_cam.reports.agreement.tables import PHIS, Phi, condition_label
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.overlap.aggregate import Intervals
 from napari_cam.statistics import (
     Comparison,

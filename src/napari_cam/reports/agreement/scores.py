@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_cam.errors import ReportError
 from napari_cam.grid import Grid
 from napari_cam.masks.counts import Counts
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.cases.map_names import MapName
 
 Floats = NDArray[np.float64]
 

@@ -15,9 +15,8 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.masks.pairs import PackedMasks, PairCounts, bits_set, pack, pair_counts
 from napari_cam.masks.rules import ThresholdRule
 from napari_cam.reports.agreement.scores import AgreementScores, AgreementSettings, Floats, Votes
-from napari_cam.reports.case import Case
-from napari_cam.reports.case_scores import CaseScores, scores_of
-from napari_cam.reports.cut_maps import (
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.cut_maps import (
     CURVE,
     HEADLINE,
     ONLY_MASK,
@@ -26,7 +25,8 @@ from napari_cam.reports.cut_maps import (
     cut_maps,
     region_of,
 )
-from napari_cam.reports.map_names import Map, MapName
+from napari_cam.reports.cases.map_names import Map, MapName
+from napari_cam.reports.scores.case_scores import CaseScores, scores_of
 from napari_cam.units import any_by_unit, by_unit
 
 

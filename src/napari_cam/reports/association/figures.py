@@ -13,7 +13,7 @@ from scipy import stats
 
 from napari_cam.reports.association.correlations import Found, Measurement, condition_means
 from napari_cam.reports.association.shares import REFERENCE
-from napari_cam.reports.map_names import MapName, plainest
+from napari_cam.reports.cases.map_names import MapName, plainest
 from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.plotting import (
     COLOURS,

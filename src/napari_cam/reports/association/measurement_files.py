@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.case_table import read_table
+from napari_cam.reports.cases.case_table import read_table
 
 
 def read_column(path: str | os.PathLike[str], name: str) -> dict[str, str]:

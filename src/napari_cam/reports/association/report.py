@@ -37,10 +37,10 @@ from napari_cam.reports.association.shares import (
     subject_shares,
 )
 from napari_cam.reports.association.tables import association_tables
-from napari_cam.reports.case import Case, word_of
-from napari_cam.reports.case_scores import CaseScores
+from napari_cam.reports.cases.case import Case, word_of
 from napari_cam.reports.former import former_column, former_parameter
 from napari_cam.reports.page.report import Report
+from napari_cam.reports.scores.case_scores import CaseScores
 from napari_cam.statistics import Interval, p_text
 
 _FEW_GROUPS = 10

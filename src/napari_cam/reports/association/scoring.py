@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.rules import ThresholdRule
-from napari_cam.reports.case import Case
-from napari_cam.reports.case_scores import CaseScores, scores_of
-from napari_cam.reports.cut_maps import cut_maps, region_of, rules_of
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.cut_maps import cut_maps, region_of, rules_of
+from napari_cam.reports.cases.map_names import MapName
+from napari_cam.reports.scores.case_scores import CaseScores, scores_of
 from napari_cam.units import count_by_unit
 
 

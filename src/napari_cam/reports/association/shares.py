@@ -16,10 +16,10 @@ from napari_cam.reports.association.scoring import (
     marking_of,
     score_shares,
 )
-from napari_cam.reports.case import Case
-from napari_cam.reports.case_scores import CaseScores, gathered
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.former import former
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.scores.case_scores import CaseScores, gathered
 from napari_cam.units import count_by_unit
 
 COLUMNS = ("subject", "unit", "method", "backbone", "layer", "threshold", "share", "voxels")

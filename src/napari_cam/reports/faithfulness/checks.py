@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.faithfulness.measured import Measured
 from napari_cam.reports.faithfulness.scores import FLOOR
 from napari_cam.reports.faithfulness.settings import Accuracy
@@ -19,7 +20,6 @@ from napari_cam.reports.faithfulness.verdict import (
     not_made,
     unlike,
 )
-from napari_cam.reports.map_names import MapName
 from napari_cam.statistics import (
     Interval,
     cluster_bootstrap,

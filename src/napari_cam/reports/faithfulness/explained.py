@@ -14,9 +14,9 @@ from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.models.preparation.prepared import PreparedVolume
-from napari_cam.reports.case import Case
-from napari_cam.reports.cut_maps import hard
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.cut_maps import hard
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.units import any_by_unit, by_unit
 from napari_cam.volumes.volume import Volume
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.faithfulness.checks import Summary
 from napari_cam.reports.faithfulness.measured import Measured
 from napari_cam.reports.faithfulness.scores import FLOOR
 from napari_cam.reports.faithfulness.verdict import SIMILAR
-from napari_cam.reports.map_names import MapName
 from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.plotting import (
     COLOURS,

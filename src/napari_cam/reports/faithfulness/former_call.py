@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_cam.cams.plan import as_volume
 from napari_cam.errors import ReportError
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.reports.case import Case
+from napari_cam.reports.cases.case import Case
 from napari_cam.reports.former import former
 from napari_cam.volumes.volume import Volume
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import ReportError
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.faithfulness.scores import FaithfulnessScores, Remade, Row
-from napari_cam.reports.map_names import MapName
 
 
 @dataclass(frozen=True, eq=False)

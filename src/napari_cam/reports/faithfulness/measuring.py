@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_cam.cams.targets.region_score import RegionScore
 from napari_cam.cams.targets.scores import ClassScore, Target
 from napari_cam.models.loaded import LoadedModel
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.faithfulness.curves import Curves, curves_of
 from napari_cam.reports.faithfulness.explained import ExplainedCase
 from napari_cam.reports.faithfulness.measured import mean_of_known
@@ -22,7 +23,6 @@ from napari_cam.reports.faithfulness.scores import FLOOR, Row, UnitCurves
 from napari_cam.reports.faithfulness.sensitivity import sensitivity_n
 from napari_cam.reports.faithfulness.settings import FaithfulnessSettings
 from napari_cam.reports.localisation import area_share, energy_inside, peak_inside
-from napari_cam.reports.map_names import MapName
 
 
 def put_to_the_test(

@@ -17,8 +17,8 @@ from napari_cam.cams.methods.base import CamMethod
 from napari_cam.cams.methods.table import METHODS
 from napari_cam.errors import NapariCamError
 from napari_cam.models.loaded import LoadedModel
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.faithfulness.explained import ExplainedCase
-from napari_cam.reports.map_names import MapName
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.provenance import stamp
-from napari_cam.reports.case import Case
-from napari_cam.reports.case_scores import gathered
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.faithfulness.checks import (
     Summary,
     faithfulness_checks,
@@ -36,10 +36,10 @@ from napari_cam.reports.faithfulness.tables import (
     summary_table,
 )
 from napari_cam.reports.faithfulness.verdict import FEWEST_PLACES, UNSTABLE, Check, verdict_of
-from napari_cam.reports.map_names import MapName
 from napari_cam.reports.overlap.aggregate import Intervals
 from napari_cam.reports.page.report import Report
 from napari_cam.reports.page.tables import counted
+from napari_cam.reports.scores.case_scores import gathered
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.cases.map_names import MapName
 
 Places = NDArray[np.int64]
 Row = dict[str, Any]

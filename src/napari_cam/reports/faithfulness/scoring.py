@@ -13,8 +13,8 @@ from napari_cam.errors import NapariCamError, ReportError
 from napari_cam.learning.cohort.subjects import trained_on
 from napari_cam.models.device import choose_device
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.reports.case import Case
-from napari_cam.reports.case_scores import CaseScores, scores_of
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.faithfulness.explained import ExplainedCase, explained
 from napari_cam.reports.faithfulness.measuring import (
     compare_with_control,
@@ -35,7 +35,7 @@ from napari_cam.reports.faithfulness.settings import (
     FaithfulnessSettings,
     NetworkFacts,
 )
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.scores.case_scores import CaseScores, scores_of
 
 
 @dataclass(frozen=True, eq=False)

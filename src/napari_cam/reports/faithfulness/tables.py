@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.faithfulness.checks import Summary
 from napari_cam.reports.faithfulness.measured import Measured
 from napari_cam.reports.faithfulness.verdict import Check
-from napari_cam.reports.map_names import MapName
 from napari_cam.reports.page.tables import ReportTable, bracketed
 from napari_cam.statistics import Interval
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_cam.reports.cut_maps import ONLY_MASK
+from napari_cam.reports.cases.cut_maps import ONLY_MASK
 from napari_cam.reports.overlap.aggregate import classes_of
 from napari_cam.reports.overlap.metrics import unit_metrics
 from napari_cam.reports.overlap.picture_figures import picture_figures

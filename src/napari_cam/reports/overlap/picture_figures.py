@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.patches import Patch
 
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.overlap.pictures import Pictures
 from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.overlay import COLOURS, overlay_image

@@ -13,9 +13,9 @@ from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.counts import iou
 from napari_cam.masks.rules import ThresholdRule
-from napari_cam.reports.case import Case
-from napari_cam.reports.cut_maps import CURVE, axis_of, cut_maps, hard, region_of, rules_of
-from napari_cam.reports.map_names import Map, MapName
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.cut_maps import CURVE, axis_of, cut_maps, hard, region_of, rules_of
+from napari_cam.reports.cases.map_names import Map, MapName
 from napari_cam.reports.page.overlay import overlay_labels
 from napari_cam.units import count_by_unit
 from napari_cam.volumes.volume import Volume

@@ -15,9 +15,8 @@ from napari_cam.masks.calibration.result import Calibration
 from napari_cam.masks.counts import Counts
 from napari_cam.masks.rules import ThresholdRule
 from napari_cam.provenance import stamp
-from napari_cam.reports.case_scores import gathered
-from napari_cam.reports.cut_maps import HEADLINE
-from napari_cam.reports.map_names import MapName, plainest
+from napari_cam.reports.cases.cut_maps import HEADLINE
+from napari_cam.reports.cases.map_names import MapName, plainest
 from napari_cam.reports.overlap.aggregate import Intervals
 from napari_cam.reports.overlap.calibrated_ensembles import (
     baseline_rows,
@@ -41,6 +40,7 @@ from napari_cam.reports.overlap.threshold_choice import (
 )
 from napari_cam.reports.page.report import Report
 from napari_cam.reports.page.tables import counted, tidy
+from napari_cam.reports.scores.case_scores import gathered
 
 UNIT_METRICS = ("iou_foreground", "dice_foreground", "precision", "recall", "specificity")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.overlap.aggregate import (
     WITHOUT_THRESHOLD,
     Intervals,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_cam.errors import ReportError
 from napari_cam.masks.counts import Counts
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.overlap.pictures import Pictures
 
 COUNTS = ("tp", "fp", "fn", "tn")

@@ -15,9 +15,8 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.masks.counts import Counts
 from napari_cam.masks.pairs import counts_with, pack
 from napari_cam.masks.rules import ThresholdRule
-from napari_cam.reports.case import Case
-from napari_cam.reports.case_scores import CaseScores, scores_of
-from napari_cam.reports.cut_maps import (
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.cut_maps import (
     CURVE,
     HEADLINE,
     ONLY_MASK,
@@ -27,8 +26,8 @@ from napari_cam.reports.cut_maps import (
     hard,
     region_of,
 )
+from napari_cam.reports.cases.map_names import Map, MapName
 from napari_cam.reports.localisation import energy_inside, peak_inside
-from napari_cam.reports.map_names import Map, MapName
 from napari_cam.reports.overlap.metrics import (
     average_precision,
     soft_overlap,
@@ -41,6 +40,7 @@ from napari_cam.reports.overlap.scores import (
     OverlapScores,
     OverlapSettings,
 )
+from napari_cam.reports.scores.case_scores import CaseScores, scores_of
 from napari_cam.units import by_unit
 
 THRESHOLDS: tuple[str, ...] = (*CURVE, "otsu", "quantile:0.9", "quantile:0.95")

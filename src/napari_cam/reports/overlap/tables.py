@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from napari_cam.reports.cut_maps import ONLY_MASK
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.cases.cut_maps import ONLY_MASK
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.overlap.threshold_choice import ORACLE, OUT_OF_FOLD, Choice
 from napari_cam.reports.page.tables import ReportTable
 

@@ -50,7 +50,7 @@ def agreement(
     Writes report.html, table.csv, report.json and a folder of figures, and prints the summary.
     """
     from napari_cam.reports.agreement.report import agreement_report
-    from napari_cam.reports.cut_maps import CURVE
+    from napari_cam.reports.cases.cut_maps import CURVE
 
     check_report(out, overwrite)
     asked = NamedCases(heatmap, cohort, None, foreground, needs_reference=False)

@@ -22,7 +22,7 @@ from napari_cam.cli.options import (
 from napari_cam.cli.terminal import progress
 
 if TYPE_CHECKING:
-    from napari_cam.reports.case import Case
+    from napari_cam.reports.cases.case import Case
 
 
 @guarded
@@ -77,7 +77,7 @@ def association(
     )
     from napari_cam.reports.association.report import association_report
     from napari_cam.reports.association.shares import mask_shares
-    from napari_cam.reports.case_table import read_cases
+    from napari_cam.reports.cases.case_table import read_cases
 
     check_report(out, overwrite)
     measured = read_measurements(cohort, measurement)

@@ -13,7 +13,7 @@ from napari_cam.cli.parsing import matching
 from napari_cam.errors import ReportError
 
 if TYPE_CHECKING:
-    from napari_cam.reports.case import Case
+    from napari_cam.reports.cases.case import Case
     from napari_cam.reports.page.report import Report
 
 
@@ -41,8 +41,8 @@ class NamedCases:
 
     def cases(self) -> Iterator[Case]:
         """Yield the cases, each checked to have what the report needs."""
-        from napari_cam.reports.case_folders import folder_cases
-        from napari_cam.reports.case_table import read_cases
+        from napari_cam.reports.cases.case_folders import folder_cases
+        from napari_cam.reports.cases.case_table import read_cases
 
         if self._cohort is not None:
             found = read_cases(self._cohort)

@@ -33,7 +33,7 @@ from napari_cam.cli.terminal import progress
 from napari_cam.errors import ReportError
 
 if TYPE_CHECKING:
-    from napari_cam.reports.case import Case
+    from napari_cam.reports.cases.case import Case
     from napari_cam.volumes.volume import Volume
 
 

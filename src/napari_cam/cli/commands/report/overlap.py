@@ -69,7 +69,7 @@ def overlap(
     IoU, Dice, distances, pointing game, threshold curves.
     Writes report.html, table.csv, report.json and a folder of figures, and prints the summary.
     """
-    from napari_cam.reports.case_table import read_table
+    from napari_cam.reports.cases.case_table import read_table
     from napari_cam.reports.overlap.report import reference_report
     from napari_cam.reports.overlap.scoring import THRESHOLDS
 

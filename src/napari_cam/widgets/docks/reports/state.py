@@ -11,7 +11,7 @@ from psygnal import Signal
 from napari_cam.widgets.layers.picture import Picture, PictureState
 
 if TYPE_CHECKING:
-    from napari_cam.reports.map_names import MapName
+    from napari_cam.reports.cases.map_names import MapName
     from napari_cam.widgets.docks.reports.work.presenting import FinishedReport
 
 

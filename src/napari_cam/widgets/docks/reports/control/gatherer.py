@@ -11,7 +11,7 @@ from napari.layers import Image, Labels
 from napari_cam.errors import MaskError, NapariCamError, VolumeError
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
-from napari_cam.reports.map_names import MapName, name_of
+from napari_cam.reports.cases.map_names import MapName, name_of
 from napari_cam.volumes.regridding import Matrix, index_map
 from napari_cam.widgets.docks.reports.work.aligning import SourceMap
 from napari_cam.widgets.layers.derived_layers import layer_to_heatmap

@@ -24,7 +24,7 @@ from napari_cam.widgets.threads.follower import Follower
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
-    from napari_cam.reports.map_names import MapName
+    from napari_cam.reports.cases.map_names import MapName
     from napari_cam.widgets.docks.reports.state import ReportsState
     from napari_cam.widgets.docks.reports.work.request import ReportInput
     from napari_cam.widgets.layers.picture import Picture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.reports.map_names import MapName, plainest
+from napari_cam.reports.cases.map_names import MapName, plainest
 from napari_cam.widgets.docks.reports.work.comparing import (
     Comparison,
     joined_maps,

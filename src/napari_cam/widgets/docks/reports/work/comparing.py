@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_cam.heatmap import Heatmap, one_slice
 from napari_cam.masks.counts import iou
 from napari_cam.masks.rules import Fixed, ThresholdRule
-from napari_cam.reports.map_names import MapName, plainest
+from napari_cam.reports.cases.map_names import MapName, plainest
 from napari_cam.reports.page.overlay import overlay_labels
 from napari_cam.units import by_unit, slab
 from napari_cam.widgets.docks.reports.work.request import ReportInput
@@ -159,7 +159,7 @@ def _pair(given: ReportInput, comparison: Comparison, a: MapName, b: MapName) ->
 
 def _cut(given: ReportInput, item: Any, comparison: Comparison) -> Mask:
     """Return the mask of a map at the threshold of a comparison."""
-    from napari_cam.reports.cut_maps import cut_maps
+    from napari_cam.reports.cases.cut_maps import cut_maps
 
     if not isinstance(item, Heatmap):
         return np.asarray(item)
@@ -199,7 +199,7 @@ def _part(given: ReportInput, name: MapName, comparison: Comparison) -> Mask:
     inside = region[slab(axis, comparison.unit)]
     if not isinstance(item, Heatmap) or rule.scope != "unit":
         return _cut(given, item, comparison)[slab(axis, comparison.unit)] & inside
-    from napari_cam.reports.cut_maps import cut_maps
+    from napari_cam.reports.cases.cut_maps import cut_maps
 
     foreground = given.foreground
     within = None if foreground is None else foreground[slab(axis, comparison.unit)]

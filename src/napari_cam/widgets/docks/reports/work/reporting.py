@@ -20,7 +20,7 @@ from napari_cam.widgets.networks import LOOKING, load_network
 
 if TYPE_CHECKING:
     from napari_cam.models.loaded import LoadedModel
-    from napari_cam.reports.case import Case
+    from napari_cam.reports.cases.case import Case
     from napari_cam.reports.page.report import Report
 
 _SUBJECT = "1"  # the table never says whose image it is
@@ -108,7 +108,7 @@ def _foreground(request: ReportRequest) -> Any:
 
 
 def _case(given: ReportInput, subject: str) -> Case:
-    from napari_cam.reports.case import Case
+    from napari_cam.reports.cases.case import Case
 
     request = given.request
     return Case(

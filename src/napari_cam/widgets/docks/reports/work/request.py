@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_cam.grid import Grid
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.rules import ThresholdRule
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.volumes.volume import Volume
 from napari_cam.widgets.docks.reports.work.aligning import SourceMap
 from napari_cam.widgets.layers.foregrounds import Tissue

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.case import Case
-from napari_cam.reports.case_files import HeatmapFiles, case_of_files
-from napari_cam.reports.map_names import MapName
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.case_files import HeatmapFiles, case_of_files
+from napari_cam.reports.cases.map_names import MapName
 from napari_cam.volumes.reading import read_volume
 
 COLUMNS = ("heatmap", "subject")

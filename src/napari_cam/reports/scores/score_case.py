@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.case import Case
-from napari_cam.reports.case_scores import FORMAT_VERSION, CaseScores, ReportKind
-from napari_cam.reports.stored import read_stored, stored_as
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.scores.case_scores import FORMAT_VERSION, CaseScores, ReportKind
+from napari_cam.reports.scores.stored import read_stored, stored_as
 
 
 def score_case(case: Case, report: ReportKind = "overlap", **settings: Any) -> CaseScores:

@@ -17,8 +17,8 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.labels.files.label_image import marked
 from napari_cam.labels.files.reading import is_segmentation_file, read_labels, stated_kind
 from napari_cam.names import file_and_label
-from napari_cam.reports.case import Case
-from napari_cam.reports.map_names import MapName, name_of
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.map_names import MapName, name_of
 from napari_cam.volumes.heatmap_files import read_heatmap
 from napari_cam.volumes.reading import read_volume
 from napari_cam.volumes.volume import Volume

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from napari_cam.errors import NapariCamError, ReportError
 from napari_cam.files import suffixes
-from napari_cam.reports.case import Case
-from napari_cam.reports.case_files import HeatmapFiles, case_of_files
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.case_files import HeatmapFiles, case_of_files
 from napari_cam.volumes.reading import read_volume
 from napari_cam.volumes.volume import Volume
 

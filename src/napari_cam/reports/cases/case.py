@@ -13,7 +13,7 @@ from pandas import NA
 from napari_cam.errors import ReportError
 from napari_cam.grid import Grid, check_same_place
 from napari_cam.heatmap import Heatmap
-from napari_cam.reports.map_names import Map, MapName, apart, name_of
+from napari_cam.reports.cases.map_names import Map, MapName, apart, name_of
 from napari_cam.volumes.volume import Volume
 
 

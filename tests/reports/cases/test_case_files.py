@@ -14,9 +14,9 @@ from napari_cam.errors import NapariCamError, ReportError
 from napari_cam.labels.classes import LabelClass, LabelClasses
 from napari_cam.labels.files.label_image import LabelImage
 from napari_cam.reports.association.measurement_files import read_measurements
-from napari_cam.reports.case_files import read_mask
-from napari_cam.reports.case_folders import folder_cases
-from napari_cam.reports.case_table import read_cases, read_table
+from napari_cam.reports.cases.case_files import read_mask
+from napari_cam.reports.cases.case_folders import folder_cases
+from napari_cam.reports.cases.case_table import read_cases, read_table
 from napari_cam.reports.overlap.report import reference_report
 from tests.reports.heatmaps import SHAPE, blob, heatmap, noise
 

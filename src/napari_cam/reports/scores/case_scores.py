@@ -18,8 +18,8 @@ import numpy as np
 from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
 from napari_cam.provenance import stamp
-from napari_cam.reports.case import Case, as_cases
-from napari_cam.reports.stored import write_stored
+from napari_cam.reports.cases.case import Case, as_cases
+from napari_cam.reports.scores.stored import write_stored
 
 ReportKind = Literal["overlap", "agreement", "association", "faithfulness"]
 FORMAT_VERSION = 1
@@ -91,7 +91,7 @@ def gathered(
     report
         Which report asks.
     given
-        Scores of cases; or what :func:`napari_cam.reports.case.as_cases` takes, with its facts.
+        Scores of cases; or what :func:`as_cases` takes, with its facts.
     asked, usual
         The settings asked for, and those where nothing is: scores keep their own.
     score

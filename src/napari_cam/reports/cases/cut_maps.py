@@ -13,8 +13,8 @@ from napari_cam.errors import ReportError
 from napari_cam.heatmap import Heatmap
 from napari_cam.masks.binarize import MaskKey, binarize
 from napari_cam.masks.rules import Fixed, ThresholdRule, rule_from_text
-from napari_cam.reports.case import Case
-from napari_cam.reports.map_names import Map
+from napari_cam.reports.cases.case import Case
+from napari_cam.reports.cases.map_names import Map
 
 CURVE: tuple[str, ...] = tuple(f"fixed:{tenth / 10:g}" for tenth in range(1, 10))
 """The thresholds of Sci Rep 2023, 13:2574."""

@@ -1,0 +1,1 @@
+"""Scores of cases: what a report computes of one case, stored and joined over cases later."""
