@@ -29,7 +29,7 @@ from scipy import stats
 
 import napari_cam as nc
 from napari_cam.models.loaded import LoadedModel
-from napari_cam.reports.faithfulness.randomisation import random_network
+from napari_cam.reports.faithfulness.network.randomisation import random_network
 from napari_cam.reports.localisation import (
     area_share,
     centred_gaussian,

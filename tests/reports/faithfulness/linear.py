@@ -10,7 +10,7 @@ import napari_cam as nc
 from napari_cam.cams.targets.scores import ClassScore
 from napari_cam.models.preparation.preparation import Preparation
 from napari_cam.models.preparation.steps import Channels, Slices
-from napari_cam.reports.faithfulness.scored_unit import ScoredUnit, scored_unit
+from napari_cam.reports.faithfulness.network.scored_unit import ScoredUnit, scored_unit
 
 
 class Weighted(nn.Module):

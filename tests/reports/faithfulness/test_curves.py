@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from napari_cam.errors import ReportError
-from napari_cam.reports.faithfulness.curves import (
+from napari_cam.reports.faithfulness.network.curves import (
     area,
     curves_of,
     deletion,
@@ -17,8 +17,8 @@ from napari_cam.reports.faithfulness.curves import (
     ranks,
     road,
 )
-from napari_cam.reports.faithfulness.imputation import blurred, impute
-from napari_cam.reports.faithfulness.sensitivity import grid_cells, sensitivity_n
+from napari_cam.reports.faithfulness.network.imputation import blurred, impute
+from napari_cam.reports.faithfulness.network.sensitivity import grid_cells, sensitivity_n
 from napari_cam.reports.faithfulness.settings import CurveSettings
 from tests.reports.faithfulness.linear import Weighted, unit_of
 

@@ -12,14 +12,14 @@ from torch.nn import functional as F  # noqa: N812
 
 import napari_cam as nc
 from napari_cam.models.architectures.building import build
-from napari_cam.reports.faithfulness.curves import curves_of
-from napari_cam.reports.faithfulness.randomisation import (
+from napari_cam.reports.faithfulness.network.curves import curves_of
+from napari_cam.reports.faithfulness.network.randomisation import (
     FLOORS,
     cascade,
     floor_maps,
     random_network,
 )
-from napari_cam.reports.faithfulness.scored_unit import unstable
+from napari_cam.reports.faithfulness.network.scored_unit import unstable
 from napari_cam.reports.faithfulness.settings import CurveSettings
 from tests.reports.faithfulness.linear import Weighted, model_of, unit_of
 

@@ -17,7 +17,7 @@ from napari_cam.reports.faithfulness.checks import (
     summary_by_subject,
 )
 from napari_cam.reports.faithfulness.measured import Measured
-from napari_cam.reports.faithfulness.remaking import rank_correlation
+from napari_cam.reports.faithfulness.network.remaking import rank_correlation
 from napari_cam.reports.faithfulness.settings import Accuracy, NetworkFacts
 from napari_cam.reports.faithfulness.verdict import Check, above_zero, verdict_of
 from napari_cam.sample import load_sample_model

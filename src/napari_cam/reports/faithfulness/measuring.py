@@ -13,14 +13,18 @@ from napari_cam.cams.targets.region_score import RegionScore
 from napari_cam.cams.targets.scores import ClassScore, Target
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.reports.cases.map_names import MapName
-from napari_cam.reports.faithfulness.curves import Curves, curves_of
 from napari_cam.reports.faithfulness.explained import ExplainedCase
 from napari_cam.reports.faithfulness.measured import mean_of_known
-from napari_cam.reports.faithfulness.randomisation import cascade, floor_maps, random_network
-from napari_cam.reports.faithfulness.remaking import Recipe, rank_correlation, remade_map
-from napari_cam.reports.faithfulness.scored_unit import scored_unit
+from napari_cam.reports.faithfulness.network.curves import Curves, curves_of
+from napari_cam.reports.faithfulness.network.randomisation import (
+    cascade,
+    floor_maps,
+    random_network,
+)
+from napari_cam.reports.faithfulness.network.remaking import Recipe, rank_correlation, remade_map
+from napari_cam.reports.faithfulness.network.scored_unit import scored_unit
+from napari_cam.reports.faithfulness.network.sensitivity import sensitivity_n
 from napari_cam.reports.faithfulness.scores import FLOOR, Row, UnitCurves
-from napari_cam.reports.faithfulness.sensitivity import sensitivity_n
 from napari_cam.reports.faithfulness.settings import FaithfulnessSettings
 from napari_cam.reports.localisation import area_share, energy_inside, peak_inside
 

@@ -21,8 +21,8 @@ from napari_cam.reports.faithfulness.measuring import (
     compare_with_random,
     put_to_the_test,
 )
-from napari_cam.reports.faithfulness.remaking import places_of, recipe_of
-from napari_cam.reports.faithfulness.scored_unit import unstable
+from napari_cam.reports.faithfulness.network.remaking import places_of, recipe_of
+from napari_cam.reports.faithfulness.network.scored_unit import unstable
 from napari_cam.reports.faithfulness.scores import (
     FaithfulnessScores,
     Remade,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_cam.cams.methods.noise import Draws
-from napari_cam.reports.faithfulness.imputation import blurred, impute
-from napari_cam.reports.faithfulness.scored_unit import ScoredUnit
+from napari_cam.reports.faithfulness.network.imputation import blurred, impute
+from napari_cam.reports.faithfulness.network.scored_unit import ScoredUnit
 from napari_cam.reports.faithfulness.settings import CurveSettings
 
 Floats = NDArray[np.float64]

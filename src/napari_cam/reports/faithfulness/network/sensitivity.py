@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_cam.reports.faithfulness.scored_unit import ScoredUnit
+from napari_cam.reports.faithfulness.network.scored_unit import ScoredUnit
 
 
 def sensitivity_n(
