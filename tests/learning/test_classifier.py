@@ -189,7 +189,7 @@ NOT_FINITE[2, 0, 3, 4] = np.nan
         ({"subjects": ["a"]}, "1 subjects"),
         ({"epochs": 0}, "epochs"),
         ({"batch_size": 2.5}, "batch_size"),
-        ({"learning_rate": 0.0}, "learning rate"),
+        ({"learning_rate": 0.0}, "learning_rate is a number above 0"),
         ({"class_weights": (1.0,)}, "one positive number"),
         ({"class_weights": "equal"}, "balanced"),
         ({"learning_rate": 1e30}, "not a finite number"),

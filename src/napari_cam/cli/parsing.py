@@ -92,7 +92,7 @@ def _box(text: str, read: ReadMask | None) -> BoxFilter:
     unit: Any
     word, *rest = text.split(":")
     if word == "centred" and 1 <= len(rest) <= 2:
-        edges: Any = [None if edge.strip() == "-" else edge for edge in rest[0].split(",")]
+        edges: Any = [None if edge.strip() == "-" else _number(edge) for edge in rest[0].split(",")]
         unit = rest[1] if len(rest) == 2 else "mm"
         return CentredBox(edges, unit)
     if word == "band" and 1 <= len(rest) <= 4:
@@ -108,7 +108,7 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise MaskError(f"'{text}' is no number; write a band as {BOXES}.") from error
+        raise MaskError(f"'{text}' is no number; write a box as {BOXES}.") from error
 
 
 def parse_unit_axis(text: str | None) -> Any:

@@ -269,7 +269,7 @@ def test_staple_can_leave_out_empty_members() -> None:
 def test_staple_ends_where_told() -> None:
     masks = dict(zip("abc", noisy(5), strict=True))
     assert combine(masks, "staple", iterations=2).provenance["ensemble"]["iterations"] == [2]
-    with pytest.raises(MaskError, match="at least one"):
+    with pytest.raises(MaskError, match="iterations is a whole number from 1 on, not 0"):
         combine(masks, "staple", iterations=0)
 
 
