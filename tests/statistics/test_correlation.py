@@ -19,8 +19,6 @@ from napari_cam.statistics import (
     spearman_of,
 )
 
-pytestmark = pytest.mark.quick
-
 FISH = np.repeat(np.arange(16), 2)
 
 

@@ -13,8 +13,6 @@ from napari_cam.cams.raw import raw_cams
 from napari_cam.cams.targets.scores import ClassScore
 from tests.cams.networks import GapNet, MlpNet, image, seeded
 
-pytestmark = pytest.mark.quick
-
 
 def only(net, x, target=1, layer="relu2"):
     return raw_cams(net, x, AblationCAM(), target, layer)["ablationcam"]

@@ -18,8 +18,6 @@ from napari_cam.models.hooks import INPUT, LayerRef
 from tests.cams.networks import GapNet, MlpNet, SharedNet, SkipNet, image, seeded
 from tests.cams.pixels import MeanOver, UNet, even_image
 
-pytestmark = pytest.mark.quick
-
 
 def decompose(net, x, target=None):
     net.eval()

@@ -15,8 +15,6 @@ from napari_cam.errors import MaskError
 from napari_cam.labels.choices import MODES
 from napari_cam.labels.seeds.commit import Commit, commit
 
-pytestmark = pytest.mark.quick
-
 LABELS = [[0, 0, 2, 2, 2, 3, 1]]
 SEEDS = [[2, 0, 0, 3, 0, 0, 2]]
 FROM_CAM = [[0, 0, 1, 1, 0, 1, 0]]

@@ -25,8 +25,6 @@ from napari_cam.masks.overlap_scores import METRICS, OLD_NAMES
 from napari_cam.masks.rules import Fixed
 from tests.masks.maps import heatmap_of
 
-pytestmark = pytest.mark.quick
-
 Mask = NDArray[np.bool_]
 COUNTED = ("or", "and", "smallest", "largest", "majority")
 

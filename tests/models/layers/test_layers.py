@@ -20,8 +20,6 @@ from napari_cam.models.layers.trace import logits_of
 from napari_cam.models.loaded import wrap_model
 from tests.cams.networks import GapNet, SharedNet, SkipNet, TupleNet
 
-pytestmark = pytest.mark.quick
-
 # What enters global pooling: after the norm, the ReLU and the concatenation, not the last
 # convolution. Known from the networks' definitions.
 DEFAULTS = {
