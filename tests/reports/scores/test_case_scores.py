@@ -173,6 +173,31 @@ def test_what_is_no_set_of_scores_is_refused(kind, folder):
     REPORT[kind](found, **SCORING[kind])
 
 
+def test_settings_may_be_numbers_and_flags_of_numpy(folder, tmp_path):
+    plain = {"thresholds": [0.25], "strict": False, "ranks": False}
+    numbers = {"thresholds": [np.float32(0.25)], "strict": np.False_, "ranks": np.False_}
+    for settings in (plain, numbers):
+        one = nc.score_case(case_of("agreement", 1), "agreement", **settings)
+        assert nc.read_scores(one.save(tmp_path / "one.npz", overwrite=True)).settings == (
+            nc.score_case(case_of("agreement", 1), "agreement", **plain).settings
+        )
+
+
+def test_a_case_in_which_nothing_counts_is_kept_and_joined(folder, tmp_path):
+    nowhere = replace(case_of("overlap", 1), foreground=np.zeros(SHAPE, bool))
+    empty = nc.score_case(nowhere, **SCORING["overlap"])
+    found = nc.read_scores(empty.save(tmp_path / "empty.npz"))
+    assert found.content.maps[0].unit.size == 0
+    whole = stored(folder, "overlap")[2]
+    pd.testing.assert_frame_equal(
+        nc.reference_report([whole, found], resamples=0).table,
+        nc.reference_report([whole, empty], resamples=0).table,
+        check_exact=True,
+    )
+    with pytest.raises(ReportError, match="No voxel can be compared"):
+        nc.reference_report(found)
+
+
 def test_of_a_case_without_pictures_none_are_shown(folder):
     bare = [
         nc.score_case(case_of("overlap", n), pictures=False, **SCORING["overlap"]) for n in (0, 1)

@@ -66,7 +66,7 @@ def agreement_report(
         with the same method and layer give phi_c. Or their scores (:func:`score_case`), which keep
         the settings that they were made with.
     foreground
-        (z, y, x) bool, the voxels that count. Ignored if `cases` are Case objects.
+        (z, y, x) bool, the voxels that count. Case objects have their own.
     thresholds, headline, strict
         As in :func:`reference_report`.
     empty

@@ -53,7 +53,7 @@ def scoring_of(
     ranks: bool = True,
 ) -> PairScoring:
     """Return how maps are compared, from what :func:`agreement_report` takes."""
-    return PairScoring(*chosen_rules(thresholds, headline), strict, ranks)
+    return PairScoring(*chosen_rules(thresholds, headline), bool(strict), bool(ranks))
 
 
 def score_agreement(case: Case, *, pictures: bool = True, **settings: Any) -> CaseScores:

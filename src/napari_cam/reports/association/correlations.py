@@ -53,8 +53,8 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How correlations are made."""
+class Resampling:
+    """How the intervals of correlations are made."""
 
     resamples: int
     confidence: float
@@ -63,8 +63,8 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What one map at one threshold gave.
+class MapCorrelations:
+    """What one map at one threshold marks, correlated with the measurement.
 
     Attributes
     ----------
@@ -102,8 +102,8 @@ def correlate_shares(
     measured: Mapping[str, float],
     groups: Mapping[str, str] | None,
     conditions: Mapping[str, str] | None,
-    settings: Settings,
-) -> Found:
+    settings: Resampling,
+) -> MapCorrelations:
     """Correlate what one map marks at one threshold with the measurement.
 
     Parameters
@@ -143,14 +143,14 @@ def correlate_shares(
         within = {str(kind): correlate_within(x, y, inside, kind, **options) for kind in KINDS}
     pooled = {str(kind): correlate(x, y, kind, **options) for kind in KINDS}
     method, backbone, layer, threshold = map(str, combination)
-    return Found((method, backbone, layer, threshold), subjects, x, y, pooled, within)
+    return MapCorrelations((method, backbone, layer, threshold), subjects, x, y, pooled, within)
 
 
 def association_rows(
-    found: Sequence[Found],
+    found: Sequence[MapCorrelations],
     measured: Mapping[str, float],
     conditions: Mapping[str, str] | None,
-    settings: Settings,
+    settings: Resampling,
 ) -> pd.DataFrame:
     """Return the rows of the report: correlations, normality, subjects, the measurement's means."""
     rows: list[dict[str, Any]] = []
@@ -190,7 +190,7 @@ def association_rows(
 
 
 def _correlation_rows(
-    found: Sequence[Found], metric: str, correlations: list[Correlation]
+    found: Sequence[MapCorrelations], metric: str, correlations: list[Correlation]
 ) -> Iterator[dict[str, Any]]:
     """Yield a row per combination; corrections run over the combinations of this metric."""
     grouped = any(each.interval.groups is not None for each in correlations)
@@ -213,7 +213,7 @@ def _correlation_rows(
         }
 
 
-def _columns(found: Found) -> dict[str, str]:
+def _columns(found: MapCorrelations) -> dict[str, str]:
     names = ("method_a", "backbone_a", "layer_a", "threshold_a")
     return dict(zip(names, found.combination, strict=True))
 
@@ -231,7 +231,9 @@ def condition_means(
     ]
 
 
-def corrected_p(found: Sequence[Found], grouped: bool, correction: Correction) -> list[float]:
+def corrected_p(
+    found: Sequence[MapCorrelations], grouped: bool, correction: Correction
+) -> list[float]:
     """Return the p of each combination's Spearman correlation that stars are made from."""
     pooled = [each.pooled["spearman"] for each in found]
     p = [each.p_groups if grouped else each.p for each in pooled]
@@ -239,7 +241,7 @@ def corrected_p(found: Sequence[Found], grouped: bool, correction: Correction) -
     return [float(each) for each in correct(p)]
 
 
-def strongest(found: Sequence[Found]) -> Found | None:
+def strongest(found: Sequence[MapCorrelations]) -> MapCorrelations | None:
     """Return the combination with the largest rho of either sign, None where all are undefined."""
     known = [each for each in found if not math.isnan(each.rho)]
     return max(known, key=lambda each: abs(each.rho)) if known else None

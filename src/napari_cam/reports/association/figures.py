@@ -11,8 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from napari_cam.reports.association.correlations import Found, Measurement, condition_means
-from napari_cam.reports.association.shares import REFERENCE
+from napari_cam.reports.association.correlations import (
+    MapCorrelations,
+    Measurement,
+    condition_means,
+)
+from napari_cam.reports.association.shares import COMBINATION, REFERENCE
 from napari_cam.reports.cases.map_names import MapName, plainest
 from napari_cam.reports.page.figure import ReportFigure
 from napari_cam.reports.page.plotting import (
@@ -25,7 +29,8 @@ from napari_cam.reports.page.plotting import (
     styles,
     tidy_axes,
 )
-from napari_cam.statistics import Correlation, stars
+from napari_cam.reports.page.tables import bracketed
+from napari_cam.statistics import stars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,10 +42,10 @@ _LIMITS = "* p < .05, ** p < .01, *** p < .001"
 
 
 def association_figures(
-    found: Sequence[Found],
+    found: Sequence[MapCorrelations],
     p: Sequence[float],
     correction: str,
-    best: Found | None,
+    best: MapCorrelations | None,
     measured: Mapping[str, float],
     conditions: Mapping[str, str] | None,
     shares: pd.DataFrame,
@@ -67,7 +72,7 @@ def association_figures(
 
 
 def _stars(
-    shown: Sequence[tuple[Found, float]], correction: str, at: str, named: Measurement
+    shown: Sequence[tuple[MapCorrelations, float]], correction: str, at: str, named: Measurement
 ) -> ReportFigure:
     """Correlation of every backbone and method with stars (Fig. 4A)."""
     rows, columns, places = grid_of([each.combination for each, _ in shown])
@@ -115,7 +120,9 @@ def grid_of(
     return rows, columns, [(rows.index(row), columns.index(column)) for row, column in pairs]
 
 
-def _pairs(best: Found, conditions: Mapping[str, str] | None, named: Measurement) -> ReportFigure:
+def _pairs(
+    best: MapCorrelations, conditions: Mapping[str, str] | None, named: Measurement
+) -> ReportFigure:
     """Mask share and measurement of every subject."""
 
     def draw() -> Figure:
@@ -140,20 +147,16 @@ def _pairs(best: Found, conditions: Mapping[str, str] | None, named: Measurement
         tidy_axes(axes)
         return figure
 
-    caption = f"One point per subject, {best.words}: rho = {_words(best.pooled['spearman'])}"
+    caption = (
+        f"One point per subject, {best.words}: rho = {bracketed(best.pooled['spearman'].interval)}"
+    )
     if best.within:
-        caption += f", within one {named.within_name} {_words(best.within['spearman'])}"
+        caption += f", within one {named.within_name} {bracketed(best.within['spearman'].interval)}"
     return ReportFigure("subjects", f"Mask share and {named.name}", draw, f"{caption}.")
 
 
-def _words(found: Correlation) -> str:
-    interval = found.interval
-    ends = "" if math.isnan(interval.low) else f" [{interval.low:.2f}, {interval.high:.2f}]"
-    return f"{interval.value:.2f}{ends}"
-
-
 def _against_overlap(
-    shown: Sequence[Found], overlaps: Mapping[tuple[str, ...], float], at: str
+    shown: Sequence[MapCorrelations], overlaps: Mapping[tuple[str, ...], float], at: str
 ) -> ReportFigure:
     """Overlap with the reference against correlation (Fig. 4B)."""
     points = []
@@ -194,7 +197,7 @@ def _against_overlap(
     return ReportFigure("overlap-and-correlation", "Overlap and correlation", draw, caption)
 
 
-def _by_threshold(found: Sequence[Found], named: Measurement) -> ReportFigure:
+def _by_threshold(found: Sequence[MapCorrelations], named: Measurement) -> ReportFigure:
     """Correlation against the threshold, one line per map."""
     thresholds = [*dict.fromkeys(each.combination[3] for each in found)]
     called = plainest(MapName(*each.combination[:3]) for each in found)
@@ -246,7 +249,7 @@ def _bars(
 
 def _distribution(
     shares: pd.DataFrame,
-    best: Found | None,
+    best: MapCorrelations | None,
     conditions: Mapping[str, str] | None,
     named: Measurement,
 ) -> ReportFigure:
@@ -254,9 +257,8 @@ def _distribution(
     reference = shares[shares["method"] == REFERENCE]
     rows, words = reference, "the reference"
     if reference.empty:
-        names = ["method", "backbone", "layer", "threshold"]
-        chosen = best.combination if best else tuple(shares.iloc[0][names].astype(str))
-        rows = shares[(shares[names].astype(str) == list(chosen)).all(axis=1)]
+        chosen = best.combination if best else tuple(shares.iloc[0][COMBINATION].astype(str))
+        rows = shares[(shares[COMBINATION].astype(str) == list(chosen)).all(axis=1)]
         words = " / ".join(part for part in chosen if part)
     condition = rows["subject"].map(lambda subject: (conditions or {}).get(str(subject), ""))
     parts = {

@@ -20,9 +20,9 @@ from napari_cam.errors import ReportError
 from napari_cam.provenance import stamp
 from napari_cam.reports.association.correlations import (
     Correction,
-    Found,
+    MapCorrelations,
     Measurement,
-    Settings,
+    Resampling,
     association_rows,
     corrected_p,
     correlate_shares,
@@ -102,7 +102,7 @@ def association_report(
     correction
         "holm", "bh" (false discovery rate) or "none"; the stars in figures use it.
     resamples, confidence, method, seed
-        Settings of the bootstrap, as in :func:`napari_cam.statistics.cluster_bootstrap`.
+        Resampling of the bootstrap, as in :func:`napari_cam.statistics.cluster_bootstrap`.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def association_report(
         strict = settings.strict
     measured = _numbers(measurements)
     by_group, by_condition = _labels(groups, measured, "group"), _labels(within, measured, "within")
-    how = Settings(resamples, confidence, method, seed)
+    how = Resampling(resamples, confidence, method, seed)
     amounts = subject_shares(of_units, weight)
     found = [
         correlate_shares(combination, rows, measured, by_group, by_condition, how)
@@ -211,9 +211,9 @@ def _labels(
 
 
 def _notes(
-    found: list[Found],
-    claims: list[Found],
-    best: Found | None,
+    found: list[MapCorrelations],
+    claims: list[MapCorrelations],
+    best: MapCorrelations | None,
     p: list[float],
     correction: Correction,
     measured: Mapping[str, float],
@@ -242,7 +242,11 @@ def _notes(
 
 
 def _headline(
-    claims: list[Found], best: Found, p: float, correction: Correction, named: Measurement
+    claims: list[MapCorrelations],
+    best: MapCorrelations,
+    p: float,
+    correction: Correction,
+    named: Measurement,
 ) -> str:
     interval = best.pooled["spearman"].interval
     name = {"holm": "Holm-corrected ", "bh": "corrected (false discovery rate) ", "none": ""}
@@ -264,7 +268,7 @@ def _ends(interval: Interval) -> str:
     return f"{100 * interval.confidence:g} % interval {interval.low:.2f} to {interval.high:.2f}"
 
 
-def _beside(best: Found, named: Measurement) -> str:
+def _beside(best: MapCorrelations, named: Measurement) -> str:
     within, pooled = (kinds["spearman"].interval for kinds in (best.within, best.pooled))
     text = f"Within one {named.within_name} the same rho is {within.value:.2f} ({_ends(within)})"
     if not pooled.covers(0) and within.covers(0):
@@ -275,7 +279,9 @@ def _beside(best: Found, named: Measurement) -> str:
     return text + "."
 
 
-def _independence(one: Found, groups: Mapping[str, str] | None, named: Measurement) -> str:
+def _independence(
+    one: MapCorrelations, groups: Mapping[str, str] | None, named: Measurement
+) -> str:
     if groups is None:
         return "Every subject is taken for independent of the others; no groups were given."
     count = one.pooled["spearman"].interval.groups or 0

@@ -78,7 +78,7 @@ def marking_of(thresholds: Any = (0.5,), strict: bool = True) -> Marking:
     rules = rules_of(thresholds)
     if not rules:
         raise ReportError("No threshold is given; name at least one, such as 0.5.")
-    return Marking(rules, strict)
+    return Marking(rules, bool(strict))
 
 
 def score_association(case: Case, **settings: Any) -> CaseScores:

@@ -12,7 +12,7 @@ import pandas as pd
 from napari_cam.reports.association.correlations import (
     KINDS,
     Correction,
-    Found,
+    MapCorrelations,
     Measurement,
     condition_means,
 )
@@ -22,7 +22,7 @@ from napari_cam.statistics import p_short, shapiro_wilk, stars
 
 
 def association_tables(
-    found: list[Found],
+    found: list[MapCorrelations],
     p: list[float],
     correction: Correction,
     measured: Mapping[str, float],
@@ -57,7 +57,7 @@ def association_tables(
     return tuple(tables)
 
 
-def _row(found: Found, p: float) -> dict[str, Any]:
+def _row(found: MapCorrelations, p: float) -> dict[str, Any]:
     rho, r = (found.pooled[kind] for kind in KINDS)
     row: dict[str, Any] = dict(zip(COMBINATION, found.combination, strict=True))
     row |= {"rho": bracketed(rho.interval), "p": p_short(rho.p)}

@@ -91,6 +91,20 @@ def remade_of(case: FaithfulnessScores, name: MapName) -> Remade:
     return next(each for each in case.remade if each.name == name)
 
 
+def remade_in_all(found: Sequence[FaithfulnessScores], name: MapName) -> bool:
+    """Return whether a map could be made again for every case."""
+    return all(remade_of(case, name).known for case in found)
+
+
+def resolution_of(found: Sequence[FaithfulnessScores]) -> dict[MapName, tuple[int, ...]]:
+    """Return the shape of every layer's map before it was enlarged, where that is known."""
+    return {
+        each.name: each.places
+        for each in found[0].remade
+        if each.places and remade_in_all(found, each.name)
+    }
+
+
 def mean_of_known(values: Sequence[float] | NDArray[np.float64]) -> float:
     """Return the mean of what is not NaN; NaN where nothing is left."""
     known = [value for value in values if not np.isnan(value)]

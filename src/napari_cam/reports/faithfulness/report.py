@@ -13,7 +13,6 @@ from napari_cam.heatmap import Heatmap
 from napari_cam.models.loaded import LoadedModel
 from napari_cam.provenance import stamp
 from napari_cam.reports.cases.case import Case
-from napari_cam.reports.cases.map_names import MapName
 from napari_cam.reports.faithfulness.checks import (
     Summary,
     faithfulness_checks,
@@ -25,7 +24,12 @@ from napari_cam.reports.faithfulness.checks import (
 from napari_cam.reports.faithfulness.explained import units_of
 from napari_cam.reports.faithfulness.figures import faithfulness_figures
 from napari_cam.reports.faithfulness.former_call import with_former_call
-from napari_cam.reports.faithfulness.measured import Measured, measured_of, remade_of
+from napari_cam.reports.faithfulness.measured import (
+    Measured,
+    measured_of,
+    remade_in_all,
+    resolution_of,
+)
 from napari_cam.reports.faithfulness.scores import FLOOR, FaithfulnessScores
 from napari_cam.reports.faithfulness.scoring import NetworkTest, network_test, score_network
 from napari_cam.reports.faithfulness.settings import Accuracy, CurveSettings, FaithfulnessSettings
@@ -106,7 +110,7 @@ def faithfulness_report(
         The network that the heatmaps explain. It is not changed or moved.
     image, foreground, reference
         The volume; bool (z, y, x), the voxels of the object (None for the preparation's own); and
-        the true region of the explained class. Ignored if `cases` are Case objects.
+        the true region of the explained class. Case objects have their own.
     accuracy
         (successes, n) on held-out units; None for the value in the model's card.
     control
@@ -246,9 +250,9 @@ def _checks(
     """Return the checks of every map, by what it is called."""
     network = settings.network
     held_out = None if network is None else network.accuracy_from(accuracy)
-    resolution, checks = _resolution(found), {}
+    resolution, checks = resolution_of(found), {}
     for name in (each.name for each in found[0].remade):
-        known = _known(found, name)
+        known = remade_in_all(found, name)
         checks[called(name)] = [
             *network_checks(held_out, found[0].difference),
             *faithfulness_checks(measured, name, summarise, known, settings.control is not None),
@@ -287,7 +291,7 @@ def _warnings(found: Sequence[FaithfulnessScores], settings: FaithfulnessSetting
             f"Two runs of the network in eval mode differ by {first.difference:.1%} of its largest "
             "output: it draws random numbers, so its maps change from run to run."
         )
-    for name, places in _resolution(found).items():
+    for name, places in resolution_of(found).items():
         cells = zip(first.input_shape[1:], places, strict=True)
         cell = " x ".join(f"{n / m:g}" for n, m in cells)
         few = " That is too few to say where." if min(places) < FEWEST_PLACES else ""
@@ -296,17 +300,3 @@ def _warnings(found: Sequence[FaithfulnessScores], settings: FaithfulnessSetting
             f"pixels of the network's input: nothing smaller can be told apart.{few}"
         )
     return notes
-
-
-def _known(found: Sequence[FaithfulnessScores], name: MapName) -> bool:
-    """Return whether a map could be made again for every case."""
-    return all(remade_of(case, name).known for case in found)
-
-
-def _resolution(found: Sequence[FaithfulnessScores]) -> dict[MapName, tuple[int, ...]]:
-    """Return the shape of every layer's map before it was enlarged, where that is known."""
-    return {
-        each.name: each.places
-        for each in found[0].remade
-        if each.places and _known(found, each.name)
-    }

@@ -46,6 +46,7 @@ class CurveSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "removed", tuple(self.removed))
         check_seed(self.seed)
         checks.whole(self.steps, "The number of steps", ReportError, least=1)
         if self.fill not in get_args(Fill):

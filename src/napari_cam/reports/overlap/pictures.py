@@ -115,7 +115,9 @@ class PictureTaker:
         kept = self._begun(item, reference) if self._kept is None else self._kept
         region = region_of(case, item)
         mask = next(iter(cut_maps(item, [self._rule], self._strict, case.foreground).values()))
-        heat = self._cut(item.values, kept) if isinstance(item, Heatmap) else None
+        heat = None
+        if isinstance(item, Heatmap):
+            heat = self._cut(item.values, kept).astype(np.float32)
         unit = isinstance(item, Heatmap) and item.kind == "unit"
         picture = MapPicture(name, heat if unit else _to_unit(heat), self._cut(mask, kept))
         kept = replace(kept, maps=(*kept.maps, picture))

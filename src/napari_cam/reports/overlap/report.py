@@ -76,10 +76,9 @@ def reference_report(
         subject. Cases from a generator are held in memory one at a time. Or their scores
         (:func:`score_case`), which keep the settings that they were made with.
     reference
-        (z, y, x) bool, 0 and 1, or shares in [0, 1]; or a Volume. Ignored if `cases` are Case
-        objects.
+        (z, y, x) bool, 0 and 1, or shares in [0, 1]; or a Volume. Case objects have their own.
     foreground
-        (z, y, x) bool, the voxels that count. Ignored if `cases` are Case objects.
+        (z, y, x) bool, the voxels that count. Case objects have their own.
     thresholds
         Rules or their texts. The default is "fixed:0.1" to "fixed:0.9", Otsu and two quantiles.
     headline

@@ -75,7 +75,7 @@ def scoring_of(
     surfaces: bool = True,
 ) -> Scoring:
     """Return how maps are scored, from what :func:`reference_report` takes."""
-    return Scoring(*chosen_rules(thresholds, headline), strict, soft, surfaces)
+    return Scoring(*chosen_rules(thresholds, headline), bool(strict), bool(soft), bool(surfaces))
 
 
 def score_overlap(case: Case, *, pictures: bool = True, **settings: Any) -> CaseScores:

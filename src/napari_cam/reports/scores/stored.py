@@ -19,7 +19,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cam.errors import NapariCamError, ReportError
+from napari_cam.errors import NapariCamError, ReportError, WriteError
 from napari_cam.files import writing
 
 Arrays = Sequence[NDArray[Any]]
@@ -27,7 +27,7 @@ Arrays = Sequence[NDArray[Any]]
 _HEADER = "header.json"
 _LONGEST_HEADER = 2**26  # bytes
 _OTHER = "it holds other things than scores do"
-_LARGEST = 2**34  # bytes of all arrays, unpacked
+_LARGEST = 2**32  # bytes of all arrays, unpacked
 _DAMAGE = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, RecursionError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, NapariCamError),
@@ -40,10 +40,15 @@ def write_stored(path: Path, header: Mapping[str, Any], overwrite: bool) -> None
     Raises
     ------
     WriteError
-        Where the file exists (and `overwrite` is False) or cannot be written.
+        Where the file exists (and `overwrite` is False) or cannot be written, or the arrays have
+        more than 4 GiB.
     """
     arrays: list[NDArray[Any]] = []
     text = json.dumps(_flattened(header, arrays), ensure_ascii=True, allow_nan=False)
+    if sum(array.nbytes for array in arrays) > _LARGEST:
+        raise WriteError(
+            f"The scores are too large for one file, {path}; make them with pictures=False."
+        )
     with (
         writing(path, overwrite) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -55,7 +60,7 @@ def write_stored(path: Path, header: Mapping[str, Any], overwrite: bool) -> None
 
 
 def read_stored(path: Path) -> tuple[dict[str, Any], Arrays]:
-    """Return the header of a file and its arrays, for :func:`rebuilt`.
+    """Return the header of a file and its arrays, for :func:`stored_as`.
 
     Raises
     ------
@@ -133,6 +138,8 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 def _flattened(value: Any, arrays: list[NDArray[Any]]) -> Any:
     """Return a value as plain JSON; its arrays are added to `arrays` and named by their number."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, np.ndarray):
         arrays.append(value)
         return {"array": len(arrays) - 1}
